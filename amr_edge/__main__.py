@@ -1,0 +1,5 @@
+"""`python -m amr_edge` is `amr-edge`."""
+
+from amr_edge.cli import main
+
+main()

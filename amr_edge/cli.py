@@ -1,0 +1,120 @@
+"""The one command: `amr-edge VERB`. It names its verbs and imports none of them until one is called."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from amr_edge import __version__
+from amr_edge.errors import AmrError, DataError
+
+# Verb -> (module:command, one line for the overview).
+VERBS: dict[str, tuple[str, str]] = {
+    "demo": (
+        "amr_edge.export.demo:demo",
+        "The whole line in three minutes, on synthetic people; no data, no camera.",
+    ),
+    "data": ("amr_edge.data_cli:data", "Convert, describe and check recordings."),
+    "pretrain": (
+        "amr_edge.training.cli:pretrain",
+        "Pre-train an encoder on recordings without labels (AMR).",
+    ),
+    "finetune": ("amr_edge.training.cli:finetune", "Teach a pre-trained encoder your actions."),
+    "train": ("amr_edge.training.cli:train", "Pre-train, fine-tune and evaluate in one run."),
+    "evaluate": ("amr_edge.export.cli:evaluate", "Accuracy of a run or an exported model on a split."),
+    "export": ("amr_edge.export.cli:export", "Write ONNX and prove on real clips that nothing was lost."),
+    "live": (
+        "amr_edge.runtime.cli:live",
+        "Recognise actions: recorded skeletons, video or camera in, JSON lines out.",
+    ),
+    "bench": ("amr_edge.runtime.cli:bench", "Measure a model's latency on this machine."),
+    "pose": ("amr_edge.runtime.cli:pose", "Fetch the pose model that video and cameras need."),
+    "model": ("amr_edge.runtime.cli:model", "Show the card of a model file."),
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The verbs, in the order a newcomer meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the verb that was typed."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{name} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the verbs from the table, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="amr-edge")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def amr_edge(debug: bool) -> None:  # noqa: FBT001
+    """Skeleton action recognition: recordings in, a proven model out, live answers from it.
+
+    Start with `amr-edge demo`.
+    """
+    _ = debug  # read in `run`, which must know it even when parsing fails
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code; every refusal is one sentence on stderr."""
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        result = amr_edge.main(args=arguments, prog_name="amr-edge", standalone_mode=False)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("amr-edge: interrupted", err=True)
+        return 130
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as wrong:
+        if debug:
+            raise
+        wrong.show()
+        return 2
+    except AmrError as refusal:
+        if debug:
+            raise
+        click.echo(f"amr-edge: {refusal}", err=True)
+        return refusal.exit_code
+    except BrokenPipeError:
+        # Whoever read our answers has gone; stdout must not be flushed again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as refusal:
+        if debug:
+            raise
+        where = f" ({refusal.filename})" if refusal.filename else ""
+        click.echo(
+            f"amr-edge: {refusal.strerror or refusal}{where}; check the path, the rights and the free space",
+            err=True,
+        )
+        return DataError.exit_code
+    except Exception as bug:  # noqa: BLE001
+        if debug:
+            raise
+        click.echo(
+            f"amr-edge: a bug of ours: {type(bug).__name__}: {bug}; --debug shows where, please report it",
+            err=True,
+        )
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    # OpenMP threads that spin starve whatever else runs; it must be said before torch or MediaPipe load.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.exit(run(sys.argv[1:]))

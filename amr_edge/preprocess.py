@@ -1,0 +1,207 @@
+"""The one preprocessing of both sides: what training learns from is what the stream feeds.
+
+`prepare` turns a stretch of a recording into the clip a model sees: resampled by time, read in the model's
+layout, centred, optionally scaled and turned. It is pure, and its parameters travel inside the model's card.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.errors import ClipError, ConfigError
+from amr_edge.skeleton import Layout, Mask, Poses, layout, present_joints, remap
+
+TORSO_M = 0.5  # a scaled skeleton has this distance from pelvis to upper spine, so metre-sized constants still hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareConfig:
+    """How poses become a clip.
+
+    Attributes:
+        layout: The layout the model sees.
+        frames: T, frames in a clip.
+        window_s: Seconds that the T frames of a live window cover, first to last frame.
+        scale: "none" keeps metres; "torso" makes the median torso 0.5 long, which pixels need.
+        view: "camera" keeps the camera's view; "body" turns the window about the vertical so that the first
+            person's hips and shoulders lie along x, facing +z.
+        max_gap_s: A joint that is unseen for longer than this is absent meanwhile, not interpolated.
+    """
+
+    layout: str = "ntu25"
+    frames: int = 64
+    window_s: float = 2.1
+    scale: Literal["none", "torso"] = "none"
+    view: Literal["camera", "body"] = "camera"
+    max_gap_s: float = 0.4
+
+    def __post_init__(self) -> None:
+        layout(self.layout)
+        if self.frames < 2:
+            raise ConfigError(f"a clip needs at least 2 frames, got frames={self.frames}")
+        if not self.window_s > 0 or not self.max_gap_s > 0:
+            raise ConfigError(f"window_s and max_gap_s must be above 0, got {self.window_s} and {self.max_gap_s}")
+        if self.scale not in ("none", "torso") or self.view not in ("camera", "body"):
+            raise ConfigError(
+                f"scale must be none or torso and view camera or body, got '{self.scale}' and '{self.view}'"
+            )
+
+    @property
+    def fps(self) -> float:
+        """The frame rate that a live window is resampled to."""
+        return (self.frames - 1) / self.window_s
+
+
+class Clip(NamedTuple):
+    """What a model sees of one recording: values are 0 where absent, and `present` says which those are."""
+
+    values: NDArray[np.float32]  # (M, T, V, 3)
+    present: Mask  # (M, T, V)
+
+
+def resample(
+    poses: Poses, times_s: NDArray[np.float64], at_s: NDArray[np.float64], max_gap_s: float
+) -> NDArray[np.float32]:
+    """Poses at other instants, each joint interpolated linearly between the two frames that saw it.
+
+    Args:
+        poses: (M, T, V, C), absent joints NaN.
+        times_s: (T,) rising seconds.
+        at_s: (T',) seconds to sample at.
+        max_gap_s: Two sightings further apart than this are not joined.
+
+    Returns:
+        (M, T', V, C); NaN before the first sighting, after the last, and inside gaps.
+
+    >>> line = np.float32([[[[0.0]], [[np.nan]], [[2.0]]]])  # (1, 3, 1, 1): unseen in the middle
+    >>> resample(line, np.array([0.0, 0.1, 0.2]), np.array([0.05, 0.3]), max_gap_s=0.5).ravel().tolist()
+    [0.5, nan]
+    """
+    frames = len(times_s)
+    if frames == 0:
+        return np.full((poses.shape[0], len(at_s), *poses.shape[2:]), np.nan, dtype=np.float32)
+    seen = present_joints(poses)  # (M, T, V)
+    right = np.clip(np.searchsorted(times_s, at_s, side="left"), 0, frames - 1)  # first frame at or after
+    left = np.where(times_s[right] == at_s, right, np.maximum(right - 1, 0))  # (T',)
+    inside = (at_s >= times_s[0]) & (at_s <= times_s[-1])
+    if bool(seen.all()):
+        before, after = left, right  # every joint is in every frame: one pair of frames serves all
+        span_s = times_s[after] - times_s[before]
+        weight = np.where(span_s > 0, (at_s - times_s[before]) / np.where(span_s > 0, span_s, 1.0), 0.0)
+        weight = weight.astype(np.float32)[:, None, None]  # (T', 1, 1)
+        out = poses[:, before] * (1 - weight) + poses[:, after] * weight  # (M, T', V, C)
+        out[:, ~(inside & (span_s <= max_gap_s))] = np.nan
+        return np.asarray(out, dtype=np.float32)
+    index = np.arange(frames)[None, :, None]
+    last_seen = np.maximum.accumulate(np.where(seen, index, -1), axis=1)  # (M, T, V)
+    next_seen = np.minimum.accumulate(np.where(seen, index, frames)[:, ::-1], axis=1)[:, ::-1]
+    before, after = last_seen[:, left], next_seen[:, right]  # (M, T', V)
+    both = (before >= 0) & (after < frames) & inside[None, :, None]
+    before, after = np.where(both, before, 0), np.where(both, after, 0)
+    span_s = times_s[after] - times_s[before]
+    both &= span_s <= max_gap_s
+    weight = np.where(span_s > 0, (at_s[None, :, None] - times_s[before]) / np.where(span_s > 0, span_s, 1.0), 0.0)
+    weight = weight.astype(np.float32)[..., None]  # (M, T', V, 1)
+    persons = np.arange(poses.shape[0])[:, None, None]
+    joints = np.arange(poses.shape[2])[None, None, :]
+    out = poses[persons, before, joints] * (1 - weight) + poses[persons, after, joints] * weight
+    out[~both] = np.nan
+    return np.asarray(out, dtype=np.float32)
+
+
+def _origin(poses: Poses, pelvis: int | None) -> NDArray[np.float32]:
+    """(C,): the first pelvis that the first visible person shows, else the mean of their first visible joints."""
+    present = present_joints(poses)  # (M, T, V)
+    for person in range(poses.shape[0]):
+        if pelvis is not None and present[person, :, pelvis].any():
+            first = int(present[person, :, pelvis].argmax())
+            return np.asarray(poses[person, first, pelvis])
+    for person in range(poses.shape[0]):
+        if present[person].any():
+            first = int(present[person].any(axis=-1).argmax())
+            return np.asarray(poses[person, first][present[person, first]].mean(axis=0), dtype=np.float32)
+    return np.zeros(poses.shape[-1], dtype=np.float32)
+
+
+def _torso(poses: Poses, target: Layout) -> float:
+    """Median distance from pelvis to upper spine over all persons and frames; NaN if never seen."""
+    # NTU-25 has both joints, so any layout that can show them (exactly or as virtual joints) is measured alike.
+    ends = remap(poses, target, layout("ntu25")).poses[..., [0, 20], :]  # (M, T, 2, C)
+    length = np.linalg.norm(ends[..., 1, :] - ends[..., 0, :], axis=-1)
+    length = length[np.isfinite(length)]
+    return float(np.median(length)) if length.size else float("nan")
+
+
+def _facing(poses: Poses, target: Layout) -> NDArray[np.float32] | None:
+    """(3, 3) rotation about y that lays the first measurable person's right-to-left axis along +x; None if unseen."""
+    sides = remap(poses, target, layout("ntu25")).poses  # (M, T, 25, C)
+    for person in sides:
+        across = np.stack([person[:, 4] - person[:, 8], person[:, 12] - person[:, 16]])  # (2, T, C)
+        across = across[np.isfinite(across).all(axis=-1)]
+        if not across.size:
+            continue
+        x, z = across[:, 0].mean(), across[:, 2].mean()
+        norm = float(np.hypot(x, z))
+        if norm > 1e-6:
+            cos, sin = float(x) / norm, float(z) / norm
+            return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], dtype=np.float32)
+    return None
+
+
+def prepare(
+    poses: Poses,
+    times_s: NDArray[np.float64],
+    source: Layout,
+    config: PrepareConfig,
+    span_s: tuple[float, float] | None = None,
+) -> Clip:
+    """The clip that a model sees of the stretch `span_s` of a recording.
+
+    Args:
+        poses: (M, T, V_source, C), absent joints NaN, y up; C is 2 or 3.
+        times_s: (T,) rising seconds.
+        source: The layout the poses are in.
+        config: The model's parameters.
+        span_s: First and last instant of the clip; None is the whole recording. Frames after the last instant
+            are not looked at, so a stream, which cannot see them, gets the same clip.
+
+    Returns:
+        Values (M, frames, V, 3), 0 where absent (and 0 in z for flat poses), and presence (M, frames, V).
+
+    Raises:
+        ClipError: If there is no frame in the span.
+    """
+    start_s, end_s = (
+        (float(times_s[0]), float(times_s[-1])) if span_s is None and len(times_s) else (span_s or (0.0, 0.0))
+    )
+    first = max(int(np.searchsorted(times_s, start_s - config.max_gap_s, side="left")), 0)
+    last = int(np.searchsorted(times_s, end_s, side="right"))
+    if last <= first:
+        raise ClipError(
+            f"no frame lies between {start_s:.3f} s and {end_s:.3f} s; the recording has {len(times_s)} frames"
+        )
+    target = layout(config.layout)
+    at_s = np.linspace(start_s, end_s, config.frames) if end_s > start_s else np.full(config.frames, start_s)
+    window = remap(poses[:, first:last], source, target).poses  # (M, T', V, C)
+    out = resample(window, times_s[first:last], at_s, config.max_gap_s)  # (M, frames, V, C)
+    pelvis = target.joints.index("pelvis") if "pelvis" in target.joints else None
+    if pelvis is None:
+        hips = remap(out, target, layout("ntu25")).poses[..., 0, :]  # (M, frames, C), the virtual pelvis
+        origin = _origin(np.concatenate([out, hips[..., None, :]], axis=-2), out.shape[2])
+    else:
+        origin = _origin(out, pelvis)
+    out = out - origin
+    if out.shape[-1] == 2:
+        out = np.concatenate([out, np.where(np.isnan(out[..., :1]), np.nan, 0).astype(np.float32)], axis=-1)
+    if config.scale == "torso":
+        torso = _torso(out, target)
+        if torso > 1e-6:
+            out = out * np.float32(TORSO_M / torso)
+    if config.view == "body":
+        turn = _facing(out, target)
+        if turn is not None:
+            out = out @ turn.T
+    present = present_joints(out)
+    return Clip(np.where(present[..., None], out, 0).astype(np.float32), present)

@@ -1,0 +1,1 @@
+"""Every recording format that amr-edge reads."""

@@ -1,0 +1,63 @@
+"""How good answers are: accuracy, per class and confused, from probabilities and labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.errors import ClipError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Score:
+    """Accuracy of K classes over N labelled clips.
+
+    Attributes:
+        top1: Share of clips whose most probable class is the label.
+        top5: Share of clips whose label is among the five most probable (or K, if fewer).
+        mean_class: Mean over classes of the share of their clips answered rightly; classes without clips left out.
+        confusion: (K, K) counts, rows are labels, columns answers.
+    """
+
+    top1: float
+    top5: float
+    mean_class: float
+    confusion: NDArray[np.int64]
+
+    @property
+    def clips(self) -> int:
+        """How many clips were scored."""
+        return int(self.confusion.sum())
+
+    def per_class(self) -> NDArray[np.float64]:
+        """(K,) share of each class answered rightly; NaN for a class without clips."""
+        total = self.confusion.sum(axis=1)
+        right = np.diag(self.confusion)
+        return np.where(total > 0, right / np.maximum(total, 1), np.nan)
+
+
+def score(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> Score:
+    """Score probabilities (N, K) against labels (N,).
+
+    Raises:
+        ClipError: If there is nothing to score or a label has no column.
+
+    >>> score(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1])).top1
+    0.5
+    """
+    if probs.ndim != 2 or not len(probs) or len(probs) != len(labels):
+        raise ClipError(f"expected probabilities (N, K) for N > 0 labels, got {probs.shape} for {labels.shape}")
+    classes = probs.shape[1]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ClipError(f"labels run from {labels.min()} to {labels.max()}, the answers have {classes} classes")
+    answers = probs.argmax(axis=1)
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(confusion, (labels, answers), 1)
+    best = np.argsort(-probs, axis=1, kind="stable")[:, :5]
+    total = confusion.sum(axis=1)
+    return Score(
+        top1=float((answers == labels).mean()),
+        top5=float((best == labels[:, None]).any(axis=1).mean()),
+        mean_class=float((np.diag(confusion)[total > 0] / total[total > 0]).mean()),
+        confusion=confusion,
+    )

@@ -1,0 +1,1 @@
+"""From a source to answers: NumPy and one inference engine, never torch."""

@@ -1,0 +1,1 @@
+"""Who finds the joints in a picture."""

@@ -1,0 +1,1 @@
+"""Where frames or poses come from: recorded skeletons, video files, cameras."""

@@ -1,0 +1,1 @@
+"""From recordings to weights: masked pre-training, fine-tuning, evaluation. Everything here may use torch."""
