@@ -64,7 +64,7 @@ class Card:
             raise CardError(f"card '{self.name}': none_class '{self.none_class}' is not one of its classes")
         if self.persons < 1 or self.patch_frames < 1 or not self.stride_s > 0 or not 0 <= self.threshold <= 1:
             raise CardError(
-                f"card '{self.name}': expected persons >= 1, patch_frames >= 1, stride_s > 0 and threshold in [0, 1], got "
+                f"card '{self.name}': expected persons, patch_frames >= 1, stride_s > 0, threshold in [0, 1], got "
                 f"{self.persons}, {self.patch_frames}, {self.stride_s}, {self.threshold}"
             )
 

@@ -102,7 +102,7 @@ def run(arguments: list[str]) -> int:
             err=True,
         )
         return DataError.exit_code
-    except Exception as bug:  # noqa: BLE001
+    except Exception as bug:
         if debug:
             raise
         click.echo(
