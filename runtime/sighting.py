@@ -1,0 +1,89 @@
+"""What a source hands on: a picture with its time, and the people an estimator or a recording sees in it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.skeleton import Layout, Poses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """One frame of a video or camera.
+
+    Attributes:
+        image: (H, W, 3) uint8, RGB, as the camera saw it: never mirrored.
+        time_s: When it was captured, seconds on the source's clock, rising from frame to frame.
+        dropped: Frames that a live source skipped since the picture before this one.
+    """
+
+    image: NDArray[np.uint8]
+    time_s: float
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sighting:
+    """The P people seen at one instant.
+
+    Attributes:
+        time_s: When it was captured, seconds on the source's clock, rising.
+        poses: (P, V, C) float32 in the source's layout and units, y up, absent joints NaN.
+        ids: The identity of each person where the source knows it (a recording does, a detector does not).
+        pixels: (P, V, 2) float32 image coordinates, y down, for drawing; None where there is no picture.
+        picture: What it was seen in, if anything.
+    """
+
+    time_s: float
+    poses: Poses
+    ids: tuple[int, ...] | None = None
+    pixels: NDArray[np.float32] | None = None
+    picture: Picture | None = None
+
+
+class SkeletonSource(Protocol):
+    """Something that already has joints: a recording, a folder of them, a stream of JSON lines."""
+
+    layout: Layout
+    units: str
+    title: str  # what it is, in a line for the person
+
+    def __iter__(self) -> Iterator[Sighting]:
+        """Every instant, in order."""
+        ...
+
+
+class PictureSource(Protocol):
+    """Something that has pictures: a video file or a camera."""
+
+    fps: float  # NaN where unknown
+    size: tuple[int, int]  # width, height
+    live: bool  # a camera drops what nobody took in time, a file drops nothing
+    title: str
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Every picture, in order."""
+        ...
+
+    def close(self) -> None:
+        """Release the device or file; closing twice is allowed."""
+        ...
+
+
+class PoseEstimator(Protocol):
+    """Something that finds people's joints in a picture."""
+
+    layout: Layout
+    units: str
+    title: str
+
+    def __call__(self, picture: Picture) -> Sighting:
+        """The people in `picture`."""
+        ...
+
+    def close(self) -> None:
+        """Release the model; closing twice is allowed."""
+        ...
