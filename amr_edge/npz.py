@@ -1,0 +1,138 @@
+"""What arrays lie in an .npz, read without trusting it: headers checked against sizes, nothing unpickled.
+
+`np.load` believes a header that promises a terabyte, and reads a member whole. Here a member's promise is
+held against its bytes before memory is taken, a stored member can be memory-mapped where it lies in the zip,
+and any member can be read row by row.
+"""
+
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.errors import ReadError
+
+Array = NDArray[Any]
+
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # PKZIP application note, 4.3.7
+
+
+class Member(NamedTuple):
+    """One array of an .npz: what it promises, already held against the bytes that are there."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    stored: bool  # not compressed
+    data_offset: int  # bytes of .npy header before the data
+
+    @property
+    def size(self) -> int:
+        """Bytes of data."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what zip and NumPy raise over damaged bytes into one sentence that names the file."""
+    try:
+        yield
+    except FileNotFoundError as cause:
+        raise ReadError(f"{path}: expected a file, there is none; check the path") from cause
+    except OSError as cause:
+        raise ReadError(f"{path}: cannot be read ({cause.strerror or cause}); check the path and the rights") from cause
+    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, MemoryError) as cause:
+        raise ReadError(f"{path}: expected a whole .npz, it is damaged or cut off ({cause}); fetch it again") from cause
+    except RuntimeError as cause:
+        raise ReadError(f"{path}: the zip uses what .npz files never do ({cause}); save it with np.savez") from cause
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, type and length of the .npy header at the start of `file`."""
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+    else:
+        raise ValueError(f".npy version {version}")
+    if fortran and len(shape) > 1:
+        raise ValueError("an array in Fortran order")
+    if dtype.hasobject:
+        raise ValueError("an array of Python objects, which only unpickling could read")
+    return shape, dtype, file.tell()
+
+
+def members(path: Path) -> dict[str, Member]:
+    """The arrays of an .npz by name, in the order they lie in it.
+
+    Raises:
+        ReadError: If it is no .npz, is damaged, or a member's header promises other than its bytes hold.
+    """
+    found: dict[str, Member] = {}
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if not info.filename.endswith(".npy"):
+                raise ValueError(f"'{info.filename}' is no .npy")
+            with archive.open(info) as file:
+                shape, dtype, offset = _header(file)
+            name = info.filename.removesuffix(".npy")
+            member = Member(name, dtype, shape, info.compress_type == zipfile.ZIP_STORED, offset)
+            if min(shape, default=0) < 0 or offset + member.size != info.file_size:
+                raise ValueError(
+                    f"'{name}' promises {shape} of {dtype}, its {info.file_size} bytes hold another amount"
+                )
+            found[name] = member
+    return found
+
+
+def load(path: Path, member: Member) -> Array:
+    """The whole array, its checksum verified.
+
+    Raises:
+        ReadError: If the file is damaged.
+    """
+    with _reading(path), zipfile.ZipFile(path) as archive, archive.open(f"{member.name}.npy") as file:
+        data = file.read()
+    return np.frombuffer(data, dtype=member.dtype, offset=member.data_offset).reshape(member.shape)  # as promised
+
+
+def rows(path: Path, member: Member) -> Iterator[Array]:
+    """The array row by row along its first axis, so that memory holds one row at a time.
+
+    Raises:
+        ReadError: If the file is damaged.
+    """
+    row_shape = member.shape[1:]
+    size = math.prod(row_shape) * member.dtype.itemsize
+    with _reading(path), zipfile.ZipFile(path) as archive, archive.open(f"{member.name}.npy") as file:
+        file.read(member.data_offset)
+        for _ in range(member.shape[0]):
+            data = file.read(size)
+            if len(data) != size:
+                raise EOFError(f"'{member.name}' ends early")
+            yield np.frombuffer(data, dtype=member.dtype).reshape(row_shape)  # one row
+
+
+def mapped(path: Path, member: Member) -> Array:
+    """The array memory-mapped read-only where it lies in the zip; a compressed or empty one is loaded.
+
+    Raises:
+        ReadError: If the file is damaged.
+    """
+    if not member.stored or not member.size:
+        return load(path, member)
+    with _reading(path), zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        start = archive.getinfo(f"{member.name}.npy").header_offset
+        file.seek(start)
+        fields = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        name_length, extra_length = fields[-2:]
+        data_start = start + _LOCAL_HEADER.size + name_length + extra_length + member.data_offset
+        return np.memmap(path, dtype=member.dtype, mode="r", offset=data_start, shape=member.shape)
