@@ -1,0 +1,48 @@
+"""From the numbers in a file to the joints of a recording: absent is NaN, and nothing absurd passes."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.errors import ReadError
+from amr_edge.skeleton import Mask, Poses
+
+# No body is seen from a kilometre away and no image is a million pixels wide; damaged bytes reach further.
+FARTHEST = 1e6
+
+
+def joints(values: NDArray[np.float64], where: Path, *, zero_is_absent: bool) -> Poses:
+    """The joints of a file as a recording holds them.
+
+    Args:
+        values: (..., V, C) as the file has them.
+        where: The file, for the sentence when it is damaged.
+        zero_is_absent: Whether the sensor writes a joint that it lost as zeros.
+
+    Returns:
+        (..., V, C) float32; every channel of an absent joint is NaN.
+
+    Raises:
+        ReadError: If there is no frame, or a coordinate is infinite or beyond `FARTHEST`.
+
+    >>> joints(np.array([[0.0, 0.0], [1.0, np.nan], [3.0, 0.0]]), Path("a"), zero_is_absent=True).tolist()
+    [[nan, nan], [nan, nan], [3.0, 0.0]]
+    """
+    if not values.size:
+        raise ReadError(f"{where}: expected poses over time, found no frame (shape {values.shape}); leave the file out")
+    absent: Mask = np.asarray(np.isnan(values).any(axis=-1))  # (..., V)
+    if zero_is_absent:
+        absent |= (values == 0).all(axis=-1)
+    farthest = float(np.abs(np.where(absent[..., None], 0, values)).max())
+    if farthest > FARTHEST:
+        raise ReadError(
+            f"{where}: a joint lies at {farthest:.3g}, expected coordinates below {FARTHEST:.0g}; "
+            "the file is damaged, copy it again"
+        )
+    return np.where(absent[..., None], np.nan, values).astype(np.float32)
+
+
+def at_rate(frames: int, fps: float) -> NDArray[np.float64]:
+    """(T,) seconds of frames that follow each other at a steady rate, the first at 0."""
+    return np.arange(frames, dtype=np.float64) / fps
