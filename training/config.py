@@ -1,0 +1,328 @@
+"""Every setting of training, its default and what it may be; a recipe is a function that returns them all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar
+
+from amr_edge.errors import ConfigError
+from amr_edge.preprocess import PrepareConfig
+
+
+def _need(condition: bool, sentence: str) -> None:  # noqa: FBT001
+    if not condition:
+        raise ConfigError(sentence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """A plain pre-norm ViT over tokens of `patch_frames` frames of one joint.
+
+    The defaults are the paper's size: 8 layers of width 256, 6.336 M parameters at 25 joints and 120 frames.
+    """
+
+    width: int = 256
+    depth: int = 8
+    heads: int = 8
+    mlp_ratio: int = 4
+    patch_frames: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("width", "depth", "heads", "mlp_ratio", "patch_frames"):
+            _need(getattr(self, name) >= 1, f"encoder.{name} must be at least 1, got {getattr(self, name)}")
+        _need(
+            self.width % self.heads == 0,
+            f"encoder.width must be a multiple of encoder.heads, got {self.width} and {self.heads}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretextConfig:
+    """Adaptive masked reconstruction: what is hidden, what is predicted, and what counts (methods of AMR).
+
+    Attributes:
+        mask_ratio: Share of the tokens that the encoder does not see.
+        enlarge: r; one query predicts r * patch_frames frames of one joint.
+        decoder_depth: Cross-attention layers.
+        target: "motion" predicts displacements to the next frame, "joint" positions.
+        target_norm: "patch" normalises each target patch, "time" each joint and axis over the clip, "none" nothing.
+        focal_k: k of the focal weight 1 / (1 + k * mean energy / energy); 0 weighs everything alike.
+        focal_windows: Frames in the windows whose motion energies are fused.
+    """
+
+    mask_ratio: float = 0.9
+    enlarge: int = 6
+    decoder_depth: int = 5
+    target: Literal["motion", "joint"] = "motion"
+    target_norm: Literal["patch", "time", "none"] = "patch"
+    focal_k: float = 0.01
+    focal_windows: tuple[int, ...] = (4, 8, 12)
+
+    def __post_init__(self) -> None:
+        _need(0 < self.mask_ratio < 1, f"pretext.mask_ratio must lie in (0, 1), got {self.mask_ratio}")
+        _need(self.enlarge >= 1, f"pretext.enlarge must be at least 1, got {self.enlarge}")
+        _need(self.decoder_depth >= 1, f"pretext.decoder_depth must be at least 1, got {self.decoder_depth}")
+        _need(self.target in ("motion", "joint"), f"pretext.target must be motion or joint, got '{self.target}'")
+        _need(
+            self.target_norm in ("patch", "time", "none"),
+            f"pretext.target_norm must be patch, time or none, got '{self.target_norm}'",
+        )
+        _need(self.focal_k >= 0, f"pretext.focal_k must be at least 0, got {self.focal_k}")
+        _need(len(self.focal_windows) > 0, "pretext.focal_windows needs at least one window length")
+        _need(min(self.focal_windows) >= 1, f"pretext.focal_windows must be at least 1, got {self.focal_windows}")
+
+    def check(self, frames: int, patch_frames: int) -> None:
+        """Refuse patches and windows that do not divide a clip of `frames` frames."""
+        steps = frames // patch_frames
+        allowed = [r for r in range(1, steps + 1) if steps % r == 0]
+        _need(
+            frames % patch_frames == 0,
+            f"encoder.patch_frames must divide prepare.frames, got {patch_frames} and {frames}",
+        )
+        _need(
+            self.enlarge in allowed,
+            f"pretext.enlarge must divide the {steps} tokens of a joint in time; "
+            f"it may be {', '.join(map(str, allowed))}, got {self.enlarge}",
+        )
+        for window in self.focal_windows:
+            _need(
+                frames % window == 0,
+                f"pretext.focal_windows must divide prepare.frames = {frames}, got {window}",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentConfig:
+    """What may change in a clip without changing what is done in it.
+
+    Attributes:
+        crop: Shortest share of a recording that a clip is cut from, in (0, 1].
+        yaw: Largest turn about the vertical, radians.
+        tilt: Largest turn about the two level axes, radians.
+        scale: Largest relative change of size.
+        noise_m: Standard deviation of white noise on every coordinate.
+        drop_joints: Share of the clips in which up to a third of the joints are absent throughout.
+    """
+
+    crop: float = 0.5
+    yaw: float = 0.3
+    tilt: float = 0.3
+    scale: float = 0.0
+    noise_m: float = 0.0
+    drop_joints: float = 0.0
+
+    def __post_init__(self) -> None:
+        _need(0 < self.crop <= 1, f"augment.crop must lie in (0, 1], got {self.crop}")
+        for name in ("yaw", "tilt", "scale", "noise_m"):
+            _need(getattr(self, name) >= 0, f"augment.{name} must be at least 0, got {getattr(self, name)}")
+        _need(self.scale < 1, f"augment.scale must be below 1, got {self.scale}")
+        _need(0 <= self.drop_joints <= 1, f"augment.drop_joints must lie in [0, 1], got {self.drop_joints}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimConfig:
+    """AdamW with linear warm-up and half-cosine decay, per step."""
+
+    epochs: int = 400
+    batch: int = 128
+    lr: float = 1e-3
+    min_lr: float = 5e-4
+    warmup_epochs: float = 20
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.95)
+    layer_decay: float = 1.0  # learning rate of a layer relative to the one above it
+    clip_norm: float = 0.0  # 0 does not clip
+
+    def __post_init__(self) -> None:
+        _need(self.epochs >= 1, f"optim.epochs must be at least 1, got {self.epochs}")
+        _need(self.batch >= 1, f"optim.batch must be at least 1, got {self.batch}")
+        _need(self.lr > 0, f"optim.lr must be above 0, got {self.lr}")
+        _need(0 <= self.min_lr <= self.lr, f"optim.min_lr must lie in [0, lr], got {self.min_lr}")
+        _need(
+            0 <= self.warmup_epochs < self.epochs,
+            f"optim.warmup_epochs must lie in [0, epochs = {self.epochs}), got {self.warmup_epochs}",
+        )
+        _need(self.weight_decay >= 0, f"optim.weight_decay must be at least 0, got {self.weight_decay}")
+        _need(all(0 <= beta < 1 for beta in self.betas), f"optim.betas must lie in [0, 1), got {self.betas}")
+        _need(0 < self.layer_decay <= 1, f"optim.layer_decay must lie in (0, 1], got {self.layer_decay}")
+        _need(self.clip_norm >= 0, f"optim.clip_norm must be at least 0, got {self.clip_norm}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneConfig:
+    """The classifier on top of the encoder.
+
+    Attributes:
+        label_smoothing: Probability mass given to the other classes.
+        dropout: On the pooled feature.
+        drop_path: Largest share of samples that skip the last block; rises linearly with depth.
+        budget: Smallest and largest share of a clip's tokens that a training step sees.
+        full_share: Share of the steps that see all tokens.
+        ranked_share: Of the steps on a budget, the share whose tokens are ranked by motion energy.
+        optim: The optimiser.
+        augment: The augmentations.
+    """
+
+    label_smoothing: float = 0.1
+    dropout: float = 0.1
+    drop_path: float = 0.1
+    budget: tuple[float, float] = (1.0, 1.0)
+    full_share: float = 0.0
+    ranked_share: float = 0.5
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(
+            epochs=100, batch=48, lr=3e-4, min_lr=1e-5, warmup_epochs=5, betas=(0.9, 0.999), layer_decay=0.8
+        )
+    )
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("label_smoothing", "dropout", "drop_path"):
+            _need(0 <= getattr(self, name) < 1, f"finetune.{name} must lie in [0, 1), got {getattr(self, name)}")
+        low, high = self.budget
+        _need(0 < low <= high <= 1, f"finetune.budget must be two rising shares in (0, 1], got {self.budget}")
+        for name in ("full_share", "ranked_share"):
+            _need(0 <= getattr(self, name) <= 1, f"finetune.{name} must lie in [0, 1], got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainConfig:
+    """Masked pre-training: the pretext task, its optimiser and its augmentations."""
+
+    pretext: PretextConfig = field(default_factory=PretextConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything a run needs to know besides the data and the seed.
+
+    `prepare.layout` "" takes the layout of the data, and `prepare.window_s` 0 the median length of its clips.
+    """
+
+    name: str
+    prepare: PrepareConfig
+    encoder: EncoderConfig
+    pretrain: PretrainConfig
+    finetune: FinetuneConfig
+    persons: int = 2
+
+    def __post_init__(self) -> None:
+        _need(self.persons >= 1, f"persons must be at least 1, got {self.persons}")
+        self.pretrain.pretext.check(self.prepare.frames, self.encoder.patch_frames)
+
+
+def amr() -> Recipe:
+    """AMR at the paper's size and schedule (Sun et al., CVPR 2026; defaults where the paper is silent are ours)."""
+    return Recipe(
+        name="amr",
+        prepare=PrepareConfig(frames=120, window_s=4.0),
+        encoder=EncoderConfig(),
+        pretrain=PretrainConfig(),
+        finetune=FinetuneConfig(drop_path=0.3, dropout=0.3),
+    )
+
+
+def amr_small() -> Recipe:
+    """AMR for a CPU: width 128, 6 layers, 64 frames, fine-tuned on random token budgets."""
+    turned = AugmentConfig(yaw=0.8, tilt=0.1)
+    return Recipe(
+        name="amr-small",
+        prepare=PrepareConfig(frames=64, window_s=2.1),
+        encoder=EncoderConfig(width=128, depth=6, heads=4),
+        pretrain=PretrainConfig(
+            pretext=PretextConfig(enlarge=4, decoder_depth=3, focal_windows=(4, 8, 16)),
+            optim=OptimConfig(epochs=120, batch=64, lr=1e-3, min_lr=1e-5, warmup_epochs=6),
+            augment=turned,
+        ),
+        finetune=FinetuneConfig(
+            budget=(0.1, 0.5),
+            optim=OptimConfig(
+                epochs=60, batch=64, lr=1e-3, min_lr=1e-5, warmup_epochs=5, betas=(0.9, 0.999), layer_decay=0.8
+            ),
+            augment=turned,
+        ),
+    )
+
+
+RECIPES = {"amr": amr, "amr-small": amr_small}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called `name`.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    if name not in RECIPES:
+        raise ConfigError(f"there is no recipe '{name}'; the recipes are {', '.join(RECIPES)}")
+    return RECIPES[name]()
+
+
+Config = TypeVar("Config")
+
+
+def override(config: Config, settings: Sequence[str]) -> Config:
+    """A copy of `config` with "finetune.optim.epochs=30"-like settings applied.
+
+    Raises:
+        ConfigError: If a field does not exist or a value does not fit it.
+
+    >>> override(amr_small(), ["encoder.width=64"]).encoder.width
+    64
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        _need(bool(equals), f"a setting is FIELD=VALUE, got '{setting}'")
+        config = _replace(config, path.split("."), text, path)
+    return config
+
+
+def _replace(config: Any, path: list[str], text: str, whole: str) -> Any:
+    names = [f.name for f in fields(config)]
+    _need(path[0] in names, f"there is no setting '{whole}'; '{path[0]}' may be {', '.join(names)}")
+    current = getattr(config, path[0])
+    if len(path) > 1:
+        _need(is_dataclass(current), f"there is no setting '{whole}'; '{path[0]}' has no fields")
+        return replace(config, **{path[0]: _replace(current, path[1:], text, whole)})
+    _need(not is_dataclass(current), f"'{whole}' is a group; set one of its fields: {_names(current)}")
+    return replace(config, **{path[0]: _parse(current, text, whole)})
+
+
+def _names(config: Any) -> str:
+    return ", ".join(f.name for f in fields(config)) if is_dataclass(config) else ""
+
+
+def _parse(current: Any, text: str, whole: str) -> Any:
+    kind: Any = type(current)
+    try:
+        if kind is tuple:
+            return tuple(type(current[0])(part) for part in text.split(","))
+        return kind(text)
+    except ValueError as cause:
+        raise ConfigError(f"'{whole}' expects {kind.__name__} like {current!r}, got '{text}'") from cause
+
+
+def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
+    """The config that `dataclasses.asdict` wrote out, checked again on the way in."""
+    made: dict[str, Any] = {}
+    for f in fields(kind):  # type: ignore[arg-type]
+        if f.name not in values:
+            continue
+        value = values[f.name]
+        nested = _NESTED.get((kind.__name__, f.name))
+        made[f.name] = from_dict(nested, value) if nested else tuple(value) if isinstance(value, list) else value
+    return kind(**made)
+
+
+_NESTED: dict[tuple[str, str], Any] = {
+    ("Recipe", "prepare"): PrepareConfig,
+    ("Recipe", "encoder"): EncoderConfig,
+    ("Recipe", "pretrain"): PretrainConfig,
+    ("Recipe", "finetune"): FinetuneConfig,
+    ("PretrainConfig", "pretext"): PretextConfig,
+    ("PretrainConfig", "optim"): OptimConfig,
+    ("PretrainConfig", "augment"): AugmentConfig,
+    ("FinetuneConfig", "optim"): OptimConfig,
+    ("FinetuneConfig", "augment"): AugmentConfig,
+}

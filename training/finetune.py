@@ -1,0 +1,139 @@
+"""Teach an encoder the actions: a light head, all weights trained, on all tokens or on random budgets of them."""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from amr_edge.card import Card
+from amr_edge.errors import DataError
+from amr_edge.score import score
+from amr_edge.store import Store
+from amr_edge.training.checkpoint import load_encoder
+from amr_edge.training.classifier import Classifier
+from amr_edge.training.config import FinetuneConfig, Recipe
+from amr_edge.training.dataset import Batch, Clips
+from amr_edge.training.energy import token_energy
+from amr_edge.training.fit import Stage, fit
+from amr_edge.training.masking import keep_random, keep_ranked
+from amr_edge.training.patchify import token_present
+from amr_edge.training.predict import predict
+from amr_edge.training.pretrain import describe, new_encoder
+from amr_edge.training.run import Run, versions
+
+NONE_NAMES = ("idle", "none", "nothing", "background")
+
+
+def tokens_for_step(
+    batch: Batch, config: FinetuneConfig, recipe: Recipe, rng: np.random.Generator, generator: torch.Generator
+) -> Tensor | None:
+    """The tokens that a training step looks at: all, or a random budget of random or moving ones.
+
+    Returns:
+        (B, L') token indices, or None for all.
+    """
+    if config.budget[0] >= 1 or rng.random() < config.full_share:
+        return None
+    exists = token_present(batch.body_present, recipe.encoder.patch_frames)  # (B, L)
+    keep = max(1, round(exists.shape[1] * rng.uniform(*config.budget)))
+    if rng.random() >= config.ranked_share:
+        return keep_random(exists, keep, generator)
+    windows = recipe.pretrain.pretext.focal_windows
+    energy = token_energy(batch.body, batch.body_present, recipe.encoder.patch_frames, windows)
+    return keep_ranked(exists, energy, keep, generator)
+
+
+def finetune(
+    store: Store,
+    train: NDArray[np.bool_],
+    split: str,
+    recipe: Recipe,
+    run: Run,
+    *,
+    init: Path | None,
+    seed: int,
+    device: torch.device,
+    validation: NDArray[np.bool_] | None = None,
+    resume: bool = False,
+) -> tuple[Classifier, Card]:
+    """Fit a classifier on the labelled clips of the training part of a store.
+
+    Args:
+        store: The recordings.
+        train: (N,) bool, the part to learn from.
+        split: Name of the split, for the card.
+        recipe: Settings, already fitted to the data.
+        run: Where weights and results go.
+        init: A pre-trained or fine-tuned checkpoint; None starts from scratch.
+        seed: Of all randomness.
+        device: Where to compute.
+        validation: (N,) bool, clips outside `train` that choose the `best` weights; None takes the last.
+        resume: Go on from the run's state.
+
+    Returns:
+        The classifier of the last epoch, and its card.
+
+    Raises:
+        DataError: If no clip of the part has a label.
+    """
+    config = recipe.finetune
+    labelled = np.asarray(store.labels) >= 0
+    if not (train & labelled).any():
+        raise DataError(
+            "no recording of the training part has a label; fine-tuning needs labels, pre-training does not"
+        )
+    clips = Clips(store, train & labelled, recipe.prepare, recipe.persons)
+    card = Card(
+        name=recipe.name,
+        kind="classifier",
+        prepare=recipe.prepare,
+        classes=store.classes,
+        none_class=next((name for name in store.classes if name.lower() in NONE_NAMES), None),
+        units=store.units,
+        persons=recipe.persons,
+        patch_frames=recipe.encoder.patch_frames,
+        encoder=asdict(recipe.encoder),
+        data=describe(store, split, train),
+        recipe={"name": recipe.name, "seed": seed, "epochs": config.optim.epochs, "init": str(init or "scratch")},
+        versions=versions(),
+    )
+    encoder = new_encoder(recipe, seed)
+    if init is not None:
+        load_encoder(init, encoder, card)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 2)
+        model = Classifier(encoder, len(store.classes), dropout=config.dropout).to(device)
+    encoder.set_drop_path(config.drop_path)
+
+    def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        batch = clips.batch(indices, config.augment, rng, device)
+        kept = tokens_for_step(batch, config, recipe, rng, generator)
+        logits = model.classify_bodies(batch.body, batch.body_present, batch.clip_of, len(indices), kept)
+        return functional.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
+
+    held_out = Clips(store, validation & labelled, recipe.prepare, recipe.persons) if validation is not None else None
+
+    def judge(held_out: Clips) -> tuple[float, dict[str, float]]:
+        top1 = score(predict(model, held_out, device), held_out.labels).top1
+        return -top1, {"validation_top1": top1}
+
+    stage = Stage(
+        title="fine-tune",
+        module=model,
+        encoder=encoder,
+        step=step,
+        saved=model,
+        card=card,
+        clips=len(clips),
+        config=config.optim,
+        seed=seed,
+        device=device,
+        judge=None if held_out is None else partial(judge, held_out),
+    )
+    fit(stage, run, resume=resume)
+    return model.eval(), card

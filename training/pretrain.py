@@ -1,0 +1,101 @@
+"""Pre-train an encoder on recordings without looking at a label."""
+
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from amr_edge.card import Card
+from amr_edge.skeleton import layout
+from amr_edge.store import Store
+from amr_edge.training.config import Recipe
+from amr_edge.training.dataset import Clips
+from amr_edge.training.encoder import Encoder
+from amr_edge.training.fit import Stage, fit
+from amr_edge.training.pretext import MaskedReconstruction
+from amr_edge.training.run import Run, versions
+
+
+def new_encoder(recipe: Recipe, seed: int) -> Encoder:
+    """A fresh encoder for the recipe's clips; the same seed gives the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Encoder(recipe.encoder, frames=recipe.prepare.frames, joints=len(layout(recipe.prepare.layout)))
+
+
+def describe(store: Store, split: str, train: NDArray[np.bool_]) -> dict[str, object]:
+    """What a card says of the data a model was trained on."""
+    return {
+        "name": store.dataset,
+        "terms": store.terms,
+        "split": split,
+        "train_clips": int(train.sum()),
+        "hash": store.content_hash,
+    }
+
+
+def pretrain(
+    store: Store,
+    train: NDArray[np.bool_],
+    split: str,
+    recipe: Recipe,
+    run: Run,
+    *,
+    seed: int,
+    device: torch.device,
+    resume: bool = False,
+) -> Encoder:
+    """Fit the recipe's pretext task on the training part of a store.
+
+    Args:
+        store: The recordings.
+        train: (N,) bool, the part to learn from.
+        split: Name of the split, for the card.
+        recipe: Settings, already fitted to the data.
+        run: Where weights and results go.
+        seed: Of all randomness.
+        device: Where to compute.
+        resume: Go on from the run's state.
+
+    Returns:
+        The encoder of the last epoch.
+    """
+    clips = Clips(store, train, recipe.prepare, recipe.persons)
+    encoder = new_encoder(recipe, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        module = MaskedReconstruction(encoder, recipe.pretrain.pretext).to(device)
+    card = Card(
+        name=recipe.name,
+        kind="encoder",
+        prepare=recipe.prepare,
+        units=store.units,
+        persons=recipe.persons,
+        patch_frames=recipe.encoder.patch_frames,
+        encoder=asdict(recipe.encoder),
+        data=describe(store, split, train),
+        recipe={"name": recipe.name, "seed": seed, "epochs": recipe.pretrain.optim.epochs},
+        versions=versions(),
+    )
+
+    def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        batch = clips.batch(indices, recipe.pretrain.augment, rng, device)
+        loss: Tensor = module(batch.body, batch.body_present, generator).loss
+        return loss
+
+    stage = Stage(
+        title="pre-train",
+        module=module,
+        encoder=encoder,
+        step=step,
+        saved=module,
+        card=card,
+        clips=len(clips),
+        config=recipe.pretrain.optim,
+        seed=seed,
+        device=device,
+    )
+    fit(stage, run, resume=resume)
+    return encoder

@@ -1,0 +1,148 @@
+"""The folder of a run: settings, environment, log, results, weights; a new one for every run."""
+
+import csv
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from amr_edge import __version__
+from amr_edge.errors import ReadError
+from amr_edge.terminal import note, to_json
+from amr_edge.training.config import Recipe, from_dict
+
+
+def versions() -> dict[str, str]:
+    """What computed the numbers."""
+    return {
+        "amr_edge": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+    }
+
+
+def environment() -> dict[str, object]:
+    """The machine and the state of the checkout, as far as they can be told."""
+    here = Path(__file__).resolve().parent
+    git = subprocess.run(
+        ["git", "-C", str(here), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        **versions(),
+        "git": git.stdout.strip() if git.returncode == 0 else "",
+        "machine": platform.platform(),
+        "processor": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "",
+        "command": " ".join(["amr-edge", *sys.argv[1:]]),
+    }
+
+
+class Run:
+    """A folder that a training run writes into.
+
+    `weights/last.safetensors` are the weights of the last finished epoch, `weights/best.safetensors` those of the
+    best; `state.safetensors` is what a resumed run goes on from.
+    """
+
+    def __init__(self, folder: Path, *, quiet: bool = False) -> None:
+        self.folder = folder
+        self.quiet = quiet
+
+    @property
+    def last(self) -> Path:
+        """Weights of the last finished epoch."""
+        return self.folder / "weights" / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """Weights of the best epoch, by the measure that the log names."""
+        return self.folder / "weights" / "best.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """Weights, optimiser and progress to resume from."""
+        return self.folder / "state.safetensors"
+
+    def stage(self, name: str) -> "Run":
+        """A sub-folder for one stage of a run of several."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return Run(folder, quiet=self.quiet)
+
+    def log(self, text: str, *, show: bool = True) -> None:
+        """Append a line to log.txt and, unless quiet, tell the person."""
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+        if show and not self.quiet:
+            note(text)
+
+    def write_json(self, name: str, value: object) -> Path:
+        """Write `value` to a JSON file of the run."""
+        path = self.folder / name
+        path.write_text(to_json(value, indent=2) + "\n", encoding="utf-8")
+        return path
+
+    def write_table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
+        """Write rows to a CSV file of the run."""
+        path = self.folder / name
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows(rows)
+        return path
+
+    def results(self) -> list[dict[str, float]]:
+        """The rows of results.csv; none if the run has not finished an epoch."""
+        path = self.folder / "results.csv"
+        if not path.exists():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+    def write_results(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Write results.csv: one row an epoch."""
+        header = list(dict.fromkeys(key for row in rows for key in row))
+        self.write_table("results.csv", header, [[row.get(key, "") for key in header] for row in rows])
+
+    def write_settings(self, recipe: Recipe, settings: Mapping[str, object]) -> None:
+        """Write the resolved config and the environment, so that the run can be resumed and repeated."""
+        self.write_json("config.json", {**settings, "recipe": asdict(recipe)})
+        self.write_json("environment.json", environment())
+
+    def read_settings(self) -> tuple[Recipe, dict[str, object]]:
+        """What `write_settings` wrote.
+
+        Raises:
+            ReadError: If this is no run folder or its config cannot be read.
+        """
+        path = self.folder / "config.json"
+        try:
+            values: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+            settings = values.pop("recipe")
+        except (OSError, ValueError, KeyError) as cause:
+            raise ReadError(f"{path}: is not the config of a run ({cause}); name a folder under runs/") from cause
+        if not isinstance(settings, dict):
+            raise ReadError(f"{path}: its recipe is not an object; name a folder under runs/")
+        return from_dict(Recipe, settings), values
+
+
+def new_run(project: Path, verb: str, name: str, *, quiet: bool = False) -> Run:
+    """A fresh folder `project/verb/name-N`, N one above the highest there is."""
+    parent = project / verb
+    parent.mkdir(parents=True, exist_ok=True)
+    taken = [p.name.removeprefix(f"{name}-") for p in parent.iterdir() if p.name.startswith(f"{name}-")]
+    number = max((int(n) for n in taken if n.isdigit()), default=0) + 1
+    folder = parent / f"{name}-{number}"
+    folder.mkdir()
+    return Run(folder, quiet=quiet)
