@@ -1,0 +1,156 @@
+"""Tiny but real ONNX classifiers with the contract of an exported model, and people who move."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from amr_edge.card import CARD_KEY, Card
+from amr_edge.preprocess import PrepareConfig
+from amr_edge.recording import Recording
+from amr_edge.skeleton import layout
+
+WriteModel = Callable[..., Path]
+
+
+def _card(**changes: object) -> Card:
+    """A classifier's card: kinect20, 16 frames over a second, four answers a second."""
+    plain = Card(
+        name="tiny",
+        kind="classifier",
+        classes=("none", "wave", "sit"),
+        none_class="none",
+        prepare=PrepareConfig(layout="kinect20", frames=16, window_s=1.0, max_gap_s=0.4),
+        stride_s=0.25,
+        threshold=0.5,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def _graph(card: Card, *, joints: int | None = None, classes: int | None = None) -> onnx.ModelProto:
+    """Masked mean of the clip and of its steps over M, T and V -> MatMul -> Softmax."""
+    t, v = card.prepare.frames, joints or len(layout(card.prepare.layout))
+    k = classes or len(card.classes)
+    rng = np.random.default_rng(7)
+    weights = rng.normal(size=(6, k)).astype(np.float32) * 4
+    constants = {
+        "weights": weights,
+        "bias": np.linspace(0.3, -0.3, k, dtype=np.float32),
+        "last": np.array([4], np.int64),
+        "mtv": np.array([1, 2, 3], np.int64),
+        "time": np.array([2], np.int64),
+        "zero": np.array([0], np.int64),
+        "one": np.array([1], np.int64),
+        "minus_one": np.array([-1], np.int64),
+        "huge": np.array([10**9], np.int64),
+        "floor": np.array([1.0], np.float32),
+        "gain": np.array([10.0], np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["present"], ["seen3"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["seen3", "last"], ["seen"]),
+        helper.make_node("Mul", ["clip", "seen"], ["masked"]),
+        helper.make_node("ReduceSum", ["masked", "mtv"], ["total"], keepdims=0),
+        helper.make_node("ReduceSum", ["seen", "mtv"], ["count0"], keepdims=0),
+        helper.make_node("Max", ["count0", "floor"], ["count"]),
+        helper.make_node("Div", ["total", "count"], ["mean"]),
+        helper.make_node("Slice", ["masked", "one", "huge", "time"], ["later"]),
+        helper.make_node("Slice", ["masked", "zero", "minus_one", "time"], ["earlier"]),
+        helper.make_node("Sub", ["later", "earlier"], ["step"]),
+        helper.make_node("Abs", ["step"], ["speed"]),
+        helper.make_node("ReduceSum", ["speed", "mtv"], ["moved0"], keepdims=0),
+        helper.make_node("Div", ["moved0", "count"], ["moved1"]),
+        helper.make_node("Mul", ["moved1", "gain"], ["moved"]),
+        helper.make_node("Concat", ["mean", "moved"], ["features"], axis=1),
+        helper.make_node("MatMul", ["features", "weights"], ["scores"]),
+        helper.make_node("Add", ["scores", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probs"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [
+            helper.make_tensor_value_info("clip", TensorProto.FLOAT, ["N", "M", t, v, 3]),
+            helper.make_tensor_value_info("present", TensorProto.BOOL, ["N", "M", t, v]),
+        ],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", k]),
+            helper.make_tensor_value_info("probs", TensorProto.FLOAT, ["N", k]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+@pytest.fixture
+def write_model(tmp_path: Path) -> WriteModel:
+    """Write a model file: write_model(card, name="model.onnx", joints=..., classes=..., carded=True)."""
+
+    def write(
+        card: Card | None = None,
+        *,
+        name: str = "model.onnx",
+        joints: int | None = None,
+        classes: int | None = None,
+        carded: bool = True,
+    ) -> Path:
+        card = card or _card()
+        model = _graph(card, joints=joints, classes=classes)
+        if carded:
+            entry = model.metadata_props.add()
+            entry.key, entry.value = CARD_KEY, card.to_json()
+        onnx.checker.check_model(model)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    return write
+
+
+def _people(
+    rng: np.random.Generator,
+    *,
+    persons: int = 1,
+    seconds: float = 3.0,
+    fps: float = 30.0,
+    jitter: float = 0.0,
+    holes: float = 0.0,
+    layout_name: str = "kinect20",
+    **known: object,
+) -> Recording:
+    """Bodies that sway, `holes` of their joints unseen, frame times off by up to `jitter` of a frame."""
+    skeleton = layout(layout_name)
+    frames = max(round(seconds * fps) + 1, 1)
+    times_s = np.arange(frames) / fps
+    times_s = times_s + rng.uniform(-jitter, jitter, frames) / (2 * fps)
+    rest = rng.normal(scale=0.4, size=(persons, 1, len(skeleton), skeleton.channels))
+    rest[..., 0] += 2.0 * np.arange(persons)[:, None, None]
+    rate, phase = rng.uniform(0.5, 2.0, (persons, 1, len(skeleton), 1)), rng.uniform(0, 6, (persons, 1, 1, 1))
+    sway = 0.2 * np.sin(2 * np.pi * rate * times_s[None, :, None, None] + phase)
+    poses = (rest + sway).astype(np.float32)  # (M, T, V, C)
+    poses[rng.random(poses.shape[:3]) < holes] = np.nan
+    return Recording(
+        poses=poses,
+        times_s=times_s,
+        layout=layout_name,
+        units="px" if skeleton.channels == 2 else "m",
+        source=str(known.pop("source", "generated")),
+        **known,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def card_of() -> Callable[..., Card]:
+    """card_of(persons=2, ...): the tiny classifier's card with other values."""
+    return _card
+
+
+@pytest.fixture
+def people() -> Callable[..., Recording]:
+    """people(rng, persons=2, seconds=3, ...): a recording of bodies that sway."""
+    return _people
