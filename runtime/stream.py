@@ -267,12 +267,14 @@ def scene_clip(
         if nobody is seen in the span.
     """
     config = card.prepare
-    at_s = np.linspace(*span_s, config.frames)
-    seen_s = resample(poses, times_s, at_s, config.max_gap_s) if len(ids) else poses  # (M, frames, V, C)
-    here = np.flatnonzero(_visible(seen_s).any(axis=1))  # (M, frames) -> who is seen at all
+    # What `prepare` will look at and no more: a stream has not seen the frames after the span.
+    first, last = np.searchsorted(times_s, span_s[0] - config.max_gap_s), np.searchsorted(times_s, span_s[1], "right")
+    poses, times_s = poses[:, first:last], times_s[first:last]
+    sampled = resample(poses, times_s, np.linspace(*span_s, config.frames), config.max_gap_s)  # (M, frames, V, C)
+    here = np.flatnonzero(_visible(sampled).any(axis=1))
     if not len(here):
         return None
-    order = here[np.argsort(-motion_energy(seen_s[here]), kind="stable")][: card.persons]
+    order = here[np.argsort(-motion_energy(sampled[here]), kind="stable")][: card.persons]
     clip = prepare(poses[order], times_s, source, config, span_s)
     missing = card.persons - len(order)
     padded = Clip(

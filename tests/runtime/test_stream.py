@@ -267,3 +267,17 @@ def test_an_answer_as_a_dictionary_has_its_five_best_classes_first(session: Sess
     told = answer.to_dict()
     assert (told["label"], told["person"]) == ("b", 3)
     assert [name for name, _ in told["top"]] == ["b", "d", "e", "f", "c"]
+
+
+def test_who_is_in_the_scene_does_not_depend_on_frames_after_it(card_of: CardOf, people: People) -> None:
+    for seed in range(20):
+        recording = people(np.random.default_rng(seed), persons=2, seconds=3.0, holes=0.3)
+        now = recording.times_s <= 1.5
+        whole = scene_clip(recording.poses, recording.times_s, (0, 1), KINECT20, card_of(persons=2), (0.5, 1.5))
+        past = scene_clip(
+            recording.poses[:, now], recording.times_s[now], (0, 1), KINECT20, card_of(persons=2), (0.5, 1.5)
+        )
+        assert whole is not None
+        assert past is not None
+        assert whole[0] == past[0]
+        np.testing.assert_array_equal(whole[1].values, past[1].values)
