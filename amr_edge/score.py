@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.errors import ClipError
+from amr_edge.terminal import table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,3 +62,25 @@ def score(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> Score:
         mean_class=float((np.diag(confusion)[total > 0] / total[total > 0]).mean()),
         confusion=confusion,
     )
+
+
+def per_class_rows(result: Score, classes: tuple[str, ...]) -> list[tuple[str, int, float, str]]:
+    """(class, clips, share right, most frequent wrong answer) of every class, the worst first."""
+    rows = []
+    for index, (name, right) in enumerate(zip(classes, result.per_class(), strict=True)):
+        wrong = result.confusion[index].copy()
+        clips = int(wrong.sum())
+        wrong[index] = 0
+        rows.append((name, clips, round(float(right), 4), classes[int(wrong.argmax())] if wrong.any() else ""))
+    return sorted(rows, key=lambda row: (row[1] == 0, row[2], row[0]))
+
+
+def report(result: Score, classes: tuple[str, ...], worst: int = 5) -> str:
+    """The score in words: one line of figures, then the classes that go wrong most."""
+    rows = [row for row in per_class_rows(result, classes)[:worst] if row[2] < 1]
+    line = (
+        f"top-1 {result.top1:.4f}  top-5 {result.top5:.4f}  mean over classes {result.mean_class:.4f}  "
+        f"({result.clips} clips, {len(classes)} classes)"
+    )
+    header = ("hardest classes", "clips", "right", "taken for")
+    return f"{line}\n{table(rows, header)}" if rows else line

@@ -5,6 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from amr_edge.training.dataset import Batch
 from amr_edge.training.encoder import Encoder
 
 
@@ -47,24 +48,20 @@ class Classifier(nn.Module):
         weight = exists[..., None].to(features.dtype)
         return (features * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1), exists.any(dim=1)
 
-    def classify_bodies(
-        self, body: Tensor, present: Tensor, clip_of: Tensor, clips: int, kept: Tensor | None
-    ) -> Tensor:
+    def classify(self, batch: Batch, kept: Tensor | None = None) -> Tensor:
         """Logits of clips whose present bodies stand in one list, each on its own tokens.
 
         Args:
-            body: (B, T, V, C), only bodies that are there.
-            present: (B, T, V) bool.
-            clip_of: (B,) the clip that each body belongs to.
-            clips: N.
+            batch: B bodies of N clips.
             kept: (B, L') the tokens to look at; None looks at all.
 
         Returns:
             (N, K), equal to `forward` where all tokens are kept.
         """
-        pooled, here = self.pool(body, present, kept)
+        pooled, here = self.pool(batch.body, batch.present, kept)
         pooled = pooled.float()
         weight = here[:, None].to(pooled.dtype)  # (B, 1)
-        total = torch.zeros(clips, pooled.shape[1], device=pooled.device).index_add(0, clip_of, pooled * weight)
-        count = torch.zeros(clips, 1, device=pooled.device).index_add(0, clip_of, weight)
+        total = torch.zeros(batch.clips, pooled.shape[1], device=pooled.device)
+        total = total.index_add(0, batch.clip_of, pooled * weight)  # (N, D)
+        count = torch.zeros(batch.clips, 1, device=pooled.device).index_add(0, batch.clip_of, weight)
         return cast("Tensor", self.head(self.dropout(total / count.clamp(min=1))))

@@ -11,13 +11,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from amr_edge.card import Card
+from amr_edge.clips import Clips
 from amr_edge.errors import DataError
 from amr_edge.score import score
+from amr_edge.skeleton import Mask
 from amr_edge.store import Store
+from amr_edge.training.augment import augment
 from amr_edge.training.checkpoint import load_encoder
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import FinetuneConfig, Recipe
-from amr_edge.training.dataset import Batch, Clips
+from amr_edge.training.dataset import Batch, to_batch
 from amr_edge.training.energy import token_energy
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.masking import keep_random, keep_ranked
@@ -39,18 +42,18 @@ def tokens_for_step(
     """
     if config.budget[0] >= 1 or rng.random() < config.full_share:
         return None
-    exists = token_present(batch.body_present, recipe.encoder.patch_frames)  # (B, L)
+    exists = token_present(batch.present, recipe.encoder.patch_frames)  # (B, L)
     keep = max(1, round(exists.shape[1] * rng.uniform(*config.budget)))
     if rng.random() >= config.ranked_share:
         return keep_random(exists, keep, generator)
     windows = recipe.pretrain.pretext.focal_windows
-    energy = token_energy(batch.body, batch.body_present, recipe.encoder.patch_frames, windows)
+    energy = token_energy(batch.body, batch.present, recipe.encoder.patch_frames, windows)
     return keep_ranked(exists, energy, keep, generator)
 
 
 def finetune(
     store: Store,
-    train: NDArray[np.bool_],
+    train: Mask,
     split: str,
     recipe: Recipe,
     run: Run,
@@ -58,7 +61,7 @@ def finetune(
     init: Path | None,
     seed: int,
     device: torch.device,
-    validation: NDArray[np.bool_] | None = None,
+    validation: Mask | None = None,
     resume: bool = False,
 ) -> tuple[Classifier, Card]:
     """Fit a classifier on the labelled clips of the training part of a store.
@@ -111,10 +114,10 @@ def finetune(
     encoder.set_drop_path(config.drop_path)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        batch = clips.batch(indices, config.augment, rng, device)
-        kept = tokens_for_step(batch, config, recipe, rng, generator)
-        logits = model.classify_bodies(batch.body, batch.body_present, batch.clip_of, len(indices), kept)
-        return functional.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
+        batch = to_batch(augment(clips.cuts(indices, config.augment.crop, rng), config.augment, rng), device)
+        labels = torch.from_numpy(clips.labels[indices]).to(device, non_blocking=True)  # (N,)
+        logits = model.classify(batch, tokens_for_step(batch, config, recipe, rng, generator))
+        return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
 
     held_out = Clips(store, validation & labelled, recipe.prepare, recipe.persons) if validation is not None else None
 

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from amr_edge.clips import Clips
 from amr_edge.training.classifier import Classifier
-from amr_edge.training.dataset import Clips
+from amr_edge.training.dataset import to_batch
 
 
 def predict(model: Classifier, clips: Clips, device: torch.device, batch: int = 64) -> NDArray[np.float32]:
@@ -13,12 +14,10 @@ def predict(model: Classifier, clips: Clips, device: torch.device, batch: int = 
     was_training = model.training
     model.eval()
     answers: list[NDArray[np.float32]] = []
-    rng = np.random.default_rng(0)  # unused: whole clips draw nothing
     with torch.inference_mode():
         for start in range(0, len(clips), batch):
             indices = np.arange(start, min(start + batch, len(clips)))
-            part = clips.batch(indices, None, rng, device)
-            logits = model.classify_bodies(part.body, part.body_present, part.clip_of, len(indices), None)
+            logits = model.classify(to_batch(clips.whole(indices), device))  # (N, K)
             answers.append(logits.float().softmax(dim=1).cpu().numpy())
     model.train(was_training)
     return np.concatenate(answers)

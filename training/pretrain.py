@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from amr_edge.card import Card
-from amr_edge.skeleton import layout
+from amr_edge.clips import Clips
+from amr_edge.skeleton import Mask, layout
 from amr_edge.store import Store
+from amr_edge.training.augment import augment
 from amr_edge.training.config import Recipe
-from amr_edge.training.dataset import Clips
+from amr_edge.training.dataset import to_batch
 from amr_edge.training.encoder import Encoder
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.pretext import MaskedReconstruction
@@ -25,7 +27,7 @@ def new_encoder(recipe: Recipe, seed: int) -> Encoder:
         return Encoder(recipe.encoder, frames=recipe.prepare.frames, joints=len(layout(recipe.prepare.layout)))
 
 
-def describe(store: Store, split: str, train: NDArray[np.bool_]) -> dict[str, object]:
+def describe(store: Store, split: str, train: Mask) -> dict[str, object]:
     """What a card says of the data a model was trained on."""
     return {
         "name": store.dataset,
@@ -38,7 +40,7 @@ def describe(store: Store, split: str, train: NDArray[np.bool_]) -> dict[str, ob
 
 def pretrain(
     store: Store,
-    train: NDArray[np.bool_],
+    train: Mask,
     split: str,
     recipe: Recipe,
     run: Run,
@@ -81,8 +83,9 @@ def pretrain(
     )
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        batch = clips.batch(indices, recipe.pretrain.augment, rng, device)
-        loss: Tensor = module(batch.body, batch.body_present, generator).loss
+        views = augment(clips.cuts(indices, recipe.pretrain.augment.crop, rng), recipe.pretrain.augment, rng)
+        batch = to_batch(views, device)
+        loss: Tensor = module(batch.body, batch.present, generator).loss
         return loss
 
     stage = Stage(

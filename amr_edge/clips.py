@@ -1,0 +1,88 @@
+"""The clips of a store: its recordings as a model sees them, whole or cut, without knowing who computes with them.
+
+Training cuts and augments them, the proof of an exported file answers them whole, with or without torch.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.errors import ConfigError, DataError
+from amr_edge.preprocess import Clip, PrepareConfig, prepare
+from amr_edge.recording import Recording
+from amr_edge.skeleton import Layout, Mask, layout, present_joints, remap
+from amr_edge.store import Store
+
+SHORTEST_CUT = 8  # frames; fewer do not show what is done
+
+
+class Clips:
+    """Recordings of a store, prepared on demand.
+
+    Args:
+        store: The recordings.
+        which: (N,) bool, which of them.
+        config: The model's preprocessing.
+        persons: M; of more persons those seen in most frames are kept.
+
+    Raises:
+        DataError: If no recording is chosen.
+        ConfigError: If the recordings are in pixels and the preprocessing does not scale them.
+    """
+
+    def __init__(self, store: Store, which: Mask, config: PrepareConfig, persons: int) -> None:
+        indices = np.flatnonzero(which)
+        if not len(indices):
+            raise DataError("there is no recording in this part of the split; choose another split")
+        if store.units == "px" and config.scale != "torso":
+            raise ConfigError("recordings in pixels need prepare.scale=torso")
+        self.config = config
+        self.persons = persons
+        self.labels = np.asarray(store.labels, dtype=np.int64)[indices]
+        self.names = [store.names[int(i)] for i in indices]
+        # Read once, in the model's layout, so that a clip costs one resampling.
+        source, target = layout(store.layout), layout(config.layout)
+        self._recordings = [self._read(store[int(i)], source, target) for i in indices]
+
+    def _read(self, recording: Recording, source: Layout, target: Layout) -> Recording:
+        """The recording in the model's layout, with the persons who are seen in most frames."""
+        poses = remap(recording.poses, source, target).poses
+        seen = present_joints(poses).any(axis=2).sum(axis=1)  # (M,)
+        best = np.sort(np.argsort(-seen, kind="stable")[: self.persons])
+        return replace(recording, poses=np.ascontiguousarray(poses[best]), layout=target.name)
+
+    def __len__(self) -> int:
+        return len(self._recordings)
+
+    def clip(self, index: int, span_s: tuple[float, float] | None = None) -> Clip:
+        """One recording, whole or in part, with M persons (those who are not there are absent)."""
+        recording = self._recordings[index]
+        clip = prepare(recording.poses, recording.times_s, recording.skeleton, self.config, span_s)
+        missing = self.persons - len(clip.values)
+        if not missing:
+            return clip
+        pad = ((0, missing), (0, 0), (0, 0))
+        return Clip(np.pad(clip.values, (*pad, (0, 0))), np.pad(clip.present, pad))
+
+    def cut(self, index: int, shortest: float, rng: np.random.Generator) -> tuple[float, float]:
+        """A random span of at least `shortest` of a recording, from one of its frames to another."""
+        times_s = self._recordings[index].times_s
+        frames = len(times_s)
+        length = int(frames * rng.uniform(shortest, 1))
+        length = min(frames, max(length, SHORTEST_CUT))
+        start = int(rng.integers(0, frames - length + 1))
+        return float(times_s[start]), float(times_s[start + length - 1])
+
+    def whole(self, indices: NDArray[np.int64]) -> Clip:
+        """Whole recordings, stacked: values (N, M, T, V, 3) and presence (N, M, T, V)."""
+        return stack([self.clip(int(i)) for i in indices])
+
+    def cuts(self, indices: NDArray[np.int64], shortest: float, rng: np.random.Generator) -> Clip:
+        """A random cut of each recording, stacked: values (N, M, T, V, 3) and presence (N, M, T, V)."""
+        return stack([self.clip(int(i), self.cut(int(i), shortest, rng)) for i in indices])
+
+
+def stack(clips: list[Clip]) -> Clip:
+    """Clips of equal shape along a new first axis."""
+    return Clip(np.stack([clip.values for clip in clips]), np.stack([clip.present for clip in clips]))

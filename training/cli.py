@@ -1,0 +1,73 @@
+"""`amr-edge pretrain`, `finetune` and `train`: parse, call one function, print."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from amr_edge.extras import require
+
+
+def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that all three commands have."""
+    options = [
+        click.option("--data", type=click.Path(path_type=Path), help="What `amr-edge data convert` wrote."),
+        click.option("--recipe", default="amr-small", show_default=True, help="amr (the paper's size) or amr-small."),
+        click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="finetune.optim.epochs=30, ..."),
+        click.option("--seed", default=0, show_default=True, help="Of all randomness."),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
+        click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all by default."),
+        click.option("--project", type=click.Path(path_type=Path), default=Path("runs"), show_default=True),
+        click.option("--name", help="Of the run's folder; the recipe's name by default."),
+        click.option("--resume", type=click.Path(path_type=Path), help="A run folder to go on with."),
+        click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+_split = click.option("--split", help="xsub, xview, official, loso:3, random, ...; the first that fits by default.")
+_validate = click.option("--validate", metavar="SUBJECTS", help="Training subjects that choose the best epoch: 7,9.")
+
+
+@click.command()
+@_shared
+@click.option("--split", default="all", show_default=True, help="Learn from its training part only; all takes all.")
+def pretrain(**options: Any) -> None:
+    """Pre-train an encoder by adaptive masked reconstruction; labels are not looked at."""
+    _run("pretrain", options)
+
+
+@click.command()
+@_shared
+@_split
+@_validate
+@click.option("--init", type=click.Path(path_type=Path), help="A run or checkpoint to start from; none is scratch.")
+def finetune(**options: Any) -> None:
+    """Teach an encoder the actions in DATA and evaluate it."""
+    _run("finetune", options)
+
+
+@click.command()
+@_shared
+@_split
+@_validate
+def train(**options: Any) -> None:
+    """Pre-train, fine-tune and evaluate in one run."""
+    _run("train", options)
+
+
+def _run(verb: str, options: dict[str, Any]) -> None:
+    require("train", f"`amr-edge {verb}`")
+    from amr_edge.training.commands import Order, carry_out
+
+    as_json = options.pop("as_json")
+    text, answer = carry_out(Order(verb=verb, **options))
+    if as_json:
+        from amr_edge.terminal import to_json
+
+        click.echo(to_json(answer))
+    else:
+        click.echo(text)
