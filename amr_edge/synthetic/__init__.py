@@ -1,0 +1,19 @@
+"""Synthetic people who act: a corpus with labels, subjects and terms that needs no download and no camera."""
+
+from amr_edge.synthetic.body import Subject, subject
+from amr_edge.synthetic.corpus import ACTIONS, CLASSES, DATASET, IDLE, TERMS, clip, continuous, corpus
+from amr_edge.synthetic.sensor import Sensor
+
+__all__ = [
+    "ACTIONS",
+    "CLASSES",
+    "DATASET",
+    "IDLE",
+    "TERMS",
+    "Sensor",
+    "Subject",
+    "clip",
+    "continuous",
+    "corpus",
+    "subject",
+]

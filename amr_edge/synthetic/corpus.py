@@ -1,0 +1,195 @@
+"""Which recordings the synthetic corpus holds: trimmed clips by subject and take, and long ones with spans."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from amr_edge.errors import ConfigError
+from amr_edge.recording import Recording, Span
+from amr_edge.synthetic.actions import SCRIPTS, act, fidget, idle, sit_down, walk
+from amr_edge.synthetic.body import Floats, Subject, joints, subject
+from amr_edge.synthetic.motion import Script, play
+from amr_edge.synthetic.sensor import Sensor, see
+
+DATASET = "synthetic"
+TERMS = "synthetic people made by amr-edge itself; no person was recorded, no terms apply"
+ACTIONS: tuple[str, ...] = tuple(SCRIPTS)
+IDLE = "idle"
+CLASSES: tuple[str, ...] = (*ACTIONS, IDLE)
+SENSOR = Sensor()
+
+LONGEST_S = 4.0
+
+
+def _times(seconds: float, fps: float) -> Floats:
+    """(T,) the instants of frames over `seconds`, from 0."""
+    return np.arange(max(2, round(seconds * fps)), dtype=np.float64) / fps
+
+
+def _check(actions: Sequence[str], known: Sequence[str], fps: float) -> None:
+    """Refuse actions that nobody knows and frame rates that mean nothing."""
+    unknown = [action for action in actions if action not in known]
+    if unknown:
+        raise ConfigError(f"there is no synthetic action '{unknown[0]}'; the actions are {', '.join(known)}")
+    if not 1 <= fps <= 1000:
+        raise ConfigError(f"fps must lie in 1..1000, got {fps}")
+
+
+def clip(
+    action: str, person: Subject, rng: np.random.Generator, *, fps: float = 30.0, sensor: Sensor = SENSOR
+) -> Recording:
+    """One take of one action by one person, seen from a new place.
+
+    Args:
+        action: One of `CLASSES`.
+        person: Who acts.
+        rng: Makes this take different from the others.
+        fps: Frames per second.
+        sensor: The camera.
+
+    Returns:
+        A recording (1, T, 25, 3) of 1.5 to 4 s, labelled with the action.
+
+    Raises:
+        ConfigError: If there is no such action, or the frame rate means nothing.
+    """
+    _check([action], CLASSES, fps)
+    actor = act(person, rng)
+    lead_s, tail_s = actor.vary(0.05, 0.45), actor.vary(0.05, 0.45)
+    start = (actor.vary(-0.3, 0.3), actor.vary(-0.3, 0.3), 0.0)
+    if action == IDLE:
+        scripts: list[tuple[float, Script]] = idle(actor)
+        seconds = actor.vary(1.6, LONGEST_S)
+    else:
+        script = SCRIPTS[action](actor)
+        if action == "walk":
+            # People are filmed from the side and from behind when they walk, and often in the middle of it.
+            yaw = actor.vary(-2.0, 2.0)
+            middle = 0.5 * script.path[-1, 2]
+            start = (start[0] - middle * float(np.sin(yaw)), start[1] - middle * float(np.cos(yaw)), yaw)
+            lead_s = actor.vary(-0.9, 0.3)
+        scripts = [(lead_s, script)]
+        seconds = lead_s + script.act_s[1] + tail_s
+    seconds = float(np.clip(seconds, 1.5, LONGEST_S))
+    times_s = _times(seconds, fps)
+    held = play(person, scripts, times_s, rng, start)
+    poses = see(sensor, joints(person, held)[None], times_s, fps, rng)
+    return Recording(
+        poses=poses,
+        times_s=times_s,
+        layout="ntu25",
+        label=action,
+        subject=person.number,
+        source=f"{DATASET}/{action}_s{person.number:02d}",
+    )
+
+
+def corpus(
+    *, subjects: int = 20, takes: int = 4, seed: int = 0, fps: float = 30.0, sensor: Sensor = SENSOR
+) -> Iterator[Recording]:
+    """All actions and idle, by all subjects, several takes each.
+
+    A clip depends on its action, subject, take and the seed, not on how many others are made.
+
+    Args:
+        subjects: How many people; they are numbered from 1.
+        takes: Takes of each action by each of them.
+        seed: Another seed is another population.
+        fps: Frames per second.
+        sensor: The camera.
+
+    Yields:
+        `subjects` x 13 x `takes` clips, subject by subject.
+
+    Raises:
+        ConfigError: If there is nobody or no take.
+    """
+    if subjects < 1 or takes < 1 or seed < 0:
+        raise ConfigError(f"expected subjects, takes >= 1 and seed >= 0, got {subjects}, {takes} and {seed}")
+    for number in range(1, subjects + 1):
+        person = subject(number, seed)
+        for kind, action in enumerate(CLASSES):
+            for take in range(1, takes + 1):
+                rng = np.random.default_rng(np.random.SeedSequence([seed, 1, number, kind, take]))
+                made = clip(action, person, rng, fps=fps, sensor=sensor)
+                yield replace(made, source=f"{made.source}_k{take:02d}")
+
+
+def continuous(
+    person: Subject,
+    rng: np.random.Generator,
+    *,
+    actions: Sequence[str] | None = None,
+    seconds: float | None = None,
+    idle_s: tuple[float, float] = (1.5, 5.0),
+    fps: float = 30.0,
+    sensor: Sensor = SENSOR,
+) -> Recording:
+    """One person in one long recording: actions in a row, idle between them.
+
+    Args:
+        person: Who acts.
+        rng: Chooses the order, the pauses and every take.
+        actions: What is done, in this order; None chooses at random until `seconds` are full.
+        seconds: How long the recording is; None is as long as `actions` take, or 60 s. An action that would not
+            be over in time is not begun.
+        idle_s: Shortest and longest time of idleness before, between and after actions.
+        fps: Frames per second.
+        sensor: The camera.
+
+    Returns:
+        A recording (1, T, 25, 3) whose spans are the actions.
+
+    Raises:
+        ConfigError: If an action is not known, or times mean nothing.
+    """
+    _check(list(actions or ()), ACTIONS, fps)
+    if not 0 <= idle_s[0] <= idle_s[1] < np.inf:
+        raise ConfigError(f"idle_s must be a shortest and a longest time, got {idle_s}")
+    if actions is None and seconds is None:
+        seconds = 60.0
+    if seconds is not None and not 0 < seconds <= 7200:
+        raise ConfigError(f"seconds must lie in 0..7200, got {seconds}")
+    scripts, spans, now_s = [], [], 0.0
+    queue = list(actions) if actions is not None else []
+    away: tuple[float, float] = (0.0, 0.0)  # where walking has led, x and z
+    while True:
+        rest_until_s = now_s + rng.uniform(*idle_s)
+        while rng.random() < 0.6:
+            script = fidget(act(person, rng))
+            if now_s + 0.2 + script.duration_s > rest_until_s or len(script.path):
+                break
+            scripts.append((now_s + 0.2, script))
+            now_s += 0.2 + script.duration_s
+        now_s = rest_until_s
+        if actions is not None and not queue:
+            break
+        action = queue.pop(0) if actions is not None else ACTIONS[rng.integers(0, len(ACTIONS))]
+        actor = act(person, rng)
+        if action == "walk":
+            home = float(np.arctan2(-away[0], -away[1]))
+            far = float(np.hypot(*away))
+            turn_rad = home + actor.vary(-0.3, 0.3) if far > 0.5 else actor.vary(-2.2, 2.2)
+            script = walk(actor, turn_rad=turn_rad, length_m=max(far, 1.4) + actor.vary(0.0, 0.5), back=True)
+            away = (away[0] + float(script.path[-1, 1]), away[1] + float(script.path[-1, 2]))
+        elif action == "sit_down":
+            script = sit_down(actor, rise=True)
+        else:
+            script = SCRIPTS[action](actor)
+        if seconds is not None and now_s + script.duration_s > seconds:
+            break
+        scripts.append((now_s, script))
+        spans.append(Span(now_s + script.act_s[0], now_s + script.act_s[1], action))
+        now_s += script.duration_s
+    times_s = _times(now_s if seconds is None else seconds, fps)
+    held = play(person, scripts, times_s, rng)
+    poses = see(sensor, joints(person, held)[None], times_s, fps, rng)
+    return Recording(
+        poses=poses,
+        times_s=times_s,
+        layout="ntu25",
+        subject=person.number,
+        source=f"{DATASET}/continuous_s{person.number:02d}",
+        spans=tuple(spans),
+    )
