@@ -1,4 +1,4 @@
-"""Which recordings a model is judged on: the test part of the split it was trained with, unless something else is said."""
+"""Which recordings a model is judged on: the test part of its own split, unless something else is said."""
 
 import json
 from pathlib import Path

@@ -126,7 +126,7 @@ class OptimConfig:
     batch: int = 128
     lr: float = 1e-3
     min_lr: float = 5e-4
-    warmup_epochs: float = 20
+    warmup: float = 0.05  # share of the steps with a rising learning rate
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.95)
     layer_decay: float = 1.0  # learning rate of a layer relative to the one above it
@@ -137,10 +137,7 @@ class OptimConfig:
         _need(self.batch >= 1, f"optim.batch must be at least 1, got {self.batch}")
         _need(self.lr > 0, f"optim.lr must be above 0, got {self.lr}")
         _need(0 <= self.min_lr <= self.lr, f"optim.min_lr must lie in [0, lr], got {self.min_lr}")
-        _need(
-            0 <= self.warmup_epochs < self.epochs,
-            f"optim.warmup_epochs must lie in [0, epochs = {self.epochs}), got {self.warmup_epochs}",
-        )
+        _need(0 <= self.warmup < 1, f"optim.warmup must lie in [0, 1), got {self.warmup}")
         _need(self.weight_decay >= 0, f"optim.weight_decay must be at least 0, got {self.weight_decay}")
         _need(all(0 <= beta < 1 for beta in self.betas), f"optim.betas must lie in [0, 1), got {self.betas}")
         _need(0 < self.layer_decay <= 1, f"optim.layer_decay must lie in (0, 1], got {self.layer_decay}")
@@ -170,7 +167,7 @@ class FinetuneConfig:
     ranked_share: float = 0.5
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(
-            epochs=100, batch=48, lr=3e-4, min_lr=1e-5, warmup_epochs=5, betas=(0.9, 0.999), layer_decay=0.8
+            epochs=100, batch=48, lr=3e-4, min_lr=1e-5, betas=(0.9, 0.999), layer_decay=0.8
         )
     )
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -232,14 +229,12 @@ def amr_small() -> Recipe:
         encoder=EncoderConfig(width=128, depth=6, heads=4),
         pretrain=PretrainConfig(
             pretext=PretextConfig(enlarge=4, decoder_depth=3, focal_windows=(4, 8, 16)),
-            optim=OptimConfig(epochs=120, batch=64, lr=1e-3, min_lr=1e-5, warmup_epochs=6),
+            optim=OptimConfig(epochs=120, batch=64, lr=1e-3, min_lr=1e-5),
             augment=turned,
         ),
         finetune=FinetuneConfig(
             budget=(0.1, 0.5),
-            optim=OptimConfig(
-                epochs=60, batch=64, lr=1e-3, min_lr=1e-5, warmup_epochs=5, betas=(0.9, 0.999), layer_decay=0.8
-            ),
+            optim=OptimConfig(epochs=60, batch=64, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999), layer_decay=0.8),
             augment=turned,
         ),
     )

@@ -43,11 +43,11 @@ def optimiser(module: nn.Module, encoder: Encoder, config: OptimConfig) -> torch
 def learning_rate(step: int, steps_per_epoch: int, config: OptimConfig) -> float:
     """The scheduled rate of a step: linear from 0 over the warm-up, then half a cosine down to `min_lr`.
 
-    >>> config = OptimConfig(epochs=3, lr=1.0, min_lr=0.0, warmup_epochs=1)
+    >>> config = OptimConfig(epochs=3, lr=1.0, min_lr=0.0, warmup=1 / 3)
     >>> [learning_rate(step, 2, config) for step in (0, 1, 2, 4)]
     [0.5, 1.0, 1.0, 0.5]
     """
-    warm = config.warmup_epochs * steps_per_epoch
+    warm = round(config.warmup * config.epochs * steps_per_epoch)
     if step < warm:
         return config.lr * min(1.0, (step + 1) / warm)
     share = (step - warm) / max(config.epochs * steps_per_epoch - warm, 1)
