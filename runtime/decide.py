@@ -1,0 +1,229 @@
+"""When does something happen: answers that come several times a second become events with a start and an end.
+
+For each person, or for the scene:
+
+```
+idle ──► candidate ──► confirmed ──► (ended) idle
+```
+
+- Probabilities are smoothed exponentially in time, so single answers do not make labels flicker.
+- A label that reaches the threshold is a candidate; it is confirmed, and the event starts, if it stays there for
+  `confirm_s`.
+- A confirmed event goes on while its probability stays above `release` times the threshold (hysteresis) and for
+  `hold_s` at least. It ends when it falls below, or when the person is gone.
+- `none_class` is what "nothing happens" is called: it never starts an event.
+- A partial answer is the only one that a short recording gets: it is an event by itself if it is believed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.card import Card
+from amr_edge.errors import ConfigError
+from amr_edge.runtime.stream import TOUCH_S, Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecideConfig:
+    """How patient decisions are.
+
+    Attributes:
+        smooth_s: Time constant of the smoothing; 0 takes every answer as it comes.
+        confirm_s: How long a label must be believed before its event starts.
+        release: Share of the threshold below which an event ends.
+        hold_s: An event lasts at least so long, unless the person is gone.
+        gone_s: Somebody without answers for longer is gone (or for two and a half strides, if that is longer).
+        update_s: Seconds between two updates of an event that goes on.
+    """
+
+    smooth_s: float = 0.3
+    confirm_s: float = 0.25
+    release: float = 0.8
+    hold_s: float = 0.5
+    gone_s: float = 1.0
+    update_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        times_s = (self.smooth_s, self.confirm_s, self.hold_s, self.gone_s, self.update_s)
+        if not all(0 <= time_s < float("inf") for time_s in times_s) or not 0 < self.release <= 1:
+            raise ConfigError(
+                f"decisions need times of at least 0 s and release in (0, 1], got {times_s} and {self.release}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that somebody does.
+
+    Attributes:
+        event: "start", "update" while it goes on, "end".
+        person: Who; None for the scene.
+        label: What.
+        start_s: When the label was first believed. The window that showed it began up to a window earlier.
+        end_s: When it was last believed; for a start and an update, until now.
+        prob: Smoothed probability now; for an end, the highest there was.
+    """
+
+    event: Literal["start", "update", "end"]
+    person: int | None
+    label: str
+    start_s: float
+    end_s: float
+    prob: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as docs/live-output.md describes it, without what only the live loop knows."""
+        return {
+            "event": self.event,
+            "person": self.person,
+            "label": self.label,
+            "start_s": round(self.start_s, 6),
+            "end_s": round(self.end_s, 6),
+            "prob": round(self.prob, 6),
+        }
+
+
+@dataclass(slots=True)
+class _State:
+    """Where somebody stands: idle with neither, else a candidate label or the label of an event that goes on."""
+
+    probs: NDArray[np.float64]
+    time_s: float
+    candidate: int | None = None
+    going: int | None = None
+    since_s: float = 0.0
+    believed_s: float = 0.0
+    told_s: float = 0.0
+    best: float = 0.0
+
+
+class Decider:
+    """Answers in, events out; pure of clocks."""
+
+    def __init__(self, card: Card, config: DecideConfig | None = None) -> None:
+        self._config = config or DecideConfig()
+        self._classes = card.classes
+        self._none = card.classes.index(card.none_class) if card.none_class is not None else None
+        self._threshold = card.threshold
+        self._gone_s = max(self._config.gone_s, 2.5 * card.stride_s)
+        self._states: dict[int | None, _State] = {}
+
+    def now(self, person: int | None) -> tuple[str, float] | None:
+        """What somebody does by the smoothed probabilities, confirmed or not; None if there is no answer yet."""
+        state = self._states.get(person)
+        if state is None:
+            return None
+        best = int(state.probs.argmax())
+        return self._classes[best], float(state.probs[best])
+
+    def push(self, time_s: float, answers: Iterable[Answer]) -> list[Event]:
+        """Take what was answered at `time_s`, which may be nothing.
+
+        Args:
+            time_s: The capture time of the frame, rising.
+            answers: The stream's answers at that frame.
+
+        Returns:
+            What started, went on or ended.
+        """
+        events = []
+        for answer in answers:
+            events += self._partial(answer) if answer.partial else self._take(answer)
+        for person, state in list(self._states.items()):
+            if time_s - state.time_s > self._gone_s:
+                events += self._end(person, state)
+                del self._states[person]
+        return events
+
+    def flush(self) -> list[Event]:
+        """The source has ended: so has everything that was going on."""
+        events = [event for person, state in self._states.items() for event in self._end(person, state)]
+        self._states.clear()
+        return events
+
+    def _believed(self, probs: NDArray[np.float64]) -> int | None:
+        """The class that the threshold lets through, if it means that something happens."""
+        best = int(probs.argmax())
+        return best if probs[best] >= self._threshold and best != self._none else None
+
+    def _partial(self, answer: Answer) -> list[Event]:
+        label = self._believed(answer.probs.astype(np.float64))
+        if label is None:
+            return []
+        kinds: tuple[Literal["start"], Literal["end"]] = ("start", "end")
+        return [
+            Event(
+                event=kind,
+                person=answer.person,
+                label=self._classes[label],
+                start_s=answer.start_s,
+                end_s=answer.time_s,
+                prob=answer.prob,
+            )
+            for kind in kinds
+        ]
+
+    def _take(self, answer: Answer) -> list[Event]:
+        state = self._smooth(answer)
+        events = []
+        if state.going is not None:
+            prob = float(state.probs[state.going])
+            if prob >= self._config.release * self._threshold:
+                state.believed_s, state.best = state.time_s, max(state.best, prob)
+            elif state.time_s - state.since_s >= self._config.hold_s:
+                events += self._end(answer.person, state)
+        if state.going is not None:
+            if state.time_s - state.told_s >= self._config.update_s:
+                events.append(self._tell("update", answer.person, state, state.going))
+            return events
+        label = self._believed(state.probs)
+        if label != state.candidate:
+            state.candidate, state.since_s = label, state.time_s
+        # Strides of 0.1 s do not add up to 0.3 s in binary.
+        if label is not None and state.time_s - state.since_s >= self._config.confirm_s - TOUCH_S:
+            state.going, state.candidate = label, None
+            state.believed_s, state.best = state.time_s, float(state.probs[label])
+            events.append(self._tell("start", answer.person, state, label))
+        return events
+
+    def _smooth(self, answer: Answer) -> _State:
+        probs = answer.probs.astype(np.float64)
+        state = self._states.get(answer.person)
+        if state is None:
+            state = self._states[answer.person] = _State(probs=probs, time_s=answer.time_s)
+            return state
+        passed_s = answer.time_s - state.time_s
+        keep = float(np.exp(-passed_s / self._config.smooth_s)) if self._config.smooth_s > 0 else 0.0
+        state.probs, state.time_s = keep * state.probs + (1 - keep) * probs, answer.time_s
+        return state
+
+    def _tell(self, kind: Literal["start", "update"], person: int | None, state: _State, label: int) -> Event:
+        state.told_s = state.time_s
+        return Event(
+            event=kind,
+            person=person,
+            label=self._classes[label],
+            start_s=state.since_s,
+            end_s=state.time_s,
+            prob=float(state.probs[label]),
+        )
+
+    def _end(self, person: int | None, state: _State) -> list[Event]:
+        """End what goes on; a candidate vanishes without a word."""
+        label, state.going, state.candidate = state.going, None, None
+        if label is None:
+            return []
+        return [
+            Event(
+                event="end",
+                person=person,
+                label=self._classes[label],
+                start_s=state.since_s,
+                end_s=state.believed_s,
+                prob=state.best,
+            )
+        ]
