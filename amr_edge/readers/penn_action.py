@@ -1,8 +1,8 @@
 """Penn Action: 2326 clips of 15 sports and exercises, joints marked by hand in the image, a MATLAB file for each.
 
 `NNNN.mat` holds `x`, `y` and `visibility` (T, 13), `action`, `train` (1 or -1) and `dimensions` (height, width, T).
-Coordinates are image pixels with y down, stored as float or as unsigned integers; here y points up, from the
-image's lower edge. A joint whose visibility is 0 was guessed by the annotator and is absent here. Left and right
+Coordinates are image pixels with y down, stored as floats or as unsigned bytes or words; here y points up, from
+the image's lower edge. A joint whose visibility is 0 was guessed by the annotator and is absent here. Left and right
 are those of the person.
 
 The clips come as numbered images of web videos and nothing says how many a second; `FPS` assumes the usual 30.
@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amr_edge.errors import ReadError
 from amr_edge.readers.joints import at_rate, joints
-from amr_edge.readers.matlab import as_numbers, load_variables
+from amr_edge.readers.matlab import Variable, as_numbers, load_variables
 from amr_edge.recording import Recording
 from amr_edge.skeleton import PENN13
 
@@ -54,14 +53,15 @@ def recognises(path: Path) -> bool:
     return _FILE.fullmatch(path.name) is not None
 
 
-def _only(value: NDArray[np.generic]) -> object:
-    """What MATLAB has wrapped in arrays of one element; None if there is more or less than one."""
-    inner: object = value
-    while isinstance(inner, np.ndarray):
-        if inner.size != 1:
+def _only(value: Variable) -> float | str | None:
+    """What MATLAB has wrapped in cells or arrays of one element; None if there is more or less than one."""
+    while isinstance(value, list):
+        if len(value) != 1:
             return None
-        inner = inner.reshape(-1)[0]  # the one element, perhaps an array itself
-    return inner
+        value = value[0]
+    if isinstance(value, str):
+        return value
+    return float(value.flat[0]) if value.size == 1 else None
 
 
 def read(path: Path) -> Iterator[Recording]:
@@ -71,7 +71,6 @@ def read(path: Path) -> Iterator[Recording]:
         Poses (1, T, 13, 2) in layout penn13, pixels.
 
     Raises:
-        MissingError: If scipy is not installed.
         ReadError: If the file is damaged, foreign or empty.
     """
     names = CLASSES or ()

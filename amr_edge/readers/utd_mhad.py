@@ -71,7 +71,6 @@ def read(path: Path) -> Iterator[Recording]:
         Poses (1, T, 20, 3) in layout kinect20.
 
     Raises:
-        MissingError: If scipy is not installed.
         ReadError: If the file is damaged, foreign or empty.
     """
     names = CLASSES or ()
@@ -82,10 +81,13 @@ def read(path: Path) -> Iterator[Recording]:
             f"{path}: expected a file name aA_sS_tT_skeleton.mat with an action from 1 to {len(names)}; "
             "give it its original name"
         )
-    found = load_variables(path, ["d_skel"], what="UTD-MHAD skeleton")["d_skel"]
+    variables = load_variables(path, ["d_skel"], what="UTD-MHAD skeleton")
+    found = as_numbers(variables["d_skel"], path, "d_skel")
+    if found.ndim == 2:
+        found = found[..., None]  # (20, 3, 1): MATLAB drops a last axis of one, so this is a clip of one frame
     if found.ndim != 3 or found.shape[:2] != (len(FILE_ORDER), 3):
         raise ReadError(f"{path}: expected d_skel of shape (20, 3, T), got {found.shape}; the file is foreign")
-    values = as_numbers(found, path, "d_skel").transpose(2, 0, 1)[:, _TO_KINECT20]  # (T, V, C)
+    values = found.transpose(2, 0, 1)[:, _TO_KINECT20]  # (T, V, C)
     poses = joints(values, path, zero_is_absent=True)[None]  # (1, T, V, C)
     yield Recording(
         poses=np.ascontiguousarray(poses),
