@@ -376,7 +376,8 @@ def remap(poses: Poses, source: Layout, target: Layout) -> Remapped:
                 continue
             mean = sum(np.float32(weight) * part for part, weight in parts if part is not None)
             candidate = np.asarray(mean, dtype=np.float32)
-            found = candidate if found is None else np.where(np.isnan(found), candidate, found)
+            # A joint is taken whole from one recipe: half of it from each would be a place where nothing was.
+            found = candidate if found is None else np.where(present_joints(found)[..., None], found, candidate)
         if not asking:
             placed[joint] = found
         return found
