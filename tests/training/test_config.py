@@ -1,0 +1,63 @@
+from dataclasses import asdict, replace
+
+import pytest
+
+from amr_edge.errors import ConfigError
+from amr_edge.training.config import RECIPES, AugmentConfig, OptimConfig, Recipe, amr_small, from_dict, override, recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_being_written_down(name: str) -> None:
+    assert from_dict(Recipe, asdict(recipe(name))) == recipe(name)
+
+
+def test_settings_reach_into_the_groups_and_keep_their_types() -> None:
+    changed = override(
+        amr_small(), ["finetune.optim.epochs=3", "pretrain.pretext.focal_windows=4,8", "prepare.view=body"]
+    )
+    assert changed.finetune.optim.epochs == 3
+    assert changed.pretrain.pretext.focal_windows == (4, 8)
+    assert changed.prepare.view == "body"
+    assert changed.encoder == amr_small().encoder
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("finetune.optim.epoch=3", "epochs"),
+        ("nothing=3", "encoder"),
+        ("encoder=3", "width"),
+        ("encoder.width", "FIELD=VALUE"),
+        ("encoder.width=wide", "int"),
+        ("encoder.width=130", "multiple of encoder.heads"),
+        ("prepare.frames=65", "patch_frames"),
+        ("pretrain.pretext.enlarge=3", "1, 2, 4, 8, 16"),
+        ("finetune.budget=0,0.5", "budget"),
+        ("encoder.width.deeper=1", "no fields"),
+    ],
+)
+def test_a_bad_setting_is_refused_and_the_way_out_named(setting: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        override(amr_small(), [setting])
+
+
+@pytest.mark.parametrize(
+    ("config", "change"),
+    [
+        (OptimConfig(), {"epochs": 0}),
+        (OptimConfig(), {"min_lr": 1.0}),
+        (OptimConfig(), {"warmup": 1.0}),
+        (OptimConfig(), {"layer_decay": 0.0}),
+        (AugmentConfig(), {"crop": 0.0}),
+        (AugmentConfig(), {"scale": 1.0}),
+        (AugmentConfig(), {"yaw": -0.1}),
+    ],
+)
+def test_a_config_cannot_hold_nonsense(config: object, change: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(change))):
+        replace(config, **change)  # type: ignore[type-var]
+
+
+def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="amr-small"):
+        recipe("amr-huge")
