@@ -196,7 +196,7 @@ def fetch(
 
     address = OFFICIAL.format(variant=variant)
     failures: list[str] = []
-    report(f"fetching {address}")
+    report(f"fetching the {variant} pose model from Google")
     try:
         return _from_address(address, variant, cache, download or download_file, report)
     except (MissingError, ReadError) as cause:
@@ -208,8 +208,8 @@ def fetch(
         except (MissingError, ReadError) as cause:
             failures.append(str(cause))
     raise MissingError(
-        f"no way led to the {variant} pose model: {'; '.join(failures)}; on a machine with a network download "
-        f"{address}, bring it here and type: amr-edge pose fetch {variant} --from FILE"
+        f"no way led to the {variant} pose model: {'; '.join(failures)}; download that file on a machine that "
+        f"reaches it, bring it here and type: amr-edge pose fetch {variant} --from FILE"
         + ("" if variant == "full" else ", or type: amr-edge pose fetch full, which PyPI can serve too")
     )
 

@@ -80,7 +80,7 @@ class MediaPipePose:
         self._found = False
         self._landmarker: Any = None
         self.title = f"MediaPipe pose ({model.stem}), up to {people} {'person' if people == 1 else 'people'}"
-        with _without_chatter():
+        with without_chatter():
             try:
                 import mediapipe as mp
                 from mediapipe.tasks.python import BaseOptions, vision
@@ -141,7 +141,7 @@ class MediaPipePose:
         if self._found:
             seen = self._landmarker.detect_for_video(frame, self._last_ms)
         else:  # the landmark model has its say when it first runs
-            with _without_chatter():
+            with without_chatter():
                 seen = self._landmarker.detect_for_video(frame, self._last_ms)
             self._found = bool(seen.pose_landmarks)
         height, width = image.shape[:2]
@@ -187,7 +187,7 @@ def _line(cause: BaseException) -> str:
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
+def without_chatter() -> Iterator[None]:
     """Keep MediaPipe's information and warnings off stderr; anything else that is written there comes out after.
 
     The C++ side writes to file descriptor 2 and has no switch for it.

@@ -22,6 +22,7 @@ from amr_edge.extras import require
 from amr_edge.runtime.sighting import Picture
 
 _TRUNCATED = 0.95  # a file that gives less than this share of the pictures and of the time it states is cut short
+_LONGEST_S = 1e7  # 115 days; a timestamp beyond it, or below zero, is damage
 _RECONNECT_S = 0.2  # between two attempts to open a camera that broke off
 _JOIN_S = 2.0
 
@@ -49,6 +50,26 @@ def _frame_rate(cv2: Any, capture: Any) -> float:
     """Pictures per second as the source states them; NaN where it states none or nonsense."""
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     return fps if math.isfinite(fps) and 0 < fps <= 1000 else math.nan
+
+
+def rising(stated_s: float, *, last_s: float, fps: float) -> float:
+    """When a picture was taken, later than the one before it.
+
+    Args:
+        stated_s: What the file says; some say 0 for the last pictures, some nothing, damaged ones anything.
+        last_s: The time of the picture before, -inf for the first.
+        fps: Pictures per second, NaN where unknown.
+
+    Returns:
+        What the file says if that is later, else one frame later (0 for the first picture); NaN where there is no
+        telling.
+
+    >>> rising(0.0, last_s=3.5, fps=2.0)
+    4.0
+    """
+    if 0 <= stated_s <= _LONGEST_S and stated_s > last_s:
+        return stated_s
+    return 0.0 if last_s == -math.inf else last_s + 1 / fps
 
 
 class VideoFile:
@@ -109,26 +130,18 @@ class VideoFile:
         last_s, count = -math.inf, 0
         while not self._closed and (image := self._next(capture)) is not None:
             stated_s = float(capture.get(self._cv2.CAP_PROP_POS_MSEC)) / 1000
-            last_s = self._time(stated_s, last_s, count)
+            last_s = rising(stated_s, last_s=last_s, fps=self.fps)
+            if math.isnan(last_s):
+                raise ReadError(
+                    f"{self._path}: this video states neither the time of picture {count + 1} nor a frame rate; "
+                    "write it anew, for example: ffmpeg -i IN -r 30 OUT.mp4"
+                )
             count += 1
             yield Picture(image=image, time_s=last_s)
         if not self._closed:
             self._check_whole(last_s, count)
             capture.release()
             self._captures.remove(capture)
-
-    def _time(self, stated_s: float, last_s: float, count: int) -> float:
-        """When the picture after the first `count` was taken, later than `last_s`."""
-        if math.isfinite(stated_s) and stated_s > last_s:
-            return stated_s
-        if count == 0:
-            return 0.0
-        if math.isnan(self.fps):
-            raise ReadError(
-                f"{self._path}: this video states neither the time of picture {count + 1} nor a frame rate; "
-                "write it anew, for example: ffmpeg -i IN -r 30 OUT.mp4"
-            )
-        return last_s + 1 / self.fps
 
     def _check_whole(self, last_s: float, count: int) -> None:
         """Refuse a file that ended before its end, once what it had has been handed out."""
