@@ -193,13 +193,14 @@ class Stream:
                 "sort the frames by time and drop doubles"
             )
         shape, joints = sighting.poses.shape, len(self._source)
-        channels = self._channels or (shape[2] if len(shape) == 3 and shape[2] in (2, 3) else None)
-        if len(shape) != 3 or shape[1] != joints or shape[2] != channels:
+        known = (2, 3) if self._channels is None else (self._channels,)
+        if len(shape) != 3 or shape[1] != joints or (shape[0] and shape[2] not in known):
             raise ClipError(
-                f"expected poses (P, {joints}, {channels or '2 or 3'}) of layout '{self._source.name}' at "
+                f"expected poses (P, {joints}, {' or '.join(map(str, known))}) of layout '{self._source.name}' at "
                 f"{sighting.time_s} s, got {shape}"
             )
-        self._channels = channels
+        if shape[0]:
+            self._channels = shape[2]
         if sighting.ids is not None and len(set(sighting.ids)) != shape[0]:
             raise ClipError(f"expected {shape[0]} different ids at {sighting.time_s} s, got {sighting.ids}")
 

@@ -1,0 +1,142 @@
+"""`amr-edge live`, `bench`, `pose` and `model`: what runs on the device."""
+
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from amr_edge import readers
+from amr_edge.card import Card
+from amr_edge.runtime import bench as benching
+from amr_edge.runtime.draw import Film
+from amr_edge.runtime.latency import Stages
+from amr_edge.runtime.live import Live, LiveConfig
+from amr_edge.runtime.pose.cli import pose
+from amr_edge.runtime.session import describe, model_path, open_session
+from amr_edge.runtime.sources.named import SourceConfig, opened
+from amr_edge.terminal import note, table, to_json
+
+__all__ = ["bench", "live", "model", "pose"]
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-s",
+    "--source",
+    required=True,
+    help="Recorded skeletons (file or folder), - for JSON lines on stdin, a video, a camera's number or address.",
+)
+@click.option("--format", "format_", type=click.Choice(readers.FORMATS), default="auto", show_default=True)
+@click.option("--pose", "pose_", default="full", show_default=True, help="lite, full, heavy, or the path of a .task.")
+@click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="To look for in pictures.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write an MP4 with skeletons and labels.")
+@click.option("--mirror-view", is_flag=True, help="Show the MP4 as in a mirror; the model never is.")
+@click.option("--speed", type=click.FloatRange(min=0), default=0.0, show_default=True, help="1: real time, 0: all out.")
+@click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds of the source.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the model.  [default: one for each core]")
+@click.option("--all", "told", flag_value="all", default=True, help="Tell answers and events.  [default]")
+@click.option("--answers", "told", flag_value="answers", help="Tell answers only.")
+@click.option("--events", "told", flag_value="events", help="Tell events only.")
+def live(
+    model: Path,
+    source: str,
+    format_: str,
+    pose_: str,
+    people: int,
+    save: Path | None,
+    mirror_view: bool,  # noqa: FBT001
+    speed: float,
+    limit: float | None,
+    threads: int | None,
+    told: str,
+) -> None:
+    """Recognise actions: recorded skeletons, video or camera in, JSON lines out.
+
+    MODEL is an exported model.onnx or a run folder. Answers and events go to stdout, one JSON object a line
+    (docs/live-output.md); everything for people goes to stderr.
+    """
+    config = LiveConfig(answers=told != "events", events=told != "answers", limit_s=limit)
+    session = open_session(model, threads=threads)
+    note(f"model: {session.title}")
+    stages = Stages(time.perf_counter, np.random.default_rng(0))
+    film = None if save is None else Film(save, mirror=mirror_view)
+    run = Live(session, config=config, stages=stages, emit=_emit, note=note, film=film)
+    reading = SourceConfig(format=format_, pose=pose_, people=people, speed=speed)
+    try:
+        with opened(source, reading, stages=stages, note=note, skipped=run.skip, environ=os.environ) as takes:
+            run.run(takes)
+    except KeyboardInterrupt:
+        run.close_with("interrupted")
+        raise
+    finally:
+        if film is not None:
+            film.close()
+            note(f"{save}: {film.frames} frames" if film.frames else f"{save}: not written, there was no frame")
+    run.close_with("limit" if run.full else "end")
+
+
+def _emit(record: dict[str, Any]) -> None:
+    click.echo(to_json(record))
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="Answered by one forward.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Measure so long.")
+@click.option("--warmup", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Seconds before that.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the model.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def bench(model: Path, people: int, seconds: float, warmup: float, threads: int, as_json: bool) -> None:  # noqa: FBT001
+    """Measure a model's latency on this machine, back to back, with clips of its own shape."""
+    config = benching.BenchConfig(people=people, seconds=seconds, warmup_s=warmup)
+    session = open_session(model, threads=threads)
+    note(f"model: {session.title}")
+    result = benching.bench(session, config, now=time.perf_counter, rng=np.random.default_rng(0))
+    machine = benching.machine(threads)
+    if as_json:
+        click.echo(to_json({"schema": 1, "model": session.card.name, "people": people, **result.to_dict(), **machine}))
+        return
+    shape = " x ".join(map(str, result.shape))
+    numbers = {**result.percentiles, "mean": result.mean, "sd": result.sd, "max": result.largest}
+    row = [shape, result.count, *(round(value, 3) for value in numbers.values())]
+    click.echo(table([row], ["clips", "count", *(f"{name} ms" for name in numbers)]))
+    click.echo("\n".join(f"{name}: {value}" for name, value in machine.items()))
+    click.echo(f"next: amr-edge live {model} --source 0")
+
+
+@click.group()
+def model() -> None:
+    """Show the card of a model file."""
+
+
+@model.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def info(path: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Show what a model saw, what it answers and how it must be fed."""
+    card = open_session(path, threads=1).card
+    file = model_path(path)
+    if as_json:
+        click.echo(card.to_json())
+        return
+    note(f"model: {describe(card, file.name)}")
+    click.echo(table(_rows(card, file), ["", "value"]))
+    click.echo(f"next: amr-edge live {path} --source 0")
+
+
+def _rows(card: Card, file: Path) -> list[list[str]]:
+    """Every field of the card that says something, one a row."""
+    said: dict[str, Any] = {**asdict(card), "bytes": f"{file.stat().st_size:,}"}
+    rows = []
+    for name, value in said.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        for key, item in inner.items():
+            text = ", ".join(map(str, item)) if isinstance(item, tuple | list) else str(item)
+            if text not in ("", "None"):
+                rows.append([f"{name}.{key}" if key else name, text])
+    return rows

@@ -1,0 +1,214 @@
+"""What was seen and said, as a film: skeletons over the picture, or on black, with the label above each person."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.errors import ConfigError, ReadError
+from amr_edge.extras import require
+from amr_edge.runtime.sighting import Sighting
+from amr_edge.skeleton import Layout, Poses, present_joints
+
+Image = NDArray[np.uint8]  # (H, W, 3) RGB
+Pixels = NDArray[np.float32]  # (..., 2) x to the right, y down
+
+BLACK_SIZE = (640, 640)  # width and height of a film without pictures
+MARGIN = 0.1  # of the black film, on each side
+FPS, FASTEST = 30.0, 120.0  # where the source does not say, and at most
+STILL_S = 10.0  # a longer pause of the source is cut to this
+# Colours that stay apart for people who do not see red and green apart (Okabe and Ito), RGB.
+COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167), (0, 114, 178))
+
+
+class Person(NamedTuple):
+    """Who is drawn, and what is written above them."""
+
+    id: int | None
+    caption: str
+
+
+class Fit:
+    """Scales poses onto a black picture: seen from the front, x to the right, y up, as large as fits.
+
+    The scale only ever shrinks, so that a film does not breathe with its people.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = np.array(size, dtype=np.float64)
+        self._low = np.full(2, np.inf)
+        self._high = np.full(2, -np.inf)
+
+    def __call__(self, poses: Poses) -> Pixels:
+        """(P, V, C), y up -> (P, V, 2) pixels, y down; absent joints stay NaN."""
+        flat = poses[..., :2].astype(np.float64)
+        seen = flat[present_joints(poses)]  # (joints, 2)
+        if seen.size:
+            self._low = np.minimum(self._low, seen.min(axis=0))
+            self._high = np.maximum(self._high, seen.max(axis=0))
+        if not np.isfinite(self._low).all():
+            return np.full(flat.shape, np.nan, dtype=np.float32)
+        extent = np.maximum(self._high - self._low, 1e-6)
+        scale = float(((1 - 2 * MARGIN) * self._size / extent).min())
+        offset = (flat - (self._low + self._high) / 2) * scale * (1, -1)
+        return np.asarray(self._size / 2 + offset, dtype=np.float32)
+
+
+def mirrored(image: Image, pixels: Pixels) -> tuple[Image, Pixels]:
+    """Picture and joints as in a mirror; only for the eye, the model never sees this."""
+    x = image.shape[1] - 1 - pixels[..., :1]
+    return np.ascontiguousarray(image[:, ::-1]), np.concatenate([x, pixels[..., 1:]], axis=-1)
+
+
+def draw(cv2: Any, image: Image, pixels: Pixels, layout: Layout, people: Sequence[Person], banner: str) -> None:
+    """Draw skeletons, captions and the banner into `image`.
+
+    Args:
+        cv2: OpenCV.
+        image: (H, W, 3), changed in place.
+        pixels: (P, V, 2), absent joints NaN.
+        layout: The layout of the joints.
+        people: P people.
+        banner: What is written at the top, "" for nothing.
+    """
+    thick = max(1, round(min(image.shape[:2]) / 240))
+    for place, (joints, person) in enumerate(zip(pixels, people, strict=True)):
+        colour = COLOURS[(place if person.id is None else person.id) % len(COLOURS)]
+        here = np.isfinite(joints).all(axis=-1)  # (V,)
+        if not here.any():
+            continue
+        # OpenCV takes 32-bit numbers; a joint far outside the picture is outside all the same.
+        points = np.clip(np.where(here[:, None], joints, 0), -10_000, 10_000).round().astype(int).tolist()
+        for parent, child in layout.bones:
+            if here[parent] and here[child]:
+                cv2.line(image, points[parent], points[child], colour, thick, cv2.LINE_AA)
+        for index in np.flatnonzero(here):
+            cv2.circle(image, points[index], thick + 1, colour, -1, cv2.LINE_AA)
+        left, top = np.nanmin(joints[:, 0]), np.nanmin(joints[:, 1])
+        _write(cv2, image, person.caption, (float(left), float(top) - 6 * thick), colour, thick)
+    _write(cv2, image, banner, (4.0 * thick, 14.0 * thick), (255, 255, 255), thick)
+
+
+def _write(
+    cv2: Any, image: Image, text: str, at: tuple[float, float], colour: tuple[int, int, int], thick: int
+) -> None:
+    """A line of text with a dark edge, moved so that it lies inside the picture."""
+    if not text:
+        return
+    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick
+    (wide, high), below = cv2.getTextSize(text, font, size, thick)
+    x = int(np.clip(at[0], 0, max(image.shape[1] - wide, 0)))
+    y = int(np.clip(at[1], high, max(image.shape[0] - below, high)))
+    cv2.putText(image, text, (x, y), font, size, (0, 0, 0), thick * 3, cv2.LINE_AA)
+    cv2.putText(image, text, (x, y), font, size, colour, thick, cv2.LINE_AA)
+
+
+class Film:
+    """An MP4 of what was seen, at a constant frame rate and in the source's own time."""
+
+    def __init__(self, path: Path, *, mirror: bool = False) -> None:
+        """A film; the file appears with the first frame.
+
+        Args:
+            path: Where to write; it must end in .mp4.
+            mirror: Show everything as in a mirror.
+
+        Raises:
+            ConfigError: If the name does not end in .mp4, or its folder does not exist.
+            MissingError: If OpenCV is not installed.
+        """
+        if path.suffix.lower() != ".mp4":
+            raise ConfigError(f"{path}: a film is written as MP4; give it a name that ends in .mp4")
+        if not path.parent.is_dir():
+            raise ConfigError(f"{path}: the folder {path.parent} does not exist; make it first")
+        require("video", "writing a film (--save)")
+        import cv2
+
+        self._cv2: Any = cv2
+        self._path = path
+        self._mirror = mirror
+        self._writer: Any = None
+        self._fps = FPS
+        self._size = BLACK_SIZE
+        self._fit = Fit(BLACK_SIZE)
+        self._first_s = self._last_s = math.nan
+        self._take_frames = 0  # of the take that is on
+        self.frames = 0
+
+    def begin(self, fps: float) -> None:
+        """A take begins: its times have nothing to do with those before.
+
+        Args:
+            fps: The source's frame rate, NaN where unknown. The first take decides for the film.
+        """
+        if self._writer is None:
+            self._fps = min(fps, FASTEST) if fps > 0 else FPS
+        self._fit = Fit(self._size)
+        self._first_s = self._last_s = math.nan
+        self._take_frames = 0
+
+    def show(self, sighting: Sighting, layout: Layout, people: Sequence[Person], banner: str) -> None:
+        """Add what is seen at one instant, as often as its time asks for.
+
+        Raises:
+            ReadError: If the file cannot be written.
+        """
+        if math.isnan(self._first_s):
+            self._first_s = self._last_s = sighting.time_s
+        pause_s = sighting.time_s - self._last_s
+        self._first_s += max(pause_s - STILL_S, 0.0)
+        self._last_s = sighting.time_s
+        # Half a frame of tolerance: times that are off by a hair must not double and drop frames in turn.
+        due = math.floor((sighting.time_s - self._first_s) * self._fps + 0.5) + 1 - self._take_frames
+        if due <= 0:
+            return
+        image = self._image(sighting, layout, people, banner)
+        for _ in range(due):
+            self._writer.write(image)
+        self._take_frames += due
+        self.frames += due
+
+    def _image(self, sighting: Sighting, layout: Layout, people: Sequence[Person], banner: str) -> Image:
+        """The picture (H, W, 3) BGR of the film's size."""
+        if self._writer is None:
+            self._open(sighting)
+        width, height = self._size
+        if sighting.picture is not None and sighting.pixels is not None:
+            seen = sighting.picture.image
+            # Takes of several sizes make one film: all are scaled to the first.
+            scale = np.array([width / seen.shape[1], height / seen.shape[0]], dtype=np.float32)
+            image: Image = self._cv2.resize(seen, (width, height)) if (scale != 1).any() else seen.copy()
+            pixels = np.asarray(sighting.pixels * scale, dtype=np.float32)
+        else:
+            image, pixels = np.zeros((height, width, 3), dtype=np.uint8), self._fit(sighting.poses)
+        if self._mirror:
+            image, pixels = mirrored(image, pixels)
+        draw(self._cv2, image, pixels, layout, people, banner)
+        return np.asarray(self._cv2.cvtColor(image, self._cv2.COLOR_RGB2BGR), dtype=np.uint8)
+
+    def _open(self, sighting: Sighting) -> None:
+        """Begin the file, in the size of the first picture; its codec wants even numbers."""
+        if sighting.picture is not None:
+            height, width = sighting.picture.image.shape[:2]
+            self._size = (width - width % 2, height - height % 2)
+        self._fit = Fit(self._size)
+        codec = self._cv2.VideoWriter_fourcc(*"mp4v")
+        writer = self._cv2.VideoWriter(str(self._path), codec, self._fps, self._size)
+        if not writer.isOpened():
+            raise ReadError(f"{self._path}: OpenCV cannot write an MP4 there; check the rights and the free space")
+        self._writer = writer
+
+    def close(self) -> None:
+        """Finish the file, so that it can be played; closing twice is allowed."""
+        if self._writer is not None:
+            self._writer.release()
+            self._writer = None
+
+    def __enter__(self) -> "Film":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

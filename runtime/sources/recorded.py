@@ -1,0 +1,204 @@
+"""Recorded skeletons as if they were happening now: files and folders of any format, and frames as JSON lines.
+
+A source is a sequence of takes. Within a take time goes on; between two takes everything starts anew.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from amr_edge import readers
+from amr_edge.errors import ConfigError, ReadError
+from amr_edge.readers import jsonl
+from amr_edge.recording import Recording, Span
+from amr_edge.runtime.sighting import Sighting
+from amr_edge.skeleton import Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Take:
+    """Sightings without a cut: a recording, a video, or what a camera sees until it is switched off.
+
+    Attributes:
+        title: What it is, in a line for the person.
+        layout: The layout of its poses.
+        units: "m" or "px".
+        sightings: What is seen, in the order of time; it can be gone through once.
+        label: The action that it is known to show, if one.
+        spans: Labelled stretches, if it is known to show several.
+        fps: Frames per second; NaN where unknown.
+        size: Width and height of its pictures; None without pictures.
+    """
+
+    title: str
+    layout: Layout
+    units: str
+    sightings: Iterable[Sighting]
+    label: str | None = None
+    spans: tuple[Span, ...] = ()
+    fps: float = math.nan
+    size: tuple[int, int] | None = None
+
+    def __iter__(self) -> Iterator[Sighting]:
+        """Every instant, in order."""
+        return iter(self.sightings)
+
+
+class RecordedSource:
+    """A file or folder of recordings, one take each."""
+
+    def __init__(self, path: Path, format: str = "auto", *, skipped: Callable[[str], None]) -> None:  # noqa: A002
+        """A source.
+
+        Args:
+            path: A file in any format that `amr_edge.readers` reads, or a folder of such files.
+            format: The format, or "auto" to recognise it.
+            skipped: Told in a sentence what cannot be read in a folder; a single file that cannot be read is refused.
+
+        Raises:
+            ConfigError: If there is no such format.
+            ReadError: If there is no such file or folder, or nothing in it that could be read.
+        """
+        self._found = readers.find(path, format)
+        self._path = path
+        self._skipped = skipped
+        count = len(self._found.files)
+        self.title = f"{path}: {self._found.reader.TITLE}, {count} file{'s' if count > 1 else ''}"
+
+    def __iter__(self) -> Iterator[Take]:
+        """Every recording, one file in memory at a time.
+
+        Raises:
+            ReadError: If nothing at all could be read, with the first reason.
+        """
+        first: ReadError | None = None
+        read_any = False
+
+        def refuse(refusal: ReadError) -> None:
+            nonlocal first
+            first = first or refusal
+            self._skipped(str(refusal))
+
+        alone = not self._path.is_dir()
+        for recording in readers.recordings(self._found.reader, self._found.files, None if alone else refuse):
+            read_any = True
+            yield take_of(recording)
+        if not read_any:
+            raise first or ReadError(f"{self._path}: there is no recording in it")
+
+
+def take_of(recording: Recording) -> Take:
+    """A recording as a take; a person's id is their place in the recording."""
+    return Take(
+        title=recording.source or "recording",
+        layout=recording.skeleton,
+        units=recording.units,
+        sightings=_sightings(recording),
+        label=recording.label,
+        spans=recording.spans,
+        fps=recording.fps,
+    )
+
+
+def _sightings(recording: Recording) -> Iterator[Sighting]:
+    """Frame by frame, those of whom at least one joint is seen."""
+    here = np.asarray(recording.present.any(axis=-1))  # (M, T)
+    for frame, time_s in enumerate(recording.times_s):
+        people = np.flatnonzero(here[:, frame])
+        yield Sighting(time_s=float(time_s), poses=recording.poses[people, frame], ids=tuple(people.tolist()))
+
+
+class _HasTime(Protocol):
+    @property
+    def time_s(self) -> float: ...
+
+
+Timed = TypeVar("Timed", bound=_HasTime)
+
+
+def paced(
+    items: Iterable[Timed],
+    speed: float,
+    *,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Timed]:
+    """Sightings or pictures at the pace at which they were recorded.
+
+    Args:
+        items: With rising times.
+        speed: 1 is real time, 2 twice as fast; 0 does not wait at all.
+        now: Seconds on a clock that never goes back.
+        sleep: Waits for so many seconds.
+
+    Raises:
+        ConfigError: If the speed is negative or not finite.
+    """
+    if not 0 <= speed < math.inf:
+        raise ConfigError(f"the speed must be 0 (do not wait) or above, got {speed}")
+    return iter(items) if speed == 0 else _wait_for_each(items, speed, now, sleep)
+
+
+def _wait_for_each(
+    items: Iterable[Timed], speed: float, now: Callable[[], float], sleep: Callable[[float], None]
+) -> Iterator[Timed]:
+    begun_s = first_s = math.nan
+    for item in items:
+        if math.isnan(begun_s):
+            begun_s, first_s = now(), item.time_s
+        early_s = begun_s + (item.time_s - first_s) / speed - now()
+        if early_s > 0:
+            sleep(early_s)
+        yield item
+
+
+def takes_of_lines(lines: Iterable[str], where: str) -> Iterator[Take]:
+    """Takes out of JSON lines as `amr_edge.readers.jsonl` defines them, each frame as soon as its line is there.
+
+    A header begins a take, also in the middle: several files may be sent one after the other.
+
+    Args:
+        lines: The lines.
+        where: What they are, for the sentence when one is wrong.
+
+    Raises:
+        ReadError: If a line is not what it should be; its number is said.
+    """
+    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    begin = next(numbered, None)
+    if begin is None:
+        raise ReadError(f"{where}: expected a header and frames as JSON lines, got nothing; docs/formats.md has both")
+
+    def frames(header: jsonl.Header) -> Iterator[Sighting]:
+        nonlocal begin
+        for number, line in numbered:
+            # A frame has no such key; the header's own parser says what is wrong with a line that has it.
+            if '"amr_edge"' in line:
+                begin = number, line
+                return
+            frame = jsonl.parse_frame(line, header, f"{where}, line {number}")
+            seen = slice(None) if frame.seen else slice(0)
+            yield Sighting(time_s=frame.time_s, poses=frame.poses[seen], ids=frame.ids[seen])
+
+    takes = 0
+    while begin is not None:
+        (number, line), begin = begin, None
+        header = jsonl.parse_header(line, f"{where}, line {number}")
+        takes += 1
+        sightings = frames(header)
+        yield Take(
+            title=where if takes == 1 else f"{where}#{takes}",
+            layout=header.layout,
+            units=header.units,
+            sightings=sightings,
+            label=header.label,
+            spans=header.spans,
+            fps=math.nan if header.fps is None else header.fps,
+        )
+        for _ in sightings:  # what nobody asked for still stands before the next take
+            pass
