@@ -1,7 +1,8 @@
 """Synthetic people who act: a corpus with labels, subjects and terms that needs no download and no camera."""
 
+from amr_edge.synthetic.actions import IDLE
 from amr_edge.synthetic.body import Subject, subject
-from amr_edge.synthetic.corpus import ACTIONS, CLASSES, DATASET, IDLE, TERMS, clip, continuous, corpus
+from amr_edge.synthetic.corpus import ACTIONS, CLASSES, DATASET, TERMS, clip, continuous, corpus
 from amr_edge.synthetic.sensor import Sensor
 
 __all__ = [

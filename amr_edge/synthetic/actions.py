@@ -1,9 +1,9 @@
 """What each action looks like: one function per action that writes a new take of it as a script.
 
-A take is acted with the subject's own hand or foot, at its tempo and amplitude, and differs from every other take
-in size, speed, number of repetitions, symmetry and pauses. Hands are given from the shoulder in arm lengths as
-outward, up, forward; `Actor.at_body` gives them in metres from the upper spine instead, for hands that meet each
-other or the face.
+A take is acted with (nearly always) the hand or foot that the subject prefers, at its tempo and amplitude, and
+differs from every other take in size, speed, number of repetitions, symmetry and pauses. Hands are given from the
+shoulder in arm lengths as outward, up, forward; `Actor.at_body` gives them in metres from the upper spine instead,
+for hands that meet each other or the face.
 """
 
 from collections.abc import Callable
@@ -21,6 +21,7 @@ ELBOW_OUT = (1.0, -0.35, -0.1)
 ELBOW_BACK = (0.9, -0.1, -0.8)  # hands above the head
 STRAIGHT = (0.0, 0.0, 0.0)
 GRAVITY_M_S2 = 9.81
+OTHER_HAND = 0.1  # share of takes in which people act with the hand that they do not prefer
 
 
 def hand(place: Vector, elbow: Vector = ELBOW_DOWN, aim: Vector = STRAIGHT) -> Vector:
@@ -80,7 +81,8 @@ def act(person: Subject, rng: np.random.Generator) -> Actor:
     """The subject in a new take."""
     tempo = float(np.clip(person.tempo * rng.uniform(0.82, 1.22), 0.7, 1.4))
     size = float(np.clip(person.amplitude * rng.uniform(0.82, 1.15), 0.65, 1.3))
-    return Actor(person=person, rng=rng, main=LEFT if person.left_handed else RIGHT, beat=1 / tempo, size=size)
+    left = person.left_handed != (rng.random() < OTHER_HAND)
+    return Actor(person=person, rng=rng, main=LEFT if left else RIGHT, beat=1 / tempo, size=size)
 
 
 class Keys:
@@ -185,8 +187,8 @@ def drink(actor: Actor) -> Script:
     a = actor
     fetch = hand((a.vary(-0.15, 0.15), a.vary(-0.65, -0.3), a.vary(0.4, 0.7)), HANG)
     lifted = a.vary(-0.5, 0.1)
-    mouth = hand(a.at_face(0.03, 0.055, 0.14), (0.8, -0.7 + 0.4 * lifted, 0.0), (-0.7, 0.6, -0.2))
-    tipped = hand(a.at_face(0.035, 0.085, 0.145), (1.0, -0.3 + 0.4 * lifted, 0.1), (-0.9, 0.7, -0.5))
+    mouth = hand(a.at_face(0.03, 0.05, 0.125), (0.8, -0.7 + 0.4 * lifted, 0.0), (-0.7, 0.6, -0.2))
+    tipped = hand(a.at_face(0.035, 0.08, 0.125), (1.0, -0.3 + 0.4 * lifted, 0.1), (-0.9, 0.7, -0.5))
     back = -a.size * a.vary(0.15, 0.4)
     arm = Keys("hand", a.main, a.beat, 9)
     head = Keys("head", 0, a.beat, 3)
@@ -208,7 +210,7 @@ def throw(actor: Actor) -> Script:
     a, s, t = actor, actor.size, actor.toward
     arm, free = Keys("hand", a.main, a.beat, 9), Keys("hand", a.other, a.beat, 9)
     trunk, pelvis = Keys("trunk", 0, a.beat, 3), Keys("pelvis", 0, a.beat, 3)
-    wind_s, pause_s, fling_s = a.vary(0.4, 0.65), a.vary(0.0, 0.35), a.vary(0.13, 0.2)
+    wind_s, pause_s, fling_s = a.vary(0.4, 0.65), a.vary(0.0, 0.35), a.vary(0.16, 0.25)
     twist = t * s * a.vary(0.45, 0.8)
     if a.chance(0.25):  # underhand
         wound = hand((0.15, -0.75, -0.45 * s), HANG)
@@ -243,7 +245,7 @@ def kick(actor: Actor) -> Script:
     out = a.vary(0.0, 0.15)
     shift = -t * a.bones.hip * 0.75
     for i in range(a.count(1, 2)):
-        high, back_s, kick_s, hold_s = s * a.vary(0.75, 1.4), a.vary(0.3, 0.45), a.vary(0.18, 0.28), a.vary(0.0, 0.2)
+        high, back_s, kick_s, hold_s = s * a.vary(0.75, 1.4), a.vary(0.3, 0.45), a.vary(0.22, 0.34), a.vary(0.0, 0.2)
         drawn = a.vary(0.2, 0.5)
         chamber = a.chance(0.35)  # knee first, as in martial arts
         leg.to(0.15 if i == 0 else 0.0, (0.0, 0, 0.04, 0.995))
@@ -275,7 +277,7 @@ def jump(actor: Actor) -> Script:
     style = a.count(0, 2)  # arms stay, swing forward, or fly up
     jumps = a.count(1, 3)
     for i in range(jumps):
-        high = float(np.clip(s * a.vary(0.13, 0.34), 0.1, 0.42)) * (0.7 if jumps > 2 else 1.0)
+        high = float(np.clip(s * a.vary(0.15, 0.36) * (0.75 if jumps > 2 else 1.0), 0.14, 0.42))
         deep = b.leg * s * a.vary(0.14, 0.28) * (0.7 if i else 1.0)
         flight_s = 2 * float(np.sqrt(2 * high / GRAVITY_M_S2)) / a.beat  # falling keeps its own time
         down_s = a.vary(0.32, 0.5) if i == 0 else 0.16
@@ -301,10 +303,18 @@ def jump(actor: Actor) -> Script:
                     0.16, hand((0.35, -0.75, 0.2), HANG)
                 )
             else:
-                top = hand((0.25, 0.75, 0.4), ELBOW_BACK) if style == 2 else hand((0.15, -0.2, 0.75), ELBOW_DOWN)
-                keys.to(down_s, low).to(0.5 * up_s, hand((0.3, -0.75, 0.35), HANG))
-                keys.to(0.5 * up_s + 0.35 * flight_s, top).to(0.65 * flight_s, hand((0.3, -0.1, 0.65), ELBOW_DOWN))
-                keys.to(0.16, hand((0.3, -0.7, 0.3), HANG))
+                top = (
+                    hand((0.25, 0.75, 0.4), ELBOW_BACK)
+                    if style == 2 and flight_s > 0.42
+                    else hand((0.15, -0.2, 0.75), ELBOW_DOWN)
+                )
+                gathered = hand((0.3, -0.75, 0.35), HANG)
+                if i == 0:
+                    keys.to(0.7 * down_s, low).to(0.3 * down_s + 0.6 * up_s, gathered)
+                else:
+                    keys.to(down_s + 0.6 * up_s, gathered)
+                keys.to(0.4 * up_s + 0.5 * flight_s, top).to(0.5 * flight_s, hand((0.3, -0.1, 0.65), ELBOW_DOWN))
+                keys.to(0.16, hand((0.3, -0.4, 0.5), ELBOW_DOWN))
     for keys in (pelvis, trunk, *arms):
         keys.to(0.4, None)
     return _script(pelvis, trunk, *feet, *arms)
@@ -486,7 +496,8 @@ def walk(actor: Actor, *, turn_rad: float = 0.0, length_m: float | None = None, 
                 keys.to(step.end_s - keys.now_s, (0.0, -0.1 * way * s, 0))
             else:
                 middle = 0.5 * (step.start_s + step.end_s)
-                keys.to(middle - keys.now_s, (-way * 0.022, 0.0, 0)).to(step.end_s - keys.now_s, (0, -0.018 * full, 0))
+                keys.to(middle - keys.now_s, (-way * 0.022, -0.012 * b.leg, 0))
+                keys.to(step.end_s - keys.now_s, (0, -0.03 * b.leg * full, 0))
         tracks.append(keys.to(0.35, None))
     script = _script(*tracks, after_s=max(go_s, 0.6))
     return Script(script.duration_s, script.act_s, script.tracks, np.array(path), tuple(placed))
@@ -496,16 +507,17 @@ def raise_arms(actor: Actor) -> Script:
     """Both arms go up and come down."""
     a, s = actor, actor.size
     front = a.chance(0.5)
-    top = (a.vary(0.05, 0.4), float(np.clip(0.9 * s, 0.6, 0.95)), a.vary(0.05, 0.25))
+    spread, ahead = a.vary(0.0, 0.5) + max(0.0, 0.5 * (1 - s)), a.vary(0.05, 0.25)
+    top = (0.97 * float(np.sin(spread)), 0.97 * float(np.cos(spread)) - 0.1 * ahead, ahead)
     delay = a.vary(0.0, 0.15)
     up_s, hold_s, down_s = a.vary(0.45, 0.8), a.vary(0.1, 0.9), a.vary(0.45, 0.8)
     reps = a.count(1, 2) if hold_s < 0.5 else 1
-    uneven = a.vary(0.85, 1.0)
+    uneven = a.vary(0.88, 1.0)
     tracks = []
     for side in (LEFT, RIGHT):
         arm = Keys("hand", side, a.beat, 9, start_s=delay if side == a.other else 0.0)
         level = top[1] * (uneven if side == a.other else 1.0)
-        via = hand((0.12, -0.15, 0.9), ELBOW_DOWN) if front else hand((0.9, -0.15, 0.15), HANG)
+        via = hand((0.1, -0.1, 1.05), ELBOW_DOWN) if front else hand((0.95, -0.1, 0.15), HANG)
         for i in range(reps):
             arm.to(0.5 * up_s, via).to(0.5 * up_s, hand((top[0], level, top[2]), ELBOW_BACK)).hold(hold_s)
             arm.to(0.5 * down_s, via)
@@ -516,6 +528,7 @@ def raise_arms(actor: Actor) -> Script:
     return _script(*tracks, back)
 
 
+IDLE = "idle"
 SCRIPTS: dict[str, Callable[[Actor], Script]] = {
     "wave": wave,
     "clap": clap,
@@ -619,6 +632,41 @@ def _shuffle(a: Actor) -> Script:
     return Script(pelvis.now_s, (0.0, pelvis.now_s), (pelvis.track(),), path, steps)
 
 
+def _reach(a: Actor) -> Script:
+    """One hand reaches for something in front, or points somewhere, and comes back."""
+    side = a.main if a.chance(0.7) else a.other
+    there = hand((a.vary(-0.2, 0.5), a.vary(-0.35, 0.25), a.vary(0.6, 0.85)), ELBOW_DOWN)
+    arm = Keys("hand", side, a.beat, 9).to(a.vary(0.45, 0.8), there).hold(a.vary(0.1, 0.9)).to(a.vary(0.5, 0.8), None)
+    trunk = Keys("trunk", 0, a.beat, 3).to(0.5, (a.vary(0.0, 0.2), -float(OUTWARD[side]) * 0.15, 0)).hold(0.3)
+    return _script(arm, trunk.to(0.6, None))
+
+
+def _stretch(a: Actor) -> Script:
+    """Both hands go behind the head, the chest opens."""
+    out, wait_s, go_s = a.vary(0.03, 0.07), a.vary(0.3, 1.0), a.vary(0.55, 0.8)
+    come_s = a.vary(0.6, 0.9)
+    there = hand(a.at_face(out, 0.13, -0.02), (1.0, 0.2, 0.1), (-0.8, 0.3, -0.3))
+    via = hand(a.at_face(0.13, 0.06, 0.14), ELBOW_OUT)
+    arms = [
+        Keys("hand", side, a.beat, 9).to(0.7 * come_s, via).to(0.4 * come_s, there).hold(wait_s).to(0.3, via)
+        for side in (LEFT, RIGHT)
+    ]
+    trunk = Keys("trunk", 0, a.beat, 3).to(come_s, (-0.12, 0, a.vary(-0.15, 0.15))).hold(wait_s).to(go_s, None)
+    return _script(*(arm.to(go_s, None) for arm in arms), trunk)
+
+
+def _stoop(a: Actor) -> Script:
+    """Bends a little to look at the floor or to brush the trousers."""
+    deep, come_s, wait_s = a.vary(0.2, 0.45), a.vary(0.4, 0.7), a.vary(0.2, 0.6)
+    trunk, head = Keys("trunk", 0, a.beat, 3), Keys("head", 0, a.beat, 3)
+    trunk.to(come_s, (deep, a.toward * 0.15, -a.toward * 0.1)).hold(wait_s).to(0.6, None)
+    head.to(come_s, (0.45, 0, 0)).hold(wait_s).to(0.6, None)
+    arm = Keys("hand", a.main, a.beat, 9).to(come_s, hand((0.05, -0.85, 0.35), HANG))
+    for _ in range(a.count(0, 2)):
+        arm.to(0.2, hand((0.05, -0.7, 0.4), HANG)).to(0.2, hand((0.05, -0.85, 0.35), HANG))
+    return _script(trunk, head, arm.to(0.6, None))
+
+
 def _stand_up(a: Actor) -> Script:
     """Gets up from a seat; only for the start of a clip, where the person already sits."""
     script = sit_down(a, rise=True)
@@ -627,21 +675,64 @@ def _stand_up(a: Actor) -> Script:
     return Script(script.duration_s - seated_s, (0.0, script.duration_s - seated_s), tracks)
 
 
-FIDGETS: tuple[Callable[[Actor], Script], ...] = (_look_around, _touch, _watch, _together, _lean, _shuffle)
+FIDGETS: tuple[Callable[[Actor], Script], ...] = (
+    _look_around,
+    _touch,
+    _watch,
+    _together,
+    _lean,
+    _reach,
+    _stretch,
+    _stoop,
+    _shuffle,
+)
 
 
-def fidget(actor: Actor) -> Script:
-    """One small thing that people do when they do nothing."""
-    return FIDGETS[actor.count(0, len(FIDGETS) - 1)](actor)
+def fidget(actor: Actor, *, seated: bool = False) -> Script:
+    """One small thing that people do when they do nothing; without steps if they sit."""
+    return FIDGETS[actor.count(0, len(FIDGETS) - (2 if seated else 1))](actor)
 
 
-def idle(actor: Actor) -> list[tuple[float, Script]]:
+def idle(actor: Actor, *, seated: bool) -> list[tuple[float, Script]]:
     """Two to four seconds of nothing in particular: stillness, fidgets, at times getting up from a seat."""
-    if actor.chance(0.1):
+    if not seated and actor.chance(0.1):
         return [(0.0, _stand_up(actor))]
-    placed, now_s = [], actor.vary(0.0, 0.8)
+    placed, now_s = [], actor.vary(-0.3, 0.8)
     for _ in range(actor.count(0, 2)):
-        script = fidget(actor)
+        script = fidget(actor, seated=seated)
         placed.append((now_s, script))
         now_s += script.duration_s + actor.vary(0.0, 0.6)
     return placed
+
+
+SEATED = frozenset({"wave", "clap", "drink", "raise_arms", IDLE})  # what people also do on a chair
+
+
+def seat(actor: Actor) -> Script:
+    """Sits from before the recording begins until after it ends."""
+    script = sit_down(actor)
+    ends = (
+        track._replace(times_s=track.times_s[-1:], values=track.values[-1:], weights=track.weights[-1:])
+        for track in script.tracks
+    )
+    return script._replace(tracks=tuple(ends))
+
+
+def habit(actor: Actor) -> Script:
+    """Holds one arm, or both, in a way of its own: on the hip, before the belly, behind the back, round a phone."""
+    a = actor
+    h = a.person.height_m
+    places = (
+        hand(a.at_body(0.11 * h, -0.27 * h, 0.0), (1.0, 0.0, -0.6), (-0.6, -0.4, 0.6)),
+        hand(a.at_face(0.0, a.vary(-0.2, -0.14), 0.1), ELBOW_OUT, (-0.7, 0.0, 0.0)),
+        hand(a.at_body(0.03 * h, -0.24 * h, -0.1 * h), (1.0, 0.0, -0.6), (-0.6, -0.3, 0.0)),
+        hand((-0.1, a.vary(-0.55, -0.3), a.vary(0.3, 0.45)), HANG, (-0.2, 0.6, 0.2)),
+        hand((0.1, -0.83, 0.12), (0.8, 0.0, -0.8), (-0.2, -0.6, 0.2)),  # in a pocket
+    )
+    which = a.count(0, len(places) - 1)
+    there = places[which]
+    # The acting hand would come from the hip or from behind the back through the body.
+    sides = (LEFT, RIGHT) if which not in (0, 2) and a.chance(0.4) else (a.other,)
+    one = np.ones((1, 1))
+    tracks = tuple(Track("hand", side, np.zeros(1), np.array([there]), one) for side in sides)
+    return Script(float("inf"), (0.0, 0.0), tracks)

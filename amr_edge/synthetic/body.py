@@ -58,7 +58,7 @@ class Subject:
     slouch: float = 0.06
     stance: float = 1.3
     toe_out: float = 0.15
-    rest_out: float = 0.16
+    rest_out: float = 0.13
     rest_front: float = 0.05
     rest_bend: float = 0.03
     sway: float = 1.0
@@ -114,7 +114,7 @@ def subject(number: int, seed: int) -> Subject:
         slouch=near(0.08, 0.06),
         stance=near(1.4, 0.3),
         toe_out=near(0.18, 0.08),
-        rest_out=near(0.2, 0.045),
+        rest_out=near(0.13, 0.035),
         rest_front=near(0.06, 0.05),
         rest_bend=near(0.04, 0.015),
         sway=near(1.0, 0.3),
@@ -296,7 +296,10 @@ def joints(person: Subject, held: Controls) -> Floats:
     neck = chest + rot_neck @ np.array([0.0, b.neck, 0.0])
     head = neck + rot_head @ np.array([0.0, 0.97 * b.head, 0.24 * b.head])
 
-    wrist_x, wrist_y, wrist_z = np.moveaxis(held.hands[..., :3] * b.arm, -1, 0)  # (2, T)
+    # A hand on its way past the shoulder goes round it in front, or the arm would whirl.
+    near = ((held.hands[..., :3] ** 2).sum(axis=-1, keepdims=True) / 0.09) ** 2
+    passing = held.hands[..., :3] + np.exp(-near) * np.array([0.2, -0.05, 0.3])
+    wrist_x, wrist_y, wrist_z = np.moveaxis(passing * b.arm, -1, 0)  # (2, T)
     out = OUTWARD[:, None]
     wanted = np.stack([out * (b.shoulder + wrist_x), wrist_y - b.shoulder_drop, wrist_z], axis=-1)  # in the chest
     # The collar bone lifts the shoulder of a raised arm and pulls it along when the hand reaches forward.
@@ -309,6 +312,10 @@ def joints(person: Subject, held: Controls) -> Floats:
     mirrored = np.stack([OUTWARD, np.ones(2), np.ones(2)], axis=-1)[:, None]  # (2, 1, 3)
     pole = (rot_chest @ (held.hands[..., 3:6] * mirrored)[..., None])[..., 0]
     aim = (rot_chest @ (held.hands[..., 6:9] * mirrored)[..., None])[..., 0]
+    # An elbow that should point along the arm has no side to go to; then it goes down and out.
+    pole, reaching = _unit(pole), _unit(wanted - shoulder)
+    aside = (rot_chest @ (np.array([0.6, -0.8, 0.0]) * mirrored[:, 0])[:, None, :, None])[..., 0]  # (2, T, 3)
+    pole += (pole * reaching).sum(axis=-1, keepdims=True) ** 4 * aside
     elbow, wrist = _limb(shoulder, wanted, pole, b.upper_arm, b.forearm)
     point = _unit(_unit(wrist - elbow) + aim)
     hand = wrist + b.hand * point

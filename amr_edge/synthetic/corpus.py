@@ -7,7 +7,7 @@ import numpy as np
 
 from amr_edge.errors import ConfigError
 from amr_edge.recording import Recording, Span
-from amr_edge.synthetic.actions import SCRIPTS, act, fidget, idle, sit_down, walk
+from amr_edge.synthetic.actions import IDLE, SCRIPTS, SEATED, act, fidget, habit, idle, seat, sit_down, walk
 from amr_edge.synthetic.body import Floats, Subject, joints, subject
 from amr_edge.synthetic.motion import Script, play
 from amr_edge.synthetic.sensor import Sensor, see
@@ -15,7 +15,6 @@ from amr_edge.synthetic.sensor import Sensor, see
 DATASET = "synthetic"
 TERMS = "synthetic people made by amr-edge itself; no person was recorded, no terms apply"
 ACTIONS: tuple[str, ...] = tuple(SCRIPTS)
-IDLE = "idle"
 CLASSES: tuple[str, ...] = (*ACTIONS, IDLE)
 SENSOR = Sensor()
 
@@ -56,20 +55,25 @@ def clip(
     """
     _check([action], CLASSES, fps)
     actor = act(person, rng)
-    lead_s, tail_s = actor.vary(0.05, 0.45), actor.vary(0.05, 0.45)
+    # Clips are cut by hand: some begin before the action does, some a moment too late.
+    lead_s, tail_s = actor.vary(-0.12, 0.6), actor.vary(-0.12, 0.6)
     start = (actor.vary(-0.3, 0.3), actor.vary(-0.3, 0.3), 0.0)
+    seated = action in SEATED and actor.chance(0.15)
+    scripts: list[tuple[float, Script]] = [(-1.0, seat(actor))] if seated else []
+    if actor.chance(0.35):
+        scripts.append((-1.0, habit(actor)))
     if action == IDLE:
-        scripts: list[tuple[float, Script]] = idle(actor)
+        scripts += idle(actor, seated=seated)
         seconds = actor.vary(1.6, LONGEST_S)
     else:
         script = SCRIPTS[action](actor)
         if action == "walk":
             # People are filmed from the side and from behind when they walk, and often in the middle of it.
             yaw = actor.vary(-2.0, 2.0)
-            middle = 0.5 * script.path[-1, 2]
+            middle = 0.5 * float(script.path[-1, 2])
             start = (start[0] - middle * float(np.sin(yaw)), start[1] - middle * float(np.cos(yaw)), yaw)
             lead_s = actor.vary(-0.9, 0.3)
-        scripts = [(lead_s, script)]
+        scripts.append((lead_s, script))
         seconds = lead_s + script.act_s[1] + tail_s
     seconds = float(np.clip(seconds, 1.5, LONGEST_S))
     times_s = _times(seconds, fps)

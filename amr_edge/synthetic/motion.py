@@ -140,7 +140,7 @@ def _feet(
             height = np.array([step.lift_m for step in steps])
             current = np.maximum(k - 1, 0)
             u = np.where(k > 0, np.clip((at_s - start[current]) / length[current], 0, 1), 1.0)
-            ease = (u**3 * (10 - 15 * u + 6 * u * u))[:, None]
+            ease = (u * u * (3 - 2 * u))[:, None]
             now = np.where((k > 0)[:, None], place[current] * (1 - ease) + place[k] * ease, place[k])
             lift = height[current] * np.sin(np.pi * u) ** 2 * (1.35 - 0.7 * u) * (k > 0)
             # The heel leaves the floor before the foot does.
@@ -165,7 +165,7 @@ def play(
 
     Args:
         person: Who moves.
-        scripts: (second at which it begins, script), in time order, not overlapping.
+        scripts: (second at which it begins, script) in time order; where two move a hand, the later one has it.
         at_s: (T,) rising seconds.
         rng: For the sway.
         start: x, z in metres and heading in radians before the first script.
@@ -201,10 +201,6 @@ def play(
     rest[1] = -np.sqrt((1 - person.rest_bend) ** 2 - (rest**2).sum())
     hanging = np.array([*rest, *HANG, 0.0, 0.0, 0.0])  # a hand that does nothing
     held.hands[:] = hanging
-    held.hands[..., :3] += 0.012 * quick[:, 3:9].reshape(frames, 2, 3).transpose(1, 0, 2)  # (2, T, 3)
-    held.hands[..., :3] += 0.012 * slow[:, 6:12].reshape(frames, 2, 3).transpose(1, 0, 2)  # (2, T, 3)
-    held.hands[..., 6:9] += 0.1 * quick[:, 9:15].reshape(frames, 2, 3).transpose(1, 0, 2)  # (2, T, 3)
-
     for begin_s, script in scripts:
         now = slice(*np.searchsorted(at_s, [begin_s, begin_s + script.duration_s]))
         own_s = at_s[now] - begin_s
@@ -213,7 +209,8 @@ def play(
         for track in script.tracks:
             value = curve(track.times_s, track.values, own_s)
             if track.part == "hand":
-                held.hands[track.side, now] += curve(track.times_s, track.weights, own_s) * (value - hanging)
+                hand = held.hands[track.side, now]
+                hand += curve(track.times_s, track.weights, own_s) * (value - hand)
             elif track.part == "swing":
                 held.swing[track.side, now] = value
             elif track.part == "foot":
@@ -221,4 +218,7 @@ def play(
                 held.feet[track.side, now, 1] += value[:, 1]
             else:
                 getattr(held, track.part)[now] += value
+    held.hands[..., :3] += 0.012 * quick[:, 3:9].reshape(frames, 2, 3).transpose(1, 0, 2)  # (2, T, 3)
+    held.hands[..., :3] += 0.012 * slow[:, 6:12].reshape(frames, 2, 3).transpose(1, 0, 2)  # (2, T, 3)
+    held.hands[..., 6:9] += 0.1 * quick[:, 9:15].reshape(frames, 2, 3).transpose(1, 0, 2)  # (2, T, 3)
     return held
