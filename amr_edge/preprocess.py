@@ -4,6 +4,7 @@
 layout, centred, optionally scaled and turned. It is pure, and its parameters travel inside the model's card.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -39,10 +40,12 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         layout(self.layout)
-        if self.frames < 2:
-            raise ConfigError(f"a clip needs at least 2 frames, got frames={self.frames}")
-        if not self.window_s > 0 or not self.max_gap_s > 0:
-            raise ConfigError(f"window_s and max_gap_s must be above 0, got {self.window_s} and {self.max_gap_s}")
+        if not isinstance(self.frames, int) or self.frames < 2:
+            raise ConfigError(f"a clip needs a whole number of at least 2 frames, got frames={self.frames}")
+        if not 0 < self.window_s < math.inf or not 0 < self.max_gap_s < math.inf:
+            raise ConfigError(
+                f"window_s and max_gap_s must be above 0 and finite, got {self.window_s} and {self.max_gap_s}"
+            )
         if self.scale not in ("none", "torso") or self.view not in ("camera", "body"):
             raise ConfigError(
                 f"scale must be none or torso and view camera or body, got '{self.scale}' and '{self.view}'"
@@ -171,11 +174,13 @@ def prepare(
         Values (M, frames, V, 3), 0 where absent (and 0 in z for flat poses), and presence (M, frames, V).
 
     Raises:
-        ClipError: If there is no frame in the span.
+        ClipError: If the span is no stretch of time or there is no frame in it.
     """
     start_s, end_s = (
         (float(times_s[0]), float(times_s[-1])) if span_s is None and len(times_s) else (span_s or (0.0, 0.0))
     )
+    if not -math.inf < start_s <= end_s < math.inf:
+        raise ClipError(f"expected a span from an instant to a later one, got {start_s} s to {end_s} s")
     first = max(int(np.searchsorted(times_s, start_s - config.max_gap_s, side="left")), 0)
     last = int(np.searchsorted(times_s, end_s, side="right"))
     if last <= first:
