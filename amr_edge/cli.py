@@ -51,6 +51,15 @@ class Verbs(click.Group):
             raise TypeError(f"{module}:{name} is no command")
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; a reader of our answers who has gone, as `head` does, ends it without complaint."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Caught here because click ends the process with 1; stdout must not be flushed again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the verbs from the table, importing none."""
         with formatter.section("Commands"):
@@ -89,10 +98,6 @@ def run(arguments: list[str]) -> int:
             raise
         click.echo(f"amr-edge: {refusal}", err=True)
         return refusal.exit_code
-    except BrokenPipeError:
-        # Whoever read our answers has gone; stdout must not be flushed again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as refusal:
         if debug:
             raise

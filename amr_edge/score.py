@@ -41,13 +41,15 @@ def score(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> Score:
     """Score probabilities (N, K) against labels (N,).
 
     Raises:
-        ClipError: If there is nothing to score or a label has no column.
+        ClipError: If there is nothing to score, a probability is not finite or a label has no column.
 
     >>> score(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1])).top1
     0.5
     """
-    if probs.ndim != 2 or not len(probs) or len(probs) != len(labels):
+    if probs.ndim != 2 or not len(probs) or labels.shape != probs.shape[:1]:
         raise ClipError(f"expected probabilities (N, K) for N > 0 labels, got {probs.shape} for {labels.shape}")
+    if not np.isfinite(probs).all():
+        raise ClipError("expected finite probabilities, got NaN or infinity; the model is damaged or did not converge")
     classes = probs.shape[1]
     if labels.min() < 0 or labels.max() >= classes:
         raise ClipError(f"labels run from {labels.min()} to {labels.max()}, the answers have {classes} classes")
