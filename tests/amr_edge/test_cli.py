@@ -13,18 +13,7 @@ import pytest
 from amr_edge import __version__, cli
 from amr_edge.errors import AmrError, CheckFailedError, ConfigError, MissingError, ReadError
 
-HEAVY = {"cv2", "matplotlib", "mediapipe", "numpy", "onnx", "onnxruntime", "onnxscript", "safetensors", "scipy", "torch"}
-    "torch",
-    "onnx",
-    "onnxruntime",
-    "onnxscript",
-    "cv2",
-    "mediapipe",
-    "scipy",
-    "matplotlib",
-    "safetensors",
-    "numpy",
-}
+HEAVY = {"cv2", "matplotlib", "mediapipe", "numpy", "onnx", "onnxruntime", "safetensors", "scipy", "torch"}
 
 
 def fresh(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
