@@ -41,7 +41,7 @@ def draw(path: Path, *, number: int, take: int, actions: list[str], seed: int) -
                 axis.axhline(0, color="grey", linewidth=0.6)
                 axis.set(xlim=(-1.1, 1.1), ylim=(-0.1, 2.4), xticks=[], yticks=[], aspect="equal")
                 if column == 0:
-                    axis.set_ylabel(f"{action} {('front (mirrored)', 'side')[view]}")
+                    axis.set_ylabel(f"{action} {('front', 'side')[view]}")
                 axis.set_title(f"{clip.times_s[frame]:.2f} s", fontsize=8, pad=2)
     figure.tight_layout(pad=0.3)
     figure.savefig(path, dpi=55)

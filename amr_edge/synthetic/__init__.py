@@ -1,8 +1,8 @@
 """Synthetic people who act: a corpus with labels, subjects and terms that needs no download and no camera."""
 
-from amr_edge.synthetic.actions import IDLE
 from amr_edge.synthetic.body import Subject, subject
-from amr_edge.synthetic.corpus import ACTIONS, CLASSES, DATASET, TERMS, clip, continuous, corpus
+from amr_edge.synthetic.corpus import ACTIONS, CLASSES, DATASET, TERMS, Scene, clip, continuous, corpus, crowd
+from amr_edge.synthetic.idling import IDLE
 from amr_edge.synthetic.sensor import Sensor
 
 __all__ = [
@@ -11,10 +11,12 @@ __all__ = [
     "DATASET",
     "IDLE",
     "TERMS",
+    "Scene",
     "Sensor",
     "Subject",
     "clip",
     "continuous",
     "corpus",
+    "crowd",
     "subject",
 ]

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from amr_edge.errors import ConfigError
 from amr_edge.recording import Recording, Span
-from amr_edge.synthetic.actions import IDLE, SCRIPTS, SEATED, act, fidget, habit, idle, seat, sit_down, walk
+from amr_edge.synthetic.actions import SCRIPTS, sit_down, walk
+from amr_edge.synthetic.actor import act
 from amr_edge.synthetic.body import Floats, Subject, joints, subject
+from amr_edge.synthetic.idling import IDLE, SEATED, fidget, habit, idle, seat
 from amr_edge.synthetic.motion import Script, play
 from amr_edge.synthetic.sensor import Sensor, see
 
@@ -120,6 +123,56 @@ def corpus(
                 yield replace(made, source=f"{made.source}_k{take:02d}")
 
 
+def _plan(
+    person: Subject,
+    rng: np.random.Generator,
+    actions: Sequence[str] | None,
+    seconds: float | None,
+    idle_s: tuple[float, float],
+    chosen: Sequence[str],
+) -> tuple[list[tuple[float, Script]], tuple[Span, ...], float]:
+    """Scripts with their beginnings, spans of the actions, and seconds in all; chance draws from `chosen`."""
+    if not 0 <= idle_s[0] <= idle_s[1] < np.inf:
+        raise ConfigError(f"idle_s must be a shortest and a longest time, got {idle_s}")
+    if actions is None and seconds is None:
+        seconds = 60.0
+    if seconds is not None and not 0 < seconds <= 7200:
+        raise ConfigError(f"seconds must lie in 0..7200, got {seconds}")
+    scripts: list[tuple[float, Script]] = []
+    spans: list[Span] = []
+    queue = list(actions or ())
+    now_s, away = 0.0, np.zeros(2)  # x and z to which walking has led
+    while True:
+        rested_s = now_s + rng.uniform(*idle_s)
+        while rng.random() < 0.6:
+            script = fidget(act(person, rng), steps=False)
+            if now_s + 0.2 + script.duration_s > rested_s:
+                break
+            scripts.append((now_s + 0.2, script))
+            now_s += 0.2 + script.duration_s
+        now_s = rested_s
+        if actions is not None and not queue:
+            break
+        action = queue.pop(0) if actions is not None else chosen[int(rng.integers(0, len(chosen)))]
+        actor = act(person, rng)
+        if action == "walk":
+            far = float(np.hypot(*away))
+            home = float(np.arctan2(*-away)) + actor.vary(-0.3, 0.3)
+            way = home if far > 0.5 else actor.vary(-2.2, 2.2)
+            script = walk(actor, turn_rad=way, length_m=max(far, 1.4) + actor.vary(0.0, 0.5), back=True)
+            away = away + script.path[-1, 1:3]
+        elif action == "sit_down":
+            script = sit_down(actor, rise=True)
+        else:
+            script = SCRIPTS[action](actor)
+        if seconds is not None and now_s + script.duration_s > seconds:
+            break
+        scripts.append((now_s, script))
+        spans.append(Span(now_s + script.act_s[0], now_s + script.act_s[1], action))
+        now_s += script.duration_s
+    return scripts, tuple(spans), now_s if seconds is None else seconds
+
+
 def continuous(
     person: Subject,
     rng: np.random.Generator,
@@ -143,50 +196,15 @@ def continuous(
         sensor: The camera.
 
     Returns:
-        A recording (1, T, 25, 3) whose spans are the actions.
+        A recording (1, T, 25, 3) whose spans are the actions. Who sat down gets up again and who walked turns
+        back; that lies outside the spans.
 
     Raises:
         ConfigError: If an action is not known, or times mean nothing.
     """
     _check(list(actions or ()), ACTIONS, fps)
-    if not 0 <= idle_s[0] <= idle_s[1] < np.inf:
-        raise ConfigError(f"idle_s must be a shortest and a longest time, got {idle_s}")
-    if actions is None and seconds is None:
-        seconds = 60.0
-    if seconds is not None and not 0 < seconds <= 7200:
-        raise ConfigError(f"seconds must lie in 0..7200, got {seconds}")
-    scripts, spans, now_s = [], [], 0.0
-    queue = list(actions) if actions is not None else []
-    away: tuple[float, float] = (0.0, 0.0)  # where walking has led, x and z
-    while True:
-        rest_until_s = now_s + rng.uniform(*idle_s)
-        while rng.random() < 0.6:
-            script = fidget(act(person, rng))
-            if now_s + 0.2 + script.duration_s > rest_until_s or len(script.path):
-                break
-            scripts.append((now_s + 0.2, script))
-            now_s += 0.2 + script.duration_s
-        now_s = rest_until_s
-        if actions is not None and not queue:
-            break
-        action = queue.pop(0) if actions is not None else ACTIONS[rng.integers(0, len(ACTIONS))]
-        actor = act(person, rng)
-        if action == "walk":
-            home = float(np.arctan2(-away[0], -away[1]))
-            far = float(np.hypot(*away))
-            turn_rad = home + actor.vary(-0.3, 0.3) if far > 0.5 else actor.vary(-2.2, 2.2)
-            script = walk(actor, turn_rad=turn_rad, length_m=max(far, 1.4) + actor.vary(0.0, 0.5), back=True)
-            away = (away[0] + float(script.path[-1, 1]), away[1] + float(script.path[-1, 2]))
-        elif action == "sit_down":
-            script = sit_down(actor, rise=True)
-        else:
-            script = SCRIPTS[action](actor)
-        if seconds is not None and now_s + script.duration_s > seconds:
-            break
-        scripts.append((now_s, script))
-        spans.append(Span(now_s + script.act_s[0], now_s + script.act_s[1], action))
-        now_s += script.duration_s
-    times_s = _times(now_s if seconds is None else seconds, fps)
+    scripts, spans, length_s = _plan(person, rng, actions, seconds, idle_s, ACTIONS)
+    times_s = _times(length_s, fps)
     held = play(person, scripts, times_s, rng)
     poses = see(sensor, joints(person, held)[None], times_s, fps, rng)
     return Recording(
@@ -195,5 +213,55 @@ def continuous(
         layout="ntu25",
         subject=person.number,
         source=f"{DATASET}/continuous_s{person.number:02d}",
-        spans=tuple(spans),
+        spans=spans,
     )
+
+
+class Scene(NamedTuple):
+    """Several people in one recording, and what each of them does."""
+
+    recording: Recording  # (M, T, 25, 3); its own spans are empty, because a span does not say whose it is
+    spans: tuple[tuple[Span, ...], ...]  # M, the actions of each person
+
+
+def crowd(
+    people: Sequence[Subject],
+    rng: np.random.Generator,
+    *,
+    seconds: float = 60.0,
+    idle_s: tuple[float, float] = (1.5, 5.0),
+    apart_m: float = 1.3,
+    fps: float = 30.0,
+    sensor: Sensor = SENSOR,
+) -> Scene:
+    """Several people side by side, each doing things of its own; nobody walks, so nobody walks into another.
+
+    Args:
+        people: Who is there, from the left of the camera's picture to its right.
+        rng: Chooses what each of them does.
+        seconds: How long the recording is.
+        idle_s: As in `continuous`.
+        apart_m: Distance between neighbours.
+        fps: Frames per second.
+        sensor: The camera.
+
+    Returns:
+        The recording and the spans of each person.
+
+    Raises:
+        ConfigError: If there is nobody, or times or distances mean nothing.
+    """
+    if not people or not 0 < apart_m < 10:
+        raise ConfigError(f"a crowd needs people and apart_m in 0..10, got {len(people)} and {apart_m}")
+    _check([], ACTIONS, fps)
+    standing = tuple(action for action in ACTIONS if action != "walk")
+    times_s, bodies, spans = _times(seconds, fps), [], []
+    for i, person in enumerate(people):
+        scripts, own, _ = _plan(person, rng, None, seconds, idle_s, standing)
+        place = (apart_m * (i - 0.5 * (len(people) - 1)), float(rng.uniform(-0.3, 0.3)), float(rng.uniform(-0.4, 0.4)))
+        bodies.append(joints(person, play(person, scripts, times_s, rng, place)))
+        spans.append(own)
+    poses = see(sensor, np.stack(bodies), times_s, fps, rng)  # (M, T, 25, 3)
+    numbers = "_".join(f"s{person.number:02d}" for person in people)
+    recording = Recording(poses=poses, times_s=times_s, layout="ntu25", source=f"{DATASET}/crowd_{numbers}")
+    return Scene(recording, tuple(spans))

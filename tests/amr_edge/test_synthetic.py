@@ -10,7 +10,7 @@ from amr_edge import synthetic
 from amr_edge.errors import ConfigError
 from amr_edge.recording import Recording
 from amr_edge.skeleton import NTU25
-from amr_edge.synthetic import ACTIONS, CLASSES, Sensor, Subject, clip, continuous, corpus, subject
+from amr_edge.synthetic import ACTIONS, CLASSES, Sensor, Subject, clip, continuous, corpus, crowd, subject
 
 PERFECT = Sensor.perfect()  # y is the height above the floor
 FASTEST_M_S = 12.0
@@ -342,6 +342,31 @@ def test_who_sat_down_stands_again_for_the_next_action() -> None:
     at = np.searchsorted(made.times_s, [made.spans[0].start_s, made.spans[0].end_s, made.spans[1].start_s])
     assert pelvis[at[0]] - pelvis[at[1]] > 0.25
     assert pelvis[at[2]] == pytest.approx(pelvis[at[0]], abs=0.05)
+
+
+def test_a_crowd_stands_apart_and_each_acts_alone() -> None:
+    people = [subject(1, 0), subject(2, 0)]
+    scene = crowd(people, np.random.default_rng(3), seconds=40, sensor=PERFECT)
+    poses = scene.recording.poses
+    assert poses.shape == (2, 40 * 30, 25, 3)
+    assert scene.recording.spans == ()
+    gap = np.linalg.norm(poses[0, :, NTU25.root] - poses[1, :, NTU25.root], axis=-1)
+    assert gap.min() > 0.6
+    assert poses[0, 0, NTU25.root, 0] > poses[1, 0, NTU25.root, 0]
+    assert scene.spans[0] != scene.spans[1]
+    moved = (speeds(scene.recording) ** 2).mean(axis=-1)  # (M, T - 1)
+    for person, spans in enumerate(scene.spans):
+        assert len(spans) >= 3
+        assert "walk" not in {span.label for span in spans}
+        inside = np.zeros(moved.shape[1], dtype=bool)
+        for span in spans:
+            inside |= (scene.recording.times_s[1:] > span.start_s) & (scene.recording.times_s[1:] < span.end_s)
+        assert moved[person, inside].mean() > 1.5 * moved[person, ~inside].mean()
+
+
+def test_a_crowd_of_nobody_is_refused() -> None:
+    with pytest.raises(ConfigError, match="people"):
+        crowd([], np.random.default_rng(0))
 
 
 def test_lost_joints_are_absent_never_zero() -> None:
