@@ -1,5 +1,6 @@
 """One self-contained ONNX file: dynamic in clips and persons, the card inside."""
 
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -38,8 +39,12 @@ def write_onnx(classifier: Classifier, card: Card, path: Path, *, opset: int = O
     shape = (2, 2, card.prepare.frames, len(layout(card.prepare.layout)))
     clip, present = torch.zeros(*shape, 3), torch.ones(shape, dtype=torch.bool)
     N, M = torch.export.Dim("clips"), torch.export.Dim("persons")
+    # The exporter warns and logs about its own internals and about packages that nobody asked for.
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    exporter_log.setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's notes on its own internals
+        warnings.simplefilter("ignore")
         program = torch.onnx.export(
             Deployed(classifier),
             (clip, present),
@@ -51,6 +56,7 @@ def write_onnx(classifier: Classifier, card: Card, path: Path, *, opset: int = O
             external_data=False,
             verbose=False,
         )
+    exporter_log.setLevel(level)
     if program is None:
         raise CheckFailedError("the ONNX exporter returned nothing; try another opset")
     model = program.model_proto
