@@ -215,7 +215,9 @@ class _Gathering:
         self.times_s.append(recording.times_s)
         self.present.append(present.ravel())  # (M * T,)
 
-    def arrays(self, dataset: str, terms: str, classes: Sequence[str] | None) -> dict[str, NDArray[Any]]:
+    def arrays(
+        self, dataset: str, terms: str, classes: Sequence[str] | None, *, keep_unused: bool
+    ) -> dict[str, NDArray[Any]]:
         """Every member but the poses."""
         if self.shape is None:
             raise ClipError("there is no recording to store; check what was read")
@@ -227,6 +229,8 @@ class _Gathering:
         if unknown:
             first = self.names[self.labels.index(unknown[0])]
             raise ClipError(f"{first}: the label '{unknown[0]}' is not one of the classes {', '.join(names)}")
+        if not keep_unused:
+            names = tuple(name for name in names if name in set(found))
         number = {name: i for i, name in enumerate(names)}
         header = {
             "amr_edge": "store",
@@ -258,7 +262,13 @@ def _write_member(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> N
 
 
 def write_store(
-    path: Path, recordings: Iterable[Recording], *, dataset: str, terms: str, classes: Sequence[str] | None = None
+    path: Path,
+    recordings: Iterable[Recording],
+    *,
+    dataset: str,
+    terms: str,
+    classes: Sequence[str] | None = None,
+    keep_unused: bool = True,
 ) -> Store:
     """Write recordings into one store, holding one recording at a time in memory.
 
@@ -268,6 +278,7 @@ def write_store(
         dataset: What the data set is called.
         terms: Under which terms it may be used.
         classes: Class names in the order of the labels; None takes the labels that occur, sorted.
+        keep_unused: Keep a class of `classes` that no recording has.
 
     Returns:
         The store, opened.
@@ -282,7 +293,7 @@ def write_store(
             gathering = _Gathering(rows)
             for recording in recordings:
                 gathering.add(recording)
-            arrays = gathering.arrays(dataset, terms, classes)
+            arrays = gathering.arrays(dataset, terms, classes, keep_unused=keep_unused)
             assert gathering.shape is not None  # noqa: S101 - arrays() has refused an empty store
             name, _, channels = gathering.shape
             with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:

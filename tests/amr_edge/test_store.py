@@ -134,6 +134,16 @@ def test_classes_keep_the_order_that_is_given(tmp_path: Path) -> None:
     )
     assert store.classes == ("wave", "bow", "sit")
     assert store.labels.tolist() == [1]
+    used = write_store(
+        tmp_path / "s.npz",
+        [recording(label="sit"), recording(label="bow")],
+        dataset="d",
+        terms="t",
+        classes=["wave", "sit", "bow"],
+        keep_unused=False,
+    )
+    assert used.classes == ("sit", "bow")
+    assert used.labels.tolist() == [0, 1]
 
 
 def test_equal_recordings_give_equal_files_and_hashes_and_one_changed_number_another(tmp_path: Path) -> None:

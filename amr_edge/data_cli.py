@@ -1,0 +1,266 @@
+"""`amr-edge data`: convert recordings into a store, describe a store, check recordings before training on them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from amr_edge.errors import CheckFailedError, ConfigError, ReadError
+from amr_edge.findings import KINDS, Finding, findings
+from amr_edge.readers import FORMATS, Found, find, recordings, stored
+from amr_edge.recording import Recording
+from amr_edge.splits import offers
+from amr_edge.store import Store, open_store, write_store
+from amr_edge.terminal import note, progress, table, to_json
+
+_SHOWN = 10  # findings of one kind that a person is shown
+
+_format = click.option(
+    "--format", "format_name", type=click.Choice(FORMATS), default="auto", show_default=True, help="What the files are."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+_path = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def data() -> None:
+    """Convert, describe and check recordings."""
+
+
+def _bytes(count: float) -> str:
+    """A size for a person to read."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def _read(found: Found, label: str, on_bad: Callable[[ReadError], None]) -> Iterator[Recording]:
+    """The recordings of what was found, with a bar over the files."""
+    with progress(found.files, label=label, length=len(found.files)) as files:
+        yield from recordings(found.reader, files, on_bad)
+
+
+def _origin(found: Found) -> tuple[str, str, tuple[str, ...] | None]:
+    """Data set, terms and classes: the reader's own, or those that the stores say."""
+    if found.reader.NAME != stored.NAME:
+        return found.reader.NAME, found.reader.TERMS, found.reader.CLASSES
+    stores = [open_store(path) for path in found.files]
+    names = tuple(dict.fromkeys(name for store in stores for name in store.classes))
+    return (
+        "+".join(dict.fromkeys(store.dataset for store in stores)),
+        "; ".join(dict.fromkeys(store.terms for store in stores)),
+        names,
+    )
+
+
+def _facts(store: Store) -> dict[str, Any]:
+    """What a store holds, in numbers."""
+    return {
+        "recordings": len(store),
+        "unlabelled": int((store.labels < 0).sum()),
+        "classes": len(store.classes),
+        "subjects": len(np.unique(store.subjects[store.subjects >= 0])),
+        "cameras": len(np.unique(store.cameras[store.cameras >= 0])),
+        "frames": int(store.lengths.sum()),
+        "persons": int(store.persons.max(initial=0)),
+        "layout": store.layout,
+        "units": store.units,
+        "fps": store.fps,
+        "bytes": store.path.stat().st_size,
+        "terms": store.terms,
+    }
+
+
+def _sentence(facts: dict[str, Any]) -> str:
+    """The facts for a person."""
+    known = (f"{facts[name]} {name}" for name in ("classes", "subjects", "cameras") if facts[name])
+    return (
+        f"{facts['recordings']} recordings, {''.join(f'{each}, ' for each in known)}{facts['frames']} frames "
+        f"at {facts['fps']:.4g} fps, {facts['layout']} in {facts['units']}, {_bytes(facts['bytes'])}"
+    )
+
+
+@data.command()
+@click.argument("source", type=_path)
+@click.argument("destination", type=_path)
+@_format
+@click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read, and say so.")
+@click.option("--part", help="Keep only recordings of this official part, such as train or correct.")
+@_json
+def convert(
+    source: Path,
+    destination: Path,
+    format_name: str,
+    skip_bad: bool,  # noqa: FBT001
+    part: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Read SOURCE, a file or folder, into the store DESTINATION (.npz)."""
+    if destination.suffix != ".npz":
+        raise ConfigError(f"{destination}: expected a store to write that ends in .npz; choose such a name")
+    if not destination.parent.is_dir():
+        raise ConfigError(f"{destination}: there is no folder {destination.parent}; make it first")
+    found = find(source, format_name)
+    dataset, terms, classes = _origin(found)
+    bad: list[ReadError] = []
+    parts: Counter[str] = Counter()
+    unseen = 0
+
+    def kept() -> Iterator[Recording]:
+        nonlocal unseen
+        for recording in _read(found, f"reading {found.reader.TITLE}", bad.append):
+            parts.update(recording.parts)
+            if part is None or part in recording.parts:
+                unseen += not recording.present.any()
+                yield recording
+        if bad and not skip_bad:
+            for refusal in bad:
+                note(str(refusal))
+            raise ReadError(
+                f"{source}: {len(bad)} of {len(found.files)} files or their clips cannot be read, nothing was written; "
+                "repair them, or leave them out with --skip-bad"
+            )
+        if part is not None and not parts[part]:
+            here = ", ".join(sorted(parts)) or "none"
+            raise ConfigError(f"{source}: no recording is of the part '{part}'; the parts are {here}")
+
+    store = write_store(destination, kept(), dataset=dataset, terms=terms, classes=classes, keep_unused=False)
+    facts = _facts(store)
+    if as_json:
+        skipped = [str(refusal) for refusal in bad]
+        click.echo(
+            to_json(
+                {
+                    "store": destination,
+                    "dataset": dataset,
+                    "format": found.reader.NAME,
+                    **facts,
+                    "nobody_seen": unseen,
+                    "left_out": skipped,
+                    "other_files": found.others,
+                }
+            )
+        )
+    else:
+        click.echo(f"{destination}: {_sentence(facts)}")
+        click.echo(f"terms: {terms}")
+        click.echo(f"next: amr-edge data info {destination}")
+    for refusal in bad:
+        note(f"left out: {refusal}")
+    if bad:
+        note(f"{len(bad)} files or clips were left out because they cannot be read")
+    if unseen:
+        note(f"{unseen} recordings show nobody in any frame; `amr-edge data check {source}` names them")
+    if found.others:
+        names = ", ".join(path.name for path in found.others[:3]) + (", ..." if len(found.others) > 3 else "")
+        note(f"{len(found.others)} other files are no recordings known here: {names}")
+
+
+@data.command()
+@click.argument("file", type=_path)
+@_json
+def info(file: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Say what the store FILE holds: classes, people, lengths, and the splits it offers."""
+    store = open_store(file)
+    facts = _facts(store)
+    counts = np.bincount(store.labels[store.labels >= 0], minlength=len(store.classes)).tolist()
+    lengths = (
+        {
+            name: float(value)
+            for name, value in zip(("least", "median", "most"), np.percentile(store.lengths, (0, 50, 100)), strict=True)
+        }
+        if len(store)
+        else {}
+    )
+    parts = Counter(part for each in store.parts for part in each)
+    splits = offers(store)
+    if as_json:
+        click.echo(
+            to_json(
+                {
+                    "store": file,
+                    "dataset": store.dataset,
+                    **facts,
+                    "clips": dict(zip(store.classes, counts, strict=True)),
+                    "lengths": lengths,
+                    "parts": dict(sorted(parts.items())),
+                    "splits": splits,
+                    "sha256": store.content_hash,
+                }
+            )
+        )
+        return
+    click.echo(f"{file}: {store.dataset}, {_sentence(facts)}")
+    rows: list[list[object]] = [["terms", store.terms]]
+    if lengths:
+        rows.append(["frames", f"{lengths['least']:.0f} to {lengths['most']:.0f}, median {lengths['median']:.0f}"])
+    rows += [
+        ["persons", f"at most {facts['persons']}"],
+        ["unlabelled", str(facts["unlabelled"])],
+        ["parts", ", ".join(f"{name} {count}" for name, count in sorted(parts.items())) or "none"],
+        ["splits", ", ".join(splits)],
+        ["sha256", store.content_hash],
+    ]
+    click.echo("\n".join(f"{name:<10}  {value}" for name, value in rows))
+    if store.classes:
+        click.echo("\n" + table(list(zip(store.classes, counts, strict=True)), ["class", "clips"]))
+    click.echo(f"\nnext: amr-edge train --data {file} --split {splits[0]}")
+
+
+@data.command()
+@click.argument("source", type=_path)
+@_format
+@_json
+def check(source: Path, format_name: str, as_json: bool) -> None:  # noqa: FBT001
+    """Look for what is wrong in SOURCE: lost or frozen joints, odd scale, swapped sides, files that cannot be read.
+
+    Ends with 1 if anything was found.
+    """
+    found = find(source, format_name)
+    seen: list[Finding] = []
+    count = 0
+
+    def unreadable(refusal: ReadError) -> None:
+        seen.append(Finding("unreadable", str(refusal).partition(": ")[0], str(refusal)))
+
+    for recording in _read(found, "checking", unreadable):
+        count += 1
+        seen.extend(findings(recording))
+    names = {finding.source for finding in seen}
+    kinds = Counter(finding.kind for finding in seen)
+    if as_json:
+        click.echo(
+            to_json(
+                {
+                    "source": source,
+                    "format": found.reader.NAME,
+                    "files": len(found.files),
+                    "recordings": count,
+                    "found": {kind: kinds[kind] for kind in KINDS if kinds[kind]},
+                    "findings": [finding._asdict() for finding in seen],
+                }
+            )
+        )
+    else:
+        for kind in KINDS:
+            each = [finding.sentence for finding in seen if finding.kind == kind]
+            for sentence in each[:_SHOWN]:
+                click.echo(sentence)
+            if len(each) > _SHOWN:
+                click.echo(f"... and {len(each) - _SHOWN} more of this kind ({kind}: {KINDS[kind]}); --json lists all")
+        if seen:
+            rows = [[kind, kinds[kind], KINDS[kind]] for kind in KINDS if kinds[kind]]
+            click.echo("\n" + table(rows, ["finding", "count", "meaning"]))
+    if seen:
+        raise CheckFailedError(
+            f"{source}: {len(seen)} findings in {len(names)} of {count + kinds['unreadable']} recordings; "
+            "look at them before you train"
+        )
+    if not as_json:
+        click.echo(f"{source}: nothing looks wrong in {count} recordings of {len(found.files)} files")
+        click.echo(f"next: amr-edge data convert {source} {source.stem}.npz")
