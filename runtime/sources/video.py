@@ -111,8 +111,7 @@ class VideoFile:
         if image is None:
             raise ReadError(f"{path}: this video holds no picture that can be decoded; play it, or record it again")
         self.size = (int(image.shape[1]), int(image.shape[0]))
-        rate = "unknown rate" if math.isnan(self.fps) else f"{self.fps:.4g} pictures/s"
-        self.title = f"{path.name}, {self.size[0]} x {self.size[1]}, {rate}"
+        self.title = path.name
 
     def __iter__(self) -> Iterator[Picture]:
         """Every picture, in order, from the first.
@@ -252,8 +251,7 @@ class Camera:
             self.close()
             raise
         self.size = (int(image.shape[1]), int(image.shape[0]))
-        rate = "unknown rate" if math.isnan(self.fps) else f"{self.fps:.4g} pictures/s"
-        self.title = f"{self._name}, {self.size[0]} x {self.size[1]}, {rate}"
+        self.title = self._name
 
     def __iter__(self) -> Iterator[Picture]:
         """The newest picture, whenever one is asked for, until `close`.
