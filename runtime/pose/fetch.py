@@ -37,9 +37,8 @@ OFFICIAL = (
     "https://storage.googleapis.com/mediapipe-models/pose_landmarker/"
     "pose_landmarker_{variant}/float16/1/pose_landmarker_{variant}.task"
 )
-# Google publishes no checksums. These are the ones that public projects have recorded of these files (`full` has
-# two: of version 1 and of `latest`); we have not seen the files ourselves, so another checksum is reported, not
-# refused.
+# Google publishes no checksums. These are the ones that public projects have recorded of these files (two are in
+# circulation for `full`); we have not seen the files ourselves, so another checksum is reported, not refused.
 PUBLISHED: dict[Variant, frozenset[str]] = {
     "lite": frozenset({"59929e1d1ee95287735ddd833b19cf4ac46d29bc7afddbbf6753c459690d574a"}),
     "full": frozenset(
