@@ -109,18 +109,20 @@ def convert(
     dataset, terms, classes = _origin(found)
     bad: list[ReadError] = []
     parts: Counter[str] = Counter()
-    unseen = 0
+    unseen = count = 0
 
     def kept() -> Iterator[Recording]:
-        nonlocal unseen
+        nonlocal unseen, count
         for recording in _read(found, f"reading {found.reader.TITLE}", bad.append):
             parts.update(recording.parts)
             if part is None or part in recording.parts:
+                count += 1
                 unseen += not recording.present.any()
                 yield recording
-        if bad and not skip_bad:
+        if bad and not (skip_bad and count):
             for refusal in bad:
                 note(str(refusal))
+        if bad and not skip_bad:
             raise ReadError(
                 f"{source}: {len(bad)} of {len(found.files)} files or their clips cannot be read, nothing was written; "
                 "repair them, or leave them out with --skip-bad"
@@ -128,6 +130,8 @@ def convert(
         if part is not None and not parts[part]:
             here = ", ".join(sorted(parts)) or "none"
             raise ConfigError(f"{source}: no recording is of the part '{part}'; the parts are {here}")
+        if not count:
+            raise ReadError(f"{source}: none of {len(found.files)} files holds a recording; check what was meant")
 
     store = write_store(destination, kept(), dataset=dataset, terms=terms, classes=classes, keep_unused=False)
     facts = _facts(store)
