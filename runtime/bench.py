@@ -67,13 +67,17 @@ class Bench:
     sd: float
     largest: float
 
+    def milliseconds(self) -> dict[str, float]:
+        """All numbers by name."""
+        return {**self.percentiles, "mean": self.mean, "sd": self.sd, "max": self.largest}
+
     def to_dict(self) -> dict[str, Any]:
         """The numbers for JSON."""
         return {
             "shape": list(self.shape),
             "count": self.count,
             "warmup": self.warmup,
-            "latency_ms": {**self.percentiles, "mean": self.mean, "sd": self.sd, "max": self.largest},
+            "latency_ms": {name: round(value, 4) for name, value in self.milliseconds().items()},
         }
 
 

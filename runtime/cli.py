@@ -102,7 +102,7 @@ def bench(model: Path, people: int, seconds: float, warmup: float, threads: int,
         click.echo(to_json({"schema": 1, "model": session.card.name, "people": people, **result.to_dict(), **machine}))
         return
     shape = " x ".join(map(str, result.shape))
-    numbers = {**result.percentiles, "mean": result.mean, "sd": result.sd, "max": result.largest}
+    numbers = result.milliseconds()
     row = [shape, result.count, *(round(value, 3) for value in numbers.values())]
     click.echo(table([row], ["clips", "count", *(f"{name} ms" for name in numbers)]))
     click.echo("\n".join(f"{name}: {value}" for name, value in machine.items()))

@@ -97,7 +97,7 @@ def check_source(card: Card, source: Layout, units: str) -> str | None:
     if units != card.units and card.prepare.scale == "none":
         raise LayoutError(
             f"'{card.name}' was trained on {words[card.units]} and does not rescale, the source gives {words[units]}; "
-            f"use a source in {words[card.units]}, or a model trained with --scale torso"
+            f"use a source in {words[card.units]}, or train on recordings in {words[units]}"
         )
     target = layout(card.prepare.layout)
     common = common_joints(source, target)

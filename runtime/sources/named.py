@@ -66,16 +66,17 @@ def opened(
     elif source.isdecimal() or "://" in source or path.is_char_device() or path.suffix.lower() in VIDEOS:
         # The model comes first: a camera that is already running would fill up meanwhile.
         with _estimator(config, environ) as estimator, _pictures(source, path) as pictures:
-            fps = f"{pictures.fps:g} fps" if pictures.fps > 0 else "unknown fps"
-            note(f"source: {pictures.title}, {pictures.size[0]} x {pictures.size[1]}, {fps}; {estimator.title}")
-            yield iter([_seen(pictures, estimator, stages, config.speed)])
+            note(f"source: {pictures.title}; {estimator.title}")
+            # A stream's address may hold a password: its title does not.
+            title = path.name if "://" not in source else pictures.title
+            yield iter([_seen(pictures, title, estimator, stages, config.speed)])
     else:
         recorded = RecordedSource(path, config.format, skipped=skipped)
         note(f"source: {recorded.title}")
         yield (replace(take, sightings=paced(take, config.speed)) for take in recorded)
 
 
-def _seen(source: PictureSource, estimator: PoseEstimator, stages: Stages, speed: float) -> Take:
+def _seen(source: PictureSource, title: str, estimator: PoseEstimator, stages: Stages, speed: float) -> Take:
     """The pictures of a source with the people that an estimator sees in them, as one take."""
 
     def sightings() -> Iterator[Sighting]:
@@ -85,7 +86,7 @@ def _seen(source: PictureSource, estimator: PoseEstimator, stages: Stages, speed
             yield sighting
 
     return Take(
-        title=source.title,
+        title=title,
         layout=estimator.layout,
         units=estimator.units,
         sightings=sightings(),

@@ -1,0 +1,405 @@
+"""`live`, `bench` and `model`: JSON on stdout, words on stderr, an exit code that says which."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amr_edge.card import Card
+from amr_edge.cli import run
+from amr_edge.readers import jsonl
+from amr_edge.recording import Recording, Span
+from amr_edge.runtime.latency import Stages
+from amr_edge.runtime.live import Live, LiveConfig
+from amr_edge.runtime.session import open_session
+from amr_edge.runtime.sighting import Sighting
+from amr_edge.runtime.sources.recorded import Take
+from amr_edge.runtime.stream import recognise
+from amr_edge.skeleton import KINECT20
+
+WriteModel = Callable[..., Path]
+CardOf = Callable[..., Card]
+People = Callable[..., Recording]
+Main = Callable[..., tuple[int, list[dict[str, Any]], str]]
+
+BLOCKED = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "onnx", "cv2", "mediapipe", "scipy", "matplotlib", "safetensors"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocked())
+from amr_edge.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def main(capfd: pytest.CaptureFixture[str]) -> Main:
+    """main("live", ...) -> exit code, the JSON lines on stdout, stderr."""
+
+    def call(*arguments: object) -> tuple[int, list[dict[str, Any]], str]:
+        capfd.readouterr()
+        code = run([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return code, [json.loads(line) for line in out.splitlines()], err
+
+    return call
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, people: People) -> Path:
+    """Three seconds of two people, labelled."""
+    path = tmp_path / "two.jsonl"
+    jsonl.write(path, people(np.random.default_rng(0), persons=2, seconds=3.0, holes=0.1, label="wave"))
+    return path
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def test_live_tells_the_answers_of_the_offline_road(main: Main, write_model: WriteModel, recorded: Path) -> None:
+    model = write_model()
+    code, lines, err = main("live", model, "--source", recorded)
+    (recording,) = jsonl.read(recorded)
+    wanted = recognise(recording, open_session(model))
+    answers = [line for line in lines if line["type"] == "answer"]
+    assert code == 0
+    assert [(a["time_s"], a["person"], a["label"]) for a in answers] == [
+        (round(w.time_s, 6), w.person, w.label) for w in wanted
+    ]
+    assert all(abs(a["prob"] - w.prob) < 1e-4 for a, w in zip(answers, wanted, strict=True))
+    assert all(line["schema"] == 1 for line in lines)
+    assert "two.jsonl" in err
+    assert "p99 ms" in err
+
+
+def test_the_last_line_is_the_summary(main: Main, write_model: WriteModel, recorded: Path) -> None:
+    _, lines, err = main("live", write_model(), "-s", recorded)
+    summary = lines[-1]
+    assert [line["type"] for line in lines].count("summary") == 1
+    assert summary["type"] == "summary"
+    assert (summary["frames"], summary["answers"], summary["recordings"], summary["ended"]) == (91, 18, 1, "end")
+    assert summary["seconds"] == pytest.approx(3.0)
+    assert set(summary["latency_ms"]) == {"capture", "prepare", "infer", "total"}
+    assert "91 frames, 0 dropped" in err
+
+
+def test_a_recording_is_named_beside_its_truth(main: Main, write_model: WriteModel, recorded: Path) -> None:
+    _, lines, err = main("live", write_model(), "-s", recorded)
+    (said,) = [line for line in lines if line["type"] == "recording"]
+    answers = [line for line in lines if line["type"] == "answer"]
+    means = {name: np.mean([dict(a["top"])[name] for a in answers]) for name in ("none", "wave", "sit")}
+    best = max(means, key=lambda name: means[name])
+    assert (said["label"], said["truth"], said["right"]) == (best, "wave", best == "wave")
+    assert said["prob"] == pytest.approx(means[best], abs=1e-4)
+    assert "truth: wave" in err
+    assert lines[-1]["labelled"] == 1
+
+
+def test_spans_of_a_recording_have_their_own_mean(
+    main: Main, write_model: WriteModel, tmp_path: Path, people: People
+) -> None:
+    spans = (Span(0.0, 1.0, "wave"), Span(1.0, 3.0, "sit"), Span(7.0, 8.0, "sit"))
+    jsonl.write(tmp_path / "a.jsonl", people(np.random.default_rng(0), seconds=3.0, spans=spans))
+    _, lines, _ = main("live", write_model(), "-s", tmp_path / "a.jsonl")
+    (said,) = [line["spans"] for line in lines if line["type"] == "recording"]
+    assert [span["truth"] for span in said] == ["wave", "sit", "sit"]
+    assert said[0]["label"] in ("none", "wave", "sit")
+    assert said[2]["label"] is None
+
+
+@pytest.mark.parametrize(("flag", "told"), [("--answers", {"answer"}), ("--events", {"event"})])
+def test_what_is_told_can_be_chosen(
+    main: Main, write_model: WriteModel, card_of: CardOf, recorded: Path, flag: str, told: set[str]
+) -> None:
+    model = write_model(card_of(threshold=0.0, none_class=None))
+    everything = {line["type"] for line in main("live", model, "-s", recorded, "--all")[1]}
+    assert everything == {"answer", "event", "recording", "summary"}
+    assert {line["type"] for line in main("live", model, "-s", recorded, flag)[1]} == told | {"recording", "summary"}
+
+
+def test_events_start_and_end(main: Main, write_model: WriteModel, card_of: CardOf, recorded: Path) -> None:
+    _, lines, _ = main("live", write_model(card_of(threshold=0.0, none_class=None)), "-s", recorded, "--events")
+    for person in (0, 1):
+        events = [line for line in lines if line["type"] == "event" and line["person"] == person]
+        assert events[0]["event"] == "start"
+        assert events[-1]["event"] == "end"
+        assert events[-1]["end_s"] == 3.0
+        assert events[0]["latency_ms"] >= 0
+
+
+def test_each_recording_of_a_folder_starts_anew(
+    main: Main, write_model: WriteModel, tmp_path: Path, people: People
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for k in range(3):
+        jsonl.write(folder / f"{k}.jsonl", people(np.random.default_rng(k), seconds=0.5))
+    (folder / "3.jsonl").write_text("")
+    code, lines, err = main("live", write_model(), "-s", folder)
+    assert code == 0
+    assert [line["partial"] for line in lines if line["type"] == "answer"] == [True] * 3
+    assert [line["recording"] for line in lines if line["type"] == "recording"] == ["0.jsonl", "1.jsonl", "2.jsonl"]
+    assert lines[-1]["skipped"] == 1
+    assert "3.jsonl" in err
+
+
+def test_a_limit_stops_by_the_sources_time(main: Main, write_model: WriteModel, recorded: Path) -> None:
+    _, lines, _ = main("live", write_model(), "-s", recorded, "--limit", 1.5)
+    assert lines[-1]["ended"] == "limit"
+    assert lines[-1]["frames"] == 46
+
+
+def test_a_scene_model_answers_for_the_scene(
+    main: Main, write_model: WriteModel, card_of: CardOf, recorded: Path
+) -> None:
+    _, lines, _ = main("live", write_model(card_of(persons=2)), "-s", recorded)
+    answers = [line for line in lines if line["type"] == "answer"]
+    assert len(answers) == 9
+    assert all(answer["person"] is None and sorted(answer["people"]) == [0, 1] for answer in answers)
+
+
+def test_nobody_in_view_is_said(write_model: WriteModel) -> None:
+    told: list[dict[str, Any]] = []
+    notes: list[str] = []
+    stages = Stages(time.perf_counter, np.random.default_rng(0))
+    session = open_session(write_model())
+    live = Live(session, config=LiveConfig(), stages=stages, emit=told.append, note=notes.append)
+    empty = [Sighting(time_s=k / 30, poses=np.zeros((0, 20, 3), np.float32)) for k in range(90)]
+    live.run([Take(title="empty room", layout=KINECT20, units="m", sightings=empty)])
+    live.close_with("end")
+    assert [record["type"] for record in told] == ["recording", "summary"]
+    assert told[-1]["frames_with_people"] == 0
+    assert any("nobody was seen in 90 frames" in line for line in notes)
+
+
+def test_a_source_without_frames_is_said(write_model: WriteModel) -> None:
+    told: list[dict[str, Any]] = []
+    notes: list[str] = []
+    stages = Stages(time.perf_counter, np.random.default_rng(0))
+    live = Live(open_session(write_model()), config=LiveConfig(), stages=stages, emit=told.append, note=notes.append)
+    live.run([Take(title="nothing", layout=KINECT20, units="m", sightings=[])])
+    live.close_with("end")
+    assert any("held no frame" in line for line in notes)
+    assert told[-1]["seconds"] == 0
+
+
+def lines_with_times(*times_s: float) -> str:
+    joints = [[0.0, 1.0, 2.0]] * 20
+    header = '{"amr_edge": "skeleton", "schema": 1, "layout": "kinect20"}'
+    people = [{"id": 0, "joints": joints}]
+    return "\n".join([header, *(json.dumps({"t": t, "people": people}) for t in times_s)])
+
+
+def piped(text: str, *arguments: object, code: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *(["-c", code] if code else ["-m", "amr_edge"]), *map(str, arguments)]
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, env=environment(), timeout=120, check=False
+    )
+
+
+def test_lines_on_stdin_are_answered(write_model: WriteModel) -> None:
+    done = piped(lines_with_times(*(k / 30 for k in range(46))), "live", write_model(), "-s", "-")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["time_s"] for line in lines if line["type"] == "answer"] == [1.0, 1.266667, 1.5]
+
+
+def test_times_that_do_not_rise_are_refused_in_a_sentence(write_model: WriteModel) -> None:
+    done = piped(lines_with_times(0.0, 0.1, 0.1), "live", write_model(), "-s", "-")
+    assert done.returncode == 4
+    assert "stdin: the source's times must be finite and rise, got 0.1 s after 0.1 s" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_live_on_recorded_skeletons_needs_only_numpy_and_the_engine(write_model: WriteModel, recorded: Path) -> None:
+    done = piped("", "live", write_model(), "-s", recorded, code=BLOCKED)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["answers"] == 18
+
+
+def test_importing_the_commands_opens_no_engine() -> None:
+    heavy = ("onnxruntime", "cv2", "scipy", "mediapipe", "torch", "onnx")
+    code = f"import sys, amr_edge.runtime.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert piped("", code=code).stdout.strip() == "[]"
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(write_model: WriteModel, recorded: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "amr_edge", "live", str(write_model()), "-s", str(recorded), "--speed", "4"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    assert "Traceback" not in err
+    assert "Exception" not in err
+
+
+def test_interrupting_finishes_film_and_summary(write_model: WriteModel, recorded: Path, tmp_path: Path) -> None:
+    cv2: Any = pytest.importorskip("cv2", reason="OpenCV is not installed: no films")
+    film = tmp_path / "film.mp4"
+    live = [sys.executable, "-m", "amr_edge", "live", str(write_model()), "-s", str(recorded)]
+    process = subprocess.Popen(
+        [*live, "--speed", "1", "--save", str(film)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(first)["type"] == "answer"
+    summary = json.loads(out.splitlines()[-1])
+    assert (summary["type"], summary["ended"]) == ("summary", "interrupted")
+    assert "Traceback" not in err
+    capture = cv2.VideoCapture(str(film))
+    frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    capture.release()
+    assert 25 <= frames < 91
+
+
+def test_a_film_is_saved(main: Main, write_model: WriteModel, recorded: Path, tmp_path: Path) -> None:
+    cv2: Any = pytest.importorskip("cv2", reason="OpenCV is not installed: no films")
+    code, _, err = main("live", write_model(), "-s", recorded, "--save", tmp_path / "film.mp4", "--mirror-view")
+    assert code == 0
+    assert "film.mp4: 91 frames" in err
+    capture = cv2.VideoCapture(str(tmp_path / "film.mp4"))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 91
+    capture.release()
+
+
+def test_a_video_without_a_pose_model_gets_the_line_to_type(
+    main: Main, write_model: WriteModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMR_EDGE_CACHE", str(tmp_path / "empty"))
+    (tmp_path / "a.mp4").write_bytes(b"")
+    code, lines, err = main("live", write_model(), "-s", tmp_path / "a.mp4", "--pose", "lite")
+    assert (code, lines) == (3, [])
+    assert "amr-edge pose fetch lite" in err
+    code, _, err = main("live", write_model(), "-s", "0", "--pose", tmp_path / "nothing.task")
+    assert code == 3
+    assert "amr-edge pose fetch" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["live", "nothing.onnx", "-s", "x"], 4, "no such model file"),
+        (["live", "MODEL", "-s", "nothing.jsonl"], 4, "there is none"),
+        (["live", "MODEL"], 2, "--source"),
+        (["live", "MODEL", "-s", "RECORDED", "--save", "film.gif"], 2, "MP4"),
+        (["live", "MODEL", "-s", "RECORDED", "--limit", "0"], 2, "--limit"),
+        (["live", "MODEL", "-s", "RECORDED", "--format", "ntu"], 4, "two.jsonl"),
+        (["bench", "nothing.onnx"], 4, "no such model file"),
+        (["bench", "MODEL", "--threads", "0"], 2, "--threads"),
+        (["model", "info", "RECORDED"], 4, "expected an ONNX model"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_exit_code(
+    main: Main, write_model: WriteModel, recorded: Path, arguments: list[str], code: int, sentence: str
+) -> None:
+    places = {"MODEL": str(write_model()), "RECORDED": str(recorded)}
+    got, lines, err = main(*(places.get(argument, argument) for argument in arguments))
+    assert (got, lines) == (code, [])
+    assert sentence in err
+    assert "bug of ours" not in err
+
+
+def test_bench_tells_its_numbers_and_the_machine(main: Main, write_model: WriteModel) -> None:
+    code, (told,), _ = main("bench", write_model(), "--seconds", 0.05, "--warmup", 0.01, "--people", 2, "--json")
+    assert code == 0
+    assert told["shape"] == [2, 1, 16, 20, 3]
+    assert set(told["latency_ms"]) == {"p50", "p90", "p95", "p99", "mean", "sd", "max"}
+    assert told["threads"] == 1
+
+
+def test_bench_for_people_ends_with_the_next_command(
+    write_model: WriteModel, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", str(write_model()), "--seconds", "0.05", "--warmup", "0.01"]) == 0
+    assert capfd.readouterr().out.splitlines()[-1].startswith("next: amr-edge live ")
+
+
+def test_model_info_is_the_card(
+    main: Main, write_model: WriteModel, card_of: CardOf, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, (told,), _ = main("model", "info", write_model(), "--json")
+    assert told == json.loads(card_of().to_json())
+    assert run(["model", "info", str(write_model())]) == 0
+    out = capfd.readouterr().out
+    assert "none, wave, sit" in out
+    assert "prepare.window_s" in out
+
+
+@pytest.fixture
+def data() -> Path:
+    """The folder of real recordings."""
+    root = os.environ.get("AMR_EDGE_DATA")
+    if root is None:
+        pytest.skip("AMR_EDGE_DATA is not set: no real recordings here")
+    return Path(root)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name",
+    ["data/utd_mhad/Skeleton/a1_s1_t1_skeleton.mat", "data/ntu_rgbd/S017C003P020R002A058.skeleton", "data/ntu_rgbd"],
+)
+def test_real_recordings_are_answered_as_offline(main: Main, write_model: WriteModel, data: Path, name: str) -> None:
+    from amr_edge import readers
+
+    if not (data / name).exists():
+        pytest.skip(f"{name} is not under AMR_EDGE_DATA")
+    model = write_model()
+    code, lines, _ = main("live", model, "-s", data / name)
+    session = open_session(model)
+    recordings = readers.read(data / name, "auto", on_bad=lambda _: None)
+    wanted = [(r.source, answer) for r in recordings for answer in recognise(r, session)]
+    answers = [line for line in lines if line["type"] == "answer"]
+    assert code == 0
+    assert answers
+    assert [(a["recording"], a["time_s"], a["person"]) for a in answers] == [
+        (source, round(w.time_s, 6), w.person) for source, w in wanted
+    ]
+    assert max(abs(a["prob"] - w.prob) for a, (_, w) in zip(answers, wanted, strict=True)) < 1e-5
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_a_real_video_is_answered(
+    main: Main, write_model: WriteModel, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mediapipe", reason="MediaPipe is not installed: no poses from video")
+    video, models = data / "videos/ntu_S001C001P001R001A001_rgb.avi", data / "models/blazepose"
+    if not video.is_file() or not models.is_dir():
+        pytest.skip("the video or the pose model is not under AMR_EDGE_DATA")
+    monkeypatch.setenv("AMR_EDGE_CACHE", str(tmp_path / "cache"))
+    assert run(["pose", "fetch", "lite", "--from", str(models)]) == 0
+    film = tmp_path / "film.mp4"
+    code, lines, err = main("live", write_model(), "-s", video, "--pose", "lite", "--save", film, "--limit", 2)
+    assert code == 0, err
+    assert lines[-1]["ended"] == "limit"
+    assert {"capture", "pose", "prepare", "infer", "total"} == set(lines[-1]["latency_ms"])
+    assert {line["person"] for line in lines if line["type"] == "answer"} == {0}
+    assert film.stat().st_size > 10_000
