@@ -169,7 +169,10 @@ def convert(
 @click.argument("file", type=_path)
 @_json
 def info(file: Path, as_json: bool) -> None:  # noqa: FBT001
-    """Say what the store FILE holds: classes, people, lengths, and the splits it offers."""
+    """Say what the store FILE holds.
+
+    Classes with their clips, people, lengths, official parts, and the splits that it offers.
+    """
     store = open_store(file)
     facts = _facts(store)
     counts = np.bincount(store.labels[store.labels >= 0], minlength=len(store.classes)).tolist()
@@ -221,9 +224,10 @@ def info(file: Path, as_json: bool) -> None:  # noqa: FBT001
 @_format
 @_json
 def check(source: Path, format_name: str, as_json: bool) -> None:  # noqa: FBT001
-    """Look for what is wrong in SOURCE: lost or frozen joints, odd scale, swapped sides, files that cannot be read.
+    """Look for what is wrong in SOURCE before training.
 
-    Ends with 1 if anything was found.
+    Lost or frozen joints, an odd scale, swapped sides, jumps in time, files that cannot be read. Ends with 1 if
+    anything was found.
     """
     found = find(source, format_name)
     seen: list[Finding] = []
