@@ -1,15 +1,16 @@
 """From a source to what is told: the one loop that joins source, pose, stream, decisions and outputs."""
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.card import Card
-from amr_edge.errors import ClipError, ConfigError
+from amr_edge.errors import ClipError, ConfigError, LayoutError
 from amr_edge.recording import Span
 from amr_edge.runtime.decide import Decider, Event
 from amr_edge.runtime.draw import Film, Person
@@ -65,7 +66,6 @@ class _Timed:
         before_ms = self.stages.since_begin_ms()
         probs = self.inner.probs(values, present)
         self.spent_ms = self.stages.since_begin_ms() - before_ms
-        self.stages.add("infer", self.spent_ms)
         return probs
 
 
@@ -85,50 +85,52 @@ class Totals:
     skipped: int = 0
 
 
-@dataclass(slots=True)
 class _Mean:
     """The mean of probabilities, in flat memory."""
 
-    total: NDArray[np.float64]
-    count: int = 0
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self._classes = classes
+        self._total = np.zeros(len(classes))
+        self.count = 0
 
     def add(self, probs: NDArray[np.float32]) -> None:
-        self.total += probs
+        self._total += probs
         self.count += 1
 
-    def best(self, classes: tuple[str, ...]) -> tuple[str, float] | None:
-        """The most probable class by the mean, None without answers."""
+    @property
+    def best(self) -> tuple[str | None, float | None]:
+        """The most probable class by the mean, and its probability; nothing without answers."""
         if not self.count:
-            return None
-        best = int(self.total.argmax())
-        return classes[best], float(self.total[best] / self.count)
+            return None, None
+        best = int(self._total.argmax())
+        return self._classes[best], round(float(self._total[best]) / self.count, 6)
 
 
-@dataclass(slots=True)
-class _SpanMeans:
-    """The mean answer in each labelled stretch: of the windows whose middle lies in it."""
+class _Said:
+    """What a take was answered on the whole, and in each labelled stretch."""
 
-    spans: tuple[Span, ...]
-    classes: tuple[str, ...]
-    means: list[_Mean] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.means = [_Mean(np.zeros(len(self.classes))) for _ in self.spans]
+    def __init__(self, classes: tuple[str, ...], spans: tuple[Span, ...]) -> None:
+        self.mean = _Mean(classes)
+        self._spans = [(span, _Mean(classes)) for span in spans]
 
     def add(self, answer: Answer) -> None:
+        self.mean.add(answer.probs)
         middle_s = (answer.start_s + answer.time_s) / 2
-        for span, mean in zip(self.spans, self.means, strict=True):
+        for span, mean in self._spans:
             if span.start_s <= middle_s <= span.end_s:
                 mean.add(answer.probs)
 
-    def told(self) -> list[dict[str, Any]]:
-        rows = []
-        for span, mean in zip(self.spans, self.means, strict=True):
-            label, prob = mean.best(self.classes) or (None, None)
-            rows.append(
-                {"start_s": span.start_s, "end_s": span.end_s, "truth": span.label, "label": label, "prob": prob}
-            )
-        return rows
+    def spans(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "start_s": span.start_s,
+                "end_s": span.end_s,
+                "truth": span.label,
+                "label": mean.best[0],
+                "prob": mean.best[1],
+            }
+            for span, mean in self._spans
+        ]
 
 
 class Live:
@@ -224,11 +226,13 @@ class Live:
 
     def _take(self, take: Take) -> None:
         card = self._session.card
-        stream, decider = Stream(self._session, take.layout, take.units), Decider(card)
-        if stream.note and stream.note not in self._noted:
-            self._noted.add(stream.note)
-            self._note(f"note: {stream.note}")
-        mean, spans = _Mean(np.zeros(len(card.classes))), _SpanMeans(take.spans, card.classes)
+        try:
+            stream, decider = Stream(self._session, take.layout, take.units), Decider(card)
+        except LayoutError as cause:
+            raise LayoutError(f"{take.title}: {cause}") from cause
+        self._note_once(stream.note)
+        self._note_once(_slow(take.fps, card))
+        said = _Said(card.classes, take.spans)
         self.totals.recordings += 1
         if self._film is not None:
             self._film.begin(take.fps)
@@ -241,43 +245,44 @@ class Live:
                 self.full = True
                 break
             try:
-                answers = self._push(stream, sighting)
+                answers = self._timed(partial(stream.push, sighting))
             except ClipError as cause:
                 raise ClipError(f"{take.title}: {cause}") from cause
             last_s = sighting.time_s
-            events = decider.push(last_s, answers)
-            self._say(take, answers, events)
-            for answer in answers:
-                mean.add(answer.probs)
-                spans.add(answer)
-            if answers:
-                self._stages.add("total", self._stages.since_begin_ms())
+            self._count(sighting, stream)
+            self._say(take, said, answers, decider.push(last_s, answers))
             if self._film is not None:
                 self._film.show(sighting, take.layout, *_captions(stream, decider, card))
         if not math.isnan(first_s):
             self.totals.seconds += last_s - first_s
         self._stages.begin()
-        answers = stream.flush()
-        events = [*decider.push(last_s, answers), *decider.flush()]
-        self._say(take, answers, events)
-        for answer in answers:
-            mean.add(answer.probs)
-            spans.add(answer)
-        self._conclude(take, mean, spans)
+        answers = self._timed(stream.flush)
+        self._say(take, said, answers, [*decider.push(last_s, answers), *decider.flush()])
+        self._conclude(take, said)
 
-    def _push(self, stream: Stream, sighting: Sighting) -> list[Answer]:
+    def _note_once(self, sentence: str | None) -> None:
+        """A folder of recordings that have the same flaw is told of it once."""
+        if sentence and sentence not in self._noted:
+            self._noted.add(sentence)
+            self._note(f"note: {sentence}")
+
+    def _timed(self, ask: Callable[[], list[Answer]]) -> list[Answer]:
         """The stream's answers, and what they cost."""
         before_ms = self._stages.since_begin_ms()
-        answers = stream.push(sighting)
+        answers = ask()
+        if answers:
+            self._stages.add("prepare", self._stages.since_begin_ms() - before_ms - self._session.spent_ms)
+            self._stages.add("infer", self._session.spent_ms)
+        return answers
+
+    def _count(self, sighting: Sighting, stream: Stream) -> None:
         self.totals.frames += 1
         self.totals.frames_with_people += any(person is not None for person in stream.ids)
         self.totals.dropped += sighting.picture.dropped if sighting.picture is not None else 0
-        if answers:
-            self._stages.add("prepare", self._stages.since_begin_ms() - before_ms - self._session.spent_ms)
-        return answers
 
-    def _say(self, take: Take, answers: Iterable[Answer], events: Iterable[Event]) -> None:
+    def _say(self, take: Take, said: _Said, answers: Sequence[Answer], events: Iterable[Event]) -> None:
         for answer in answers:
+            said.add(answer)
             self.totals.answers += 1
             if self._config.answers:
                 self._tell({"type": "answer", "recording": take.title, **answer.to_dict(), **self._latency()})
@@ -285,14 +290,15 @@ class Live:
             self.totals.events += event.event == "start"
             if self._config.events:
                 self._tell({"type": "event", "recording": take.title, **event.to_dict(), **self._latency()})
+        if answers:
+            self._stages.add("total", self._stages.since_begin_ms())
 
     def _latency(self) -> dict[str, float]:
         return {"latency_ms": round(self._stages.since_begin_ms(), 3)}
 
-    def _conclude(self, take: Take, mean: _Mean, spans: _SpanMeans) -> None:
+    def _conclude(self, take: Take, said: _Said) -> None:
         """What a take was, as a whole; beside the truth where it is known."""
-        best = mean.best(self._session.card.classes)
-        label, prob = best or (None, None)
+        label, prob = said.mean.best
         right = None
         if take.label is not None and take.label in self._session.card.classes:
             right = label == take.label
@@ -303,22 +309,34 @@ class Live:
                 "type": "recording",
                 "recording": take.title,
                 "label": label,
-                "prob": None if prob is None else round(prob, 6),
-                "answers": mean.count,
+                "prob": prob,
+                "answers": said.mean.count,
                 "truth": take.label,
                 "right": right,
-                "spans": spans.told(),
+                "spans": said.spans(),
             }
         )
-        said = "nothing recognised" if best is None else f"{label} {prob:.2f} (mean of {mean.count})"
-        truth = ""
-        if take.label is not None:
-            verdict = {True: "right", False: "wrong", None: "not a class of this model"}[right]
-            truth = f"; truth: {take.label}, {verdict}"
-        self._note(f"{take.title}: {said}{truth}")
+        words = "nothing recognised" if label is None else f"{label} {prob:.2f} (mean of {said.mean.count})"
+        verdict = {True: "right", False: "wrong", None: "not a class of this model"}[right]
+        self._note(f"{take.title}: {words}" + ("" if take.label is None else f"; truth: {take.label}, {verdict}"))
 
     def _tell(self, record: dict[str, Any]) -> None:
         self._emit({"schema": SCHEMA, **record})
+
+
+def _slow(fps: float, card: Card) -> str | None:
+    """What to know about a source that gives far fewer frames than the model was trained to see."""
+    if math.isnan(fps) or fps >= card.prepare.fps / 2:
+        return None
+    if 1 / fps > card.prepare.max_gap_s:
+        return (
+            f"the source gives {fps:.3g} frames a second; the model joins none that are more than "
+            f"{card.prepare.max_gap_s:g} s apart, so it sees next to nothing"
+        )
+    return (
+        f"the source gives {fps:.3g} frames a second, the model sees {card.prepare.fps:.3g}, interpolated between "
+        "them; expect lower accuracy for fast actions"
+    )
 
 
 def _captions(stream: Stream, decider: Decider, card: Card) -> tuple[list[Person], str]:

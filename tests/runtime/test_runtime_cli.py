@@ -194,6 +194,25 @@ def test_a_source_without_frames_is_said(write_model: WriteModel) -> None:
     assert told[-1]["seconds"] == 0
 
 
+def test_a_slow_source_is_told_what_that_costs(
+    main: Main, write_model: WriteModel, tmp_path: Path, people: People
+) -> None:
+    for fps, sentence in ((30.0, None), (6.0, "expect lower accuracy"), (2.0, "sees next to nothing")):
+        jsonl.write(tmp_path / "slow.jsonl", people(np.random.default_rng(0), fps=fps))
+        _, _, err = main("live", write_model(), "-s", tmp_path / "slow.jsonl")
+        assert ("note:" in err) == (sentence is not None)
+        assert (sentence or "") in err
+
+
+def test_a_recording_that_the_model_cannot_be_fed_is_named(
+    main: Main, write_model: WriteModel, tmp_path: Path, people: People
+) -> None:
+    jsonl.write(tmp_path / "flat.jsonl", people(np.random.default_rng(0), layout_name="coco17"))
+    code, lines, err = main("live", write_model(), "-s", tmp_path / "flat.jsonl")
+    assert (code, lines) == (4, [])
+    assert "flat.jsonl: 'tiny' was trained on metres" in err
+
+
 def lines_with_times(*times_s: float) -> str:
     joints = [[0.0, 1.0, 2.0]] * 20
     header = '{"amr_edge": "skeleton", "schema": 1, "layout": "kinect20"}'
