@@ -138,7 +138,12 @@ def kick(actor: Actor) -> Script:
     out = a.vary(0.0, 0.15)
     shift = -t * a.bones.hip * 0.75
     for i in range(a.count(1, 2)):
-        high, back_s, kick_s, hold_s = s * a.vary(0.75, 1.4), a.vary(0.3, 0.45), a.vary(0.22, 0.34), a.vary(0.0, 0.2)
+        high, back_s, kick_s, hold_s = (
+            min(1.4, s * a.vary(0.75, 1.35)),
+            a.vary(0.3, 0.45),
+            a.vary(0.26, 0.38),
+            a.vary(0.0, 0.2),
+        )
         drawn = a.vary(0.2, 0.5)
         chamber = a.chance(0.35)  # knee first, as in martial arts
         leg.to(0.15 if i == 0 else 0.0, (0.0, 0, 0.04, 0.995))
@@ -345,8 +350,8 @@ def punch(actor: Actor) -> Script:
 def walk(actor: Actor, *, turn_rad: float = 0.0, length_m: float | None = None, back: bool = False) -> Script:
     """Step after step the body goes somewhere; with `back` it faces the old way again after the action is over."""
     a, b, s = actor, actor.bones, actor.size
-    step_s = a.beat * a.vary(0.48, 0.6)
-    stride = b.leg * s * a.vary(0.55, 0.78)
+    step_s = max(0.42, a.beat * a.vary(0.48, 0.6))
+    stride = b.leg * float(np.clip(s * a.vary(0.5, 0.7), 0.38, 0.66))
     steps = a.count(5, 7) if length_m is None else max(2, round(length_m / stride))
     length = steps * stride
     turning = 0.0 if abs(turn_rad) < 0.1 else 2 * step_s * max(1.0, abs(turn_rad) / 1.6)
@@ -401,19 +406,19 @@ def raise_arms(actor: Actor) -> Script:
     a, s = actor, actor.size
     front = a.chance(0.5)
     spread, ahead = a.vary(0.0, 0.5) + max(0.0, 0.5 * (1 - s)), a.vary(0.05, 0.25)
-    # Higher than an arm is long, because the shoulder rises with it.
-    top = (1.0 * float(np.sin(spread)), 1.1 * float(np.cos(spread)), ahead)
     delay = a.vary(0.0, 0.15)
     up_s, hold_s, down_s = a.vary(0.45, 0.8), a.vary(0.1, 0.9), a.vary(0.45, 0.8)
     reps = a.count(1, 2) if hold_s < 0.5 else 1
-    uneven = a.vary(0.88, 1.0)
+    uneven = a.vary(0.0, 0.3)
     tracks = []
     for side in (LEFT, RIGHT):
         arm = Keys("hand", side, a.beat, 9, start_s=delay if side == a.other else 0.0)
-        level = top[1] * (uneven if side == a.other else 1.0)
+        aslant = spread + (uneven if side == a.other else 0.0)
+        # Farther than an arm is long, because the shoulder rises with the hand.
+        top = hand((1.06 * float(np.sin(aslant)), 1.16 * float(np.cos(aslant)), ahead), ELBOW_BACK)
         via = hand((0.1, -0.1, 1.12), ELBOW_DOWN) if front else hand((0.95, -0.1, 0.15), HANG)
         for i in range(reps):
-            arm.to(0.5 * up_s, via).to(0.5 * up_s, hand((top[0], level, top[2]), ELBOW_BACK)).hold(hold_s)
+            arm.to(0.5 * up_s, via).to(0.5 * up_s, top).hold(hold_s)
             arm.to(0.5 * down_s, via)
             if i < reps - 1:
                 arm.to(0.4 * down_s, hand((0.25, -0.8, 0.2), HANG))

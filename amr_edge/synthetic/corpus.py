@@ -69,13 +69,14 @@ def clip(
         scripts += idle(actor, seated=seated)
         seconds = actor.vary(1.6, LONGEST_S)
     else:
-        script = SCRIPTS[action](actor)
+        turned = action == "walk" and actor.chance(0.25)
+        script = walk(actor, turn_rad=actor.vary(-1.8, 1.8)) if turned else SCRIPTS[action](actor)
         if action == "walk":
             # People are filmed from the side and from behind when they walk, and often in the middle of it.
             yaw = actor.vary(-2.0, 2.0)
             middle = 0.5 * float(script.path[-1, 2])
             start = (start[0] - middle * float(np.sin(yaw)), start[1] - middle * float(np.cos(yaw)), yaw)
-            lead_s = actor.vary(-0.9, 0.3)
+            lead_s = actor.vary(-0.1, 0.3) if turned else actor.vary(-0.9, 0.3)
         scripts.append((lead_s, script))
         seconds = lead_s + script.act_s[1] + tail_s
     seconds = float(np.clip(seconds, 1.5, LONGEST_S))

@@ -131,26 +131,24 @@ def _feet(
             [stood[:, 0] + width * np.cos(stood[:, 2]), stood[:, 1] - width * np.sin(stood[:, 2]), stood[:, 2]], axis=-1
         )  # (steps + 1, 3) x, z, heading
         k = np.searchsorted(np.array([step.start_s for step in steps]), at_s, side="right")  # steps begun
-        if not steps:
-            now, u, lift = place[k], np.ones(len(at_s)), np.zeros(len(at_s))
-            before_lift = u * 0
-        else:
+        if steps:
             start = np.array([step.start_s for step in steps])
             length = np.array(ends) - start
             height = np.array([step.lift_m for step in steps])
-            current = np.maximum(k - 1, 0)
+            roll = 0.55 * np.clip(height / 0.12, 0, 1)  # how far the heel leaves the floor before the foot does
+            current, coming = np.maximum(k - 1, 0), np.minimum(k, len(steps) - 1)
             u = np.where(k > 0, np.clip((at_s - start[current]) / length[current], 0, 1), 1.0)
+            to_go = np.where(k < len(steps), start[coming] - at_s, 1.0)
+            rising = roll[coming] * np.clip(1 - to_go / 0.16, 0, 1) ** 2 * (u >= 1)
+            swinging = roll[current] * ((1 - u) ** 2 - 2.5 * u**3 * (1 - u)) * (k > 0)  # toes up before they land
             ease = (u * u * (3 - 2 * u))[:, None]
             now = np.where((k > 0)[:, None], place[current] * (1 - ease) + place[k] * ease, place[k])
-            lift = height[current] * np.sin(np.pi * u) ** 2 * (1.35 - 0.7 * u) * (k > 0)
-            # The heel leaves the floor before the foot does.
-            coming = np.minimum(k, len(steps) - 1)
-            to_go = np.where(k < len(steps), start[coming] - at_s, 1.0)
-            before_lift = np.clip(1 - to_go / 0.16, 0, 1) ** 2 * np.clip(height[coming] / 0.12, 0, 1)
-        ankles[side, :, 0], ankles[side, :, 2], ankles[side, :, 1] = now[:, 0], now[:, 1], lift
+            ankles[side, :, 1] = height[current] * np.sin(np.pi * u) ** 2 * (1.35 - 0.7 * u) * (k > 0)
+            feet[side, :, 1] = rising + swinging
+        else:
+            now = place[k]
+        ankles[side, :, 0], ankles[side, :, 2] = now[:, 0], now[:, 1]
         feet[side, :, 0] = now[:, 2] + OUTWARD[side] * person.toe_out
-        strength = np.clip(lift / 0.12, 0, 1)
-        feet[side, :, 1] = 0.55 * before_lift * (u >= 1) + 0.55 * (1 - u) ** 2 * (u < 1) - 0.35 * strength * u**2
     return ankles, feet
 
 
