@@ -5,6 +5,7 @@ held against its bytes before memory is taken, a stored member can be memory-map
 and any member can be read row by row.
 """
 
+import ast
 import math
 import struct
 import zipfile
@@ -21,6 +22,8 @@ from amr_edge.errors import ReadError
 
 Array = NDArray[Any]
 
+_PIECE = 1 << 22  # bytes
+_LONGEST_HEADER = 10_000  # bytes, as NumPy has it
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # PKZIP application note, 4.3.7
 
 
@@ -55,19 +58,31 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, type and length of the .npy header at the start of `file`."""
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-    else:
-        raise ValueError(f".npy version {version}")
+    """Shape, type and length of the .npy header at the start of `file`.
+
+    NumPy's own parser rewrites a damaged header as Python 2 might have meant it; here it is refused.
+    """
+    start = file.read(8)
+    if start[:6] != b"\x93NUMPY" or start[6:] not in (b"\x01\x00", b"\x02\x00"):
+        raise ValueError(f"{start!r} does not begin a .npy of version 1 or 2")
+    field = "<H" if start[6] == 1 else "<I"
+    (size,) = struct.unpack(field, file.read(struct.calcsize(field)))
+    if size > _LONGEST_HEADER:
+        raise ValueError(f"a header of {size} bytes")
+    text = file.read(size).decode("latin-1")
+    try:
+        said = ast.literal_eval(text)
+        descr, fortran, shape = said["descr"], said["fortran_order"], said["shape"]
+        dtype = np.dtype(descr if isinstance(descr, str) else "O")
+    except (SyntaxError, TypeError, KeyError) as cause:
+        raise ValueError(f"a header that cannot be parsed ({cause})") from cause
+    if not isinstance(shape, tuple) or not all(isinstance(side, int) and side >= 0 for side in shape):
+        raise ValueError(f"a shape of {shape!r:.60}")
     if fortran and len(shape) > 1:
         raise ValueError("an array in Fortran order")
     if dtype.hasobject:
         raise ValueError("an array of Python objects, which only unpickling could read")
-    return shape, dtype, file.tell()
+    return shape, dtype, len(start) + struct.calcsize(field) + size
 
 
 def members(path: Path) -> dict[str, Member]:
@@ -85,7 +100,7 @@ def members(path: Path) -> dict[str, Member]:
                 shape, dtype, offset = _header(file)
             name = info.filename.removesuffix(".npy")
             member = Member(name, dtype, shape, info.compress_type == zipfile.ZIP_STORED, offset)
-            if min(shape, default=0) < 0 or offset + member.size != info.file_size:
+            if offset + member.size != info.file_size:
                 raise ValueError(
                     f"'{name}' promises {shape} of {dtype}, its {info.file_size} bytes hold another amount"
                 )
@@ -101,7 +116,21 @@ def load(path: Path, member: Member) -> Array:
     """
     with _reading(path), zipfile.ZipFile(path) as archive, archive.open(f"{member.name}.npy") as file:
         data = file.read()
-    return np.frombuffer(data, dtype=member.dtype, offset=member.data_offset).reshape(member.shape)  # as promised
+        if len(data) != member.data_offset + member.size:
+            raise EOFError(f"'{member.name}' is not as long as it was")
+    array: Array = np.ndarray(member.shape, dtype=member.dtype, buffer=data, offset=member.data_offset)
+    return array
+
+
+def verify(path: Path, member: Member) -> None:
+    """Hold an array against its checksum, which memory-mapping does not.
+
+    Raises:
+        ReadError: If they differ.
+    """
+    with _reading(path), zipfile.ZipFile(path) as archive, archive.open(f"{member.name}.npy") as file:
+        while file.read(_PIECE):
+            pass
 
 
 def rows(path: Path, member: Member) -> Iterator[Array]:
@@ -118,7 +147,7 @@ def rows(path: Path, member: Member) -> Iterator[Array]:
             data = file.read(size)
             if len(data) != size:
                 raise EOFError(f"'{member.name}' ends early")
-            yield np.frombuffer(data, dtype=member.dtype).reshape(row_shape)  # one row
+            yield np.ndarray(row_shape, dtype=member.dtype, buffer=data)
 
 
 def mapped(path: Path, member: Member) -> Array:

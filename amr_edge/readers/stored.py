@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from amr_edge.npz import members, verify
 from amr_edge.recording import Recording
 from amr_edge.store import is_store, open_store
 
@@ -18,9 +19,11 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path) -> Iterator[Recording]:
-    """Every recording of a store.
+    """Every recording of a store, whose poses are held against their checksum first.
 
     Raises:
         ReadError: If the store is damaged, cut off or contradicts itself.
     """
-    yield from open_store(path)
+    store = open_store(path)
+    verify(path, members(path)["poses"])
+    yield from store

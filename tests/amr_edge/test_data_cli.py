@@ -189,7 +189,7 @@ def test_check_shows_a_person_ten_of_a_kind_and_a_machine_all(
         ("utd_mhad", [], (861, 27, 8, 0)),
         ("nw_ucla", [], (1484, 10, 10, 3)),
         ("penn_action", [], (2326, 15, 0, 0)),
-        ("ui_prmd", ["--part", "correct"], (1000, 10, 10, 0)),
+        pytest.param("ui_prmd", ["--part", "correct"], (1000, 10, 10, 0), marks=pytest.mark.slow),
         ("ntu_rgbd", ["--skip-bad"], (36, 12, 17, 3)),
     ],
 )

@@ -65,6 +65,16 @@ def test_a_store_and_a_prepared_npz_are_told_apart(tmp_path: Path) -> None:
     assert [clip.source for clip in readers.read(tmp_path / "s.npz")] == ["b", "c"]
 
 
+def test_a_flipped_bit_in_the_poses_of_a_store_is_noticed_when_it_is_read(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "s.npz", [recording(frames=50)], dataset="d", terms="t")
+    whole = bytearray((tmp_path / "s.npz").read_bytes())
+    at = whole.index(store._poses[20].tobytes())
+    whole[at] ^= 1
+    (tmp_path / "s.npz").write_bytes(whole)
+    with pytest.raises(ReadError, match=r"s\.npz.*CRC"):
+        list(readers.read(tmp_path / "s.npz"))
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
