@@ -60,6 +60,7 @@ def session(request: pytest.FixtureRequest, write_model: WriteModel, card_of: Ca
     holes=st.sampled_from([0.0, 0.2, 0.97]),
     away=st.lists(st.tuples(st.floats(0, 5), st.floats(0, 3)), max_size=3),
     absent_rows=st.booleans(),
+    pause=st.one_of(st.none(), st.tuples(st.floats(0, 4), st.floats(0, 2))),
 )
 def test_streaming_frame_by_frame_equals_the_whole_recording(
     session: Session,
@@ -72,12 +73,16 @@ def test_streaming_frame_by_frame_equals_the_whole_recording(
     holes: float,
     away: list[tuple[float, float]],
     absent_rows: bool,
+    pause: tuple[float, float] | None,
 ) -> None:
     rng = np.random.default_rng(seed)
     recording = people(rng, persons=persons, seconds=seconds, fps=fps, jitter=jitter, holes=holes)
     for which, (from_s, for_s) in enumerate(away):
         gone = (recording.times_s >= from_s) & (recording.times_s <= from_s + for_s)
         recording.poses[which % persons, gone] = np.nan
+    if pause is not None:  # no frames at all
+        here = (recording.times_s <= pause[0]) | (recording.times_s > sum(pause))
+        recording = replace(recording, poses=recording.poses[:, here], times_s=recording.times_s[here])
     assert_same(streamed(recording, session, absent_rows=absent_rows), recognise(recording, session))
 
 
@@ -86,6 +91,16 @@ def test_answers_come_at_the_first_frame_at_or_after_each_due_time(session: Sess
     answers = streamed(recording, session)
     # Due at 1.0, 1.25, 1.5, 1.75, 2.0; 1.25 s lies between frames 37 and 38, 1.75 s between 52 and 53.
     assert [round(answer.time_s * 30) for answer in answers] == [30, 38, 45, 53, 60]
+
+
+def test_after_a_pause_of_the_source_nothing_is_made_up_for(session: Session, people: People) -> None:
+    whole = people(np.random.default_rng(0), seconds=4.0, fps=30)
+    here = (whole.times_s < 1.5) | (whole.times_s > 2.4)
+    recording = Recording(poses=whole.poses[:, here], times_s=whole.times_s[here], layout="kinect20")
+    answers = streamed(recording, session)
+    # 73 / 30 s is the first frame after the pause; what was due in it is asked once.
+    assert [round(a.time_s * 30) for a in answers] == [30, 38, 73, 75, 83, 90, 98, 105, 113, 120]
+    assert_same(answers, recognise(recording, session))
 
 
 def test_two_people_get_an_answer_each_out_of_one_forward(
