@@ -271,4 +271,7 @@ def check(source: Path, format_name: str, as_json: bool) -> None:  # noqa: FBT00
         )
     if not as_json:
         click.echo(f"{source}: nothing looks wrong in {count} recordings of {len(found.files)} files")
-        click.echo(f"next: amr-edge data convert {source} {source.stem}.npz")
+        if found.reader.NAME == stored.NAME:
+            click.echo(f"next: amr-edge data info {found.files[0]}")
+        else:
+            click.echo(f"next: amr-edge data convert {source} {source.resolve().stem}.npz")
