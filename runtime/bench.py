@@ -85,8 +85,8 @@ def moving_clips(card: Card, people: int, rng: np.random.Generator) -> tuple[NDA
     """Clips of bodies that sway for a window, made by the same `prepare` as real ones.
 
     Returns:
-        Values (N, M, T, V, 3) and presence (N, M, T, V): N people of M = 1, or one scene of M = card.persons in
-        which `people` are present.
+        Values (N, M, T, V, 3) and presence (N, M, T, V): N people of M = 1, or one scene of M people, as many as
+        the model takes.
     """
     config, skeleton = card.prepare, layout(card.prepare.layout)
     times_s = np.arange(0, config.window_s + 1 / 30, 1 / 30)
@@ -99,10 +99,8 @@ def moving_clips(card: Card, people: int, rng: np.random.Generator) -> tuple[NDA
     present = np.stack([body.present for body in bodies])  # (people, 1, T, V)
     if card.persons == 1:
         return values, present
-    absent = max(card.persons - people, 0)
-    values = np.pad(values[: card.persons, 0], ((0, absent), (0, 0), (0, 0), (0, 0)))[None]  # (1, M, T, V, 3)
-    present = np.pad(present[: card.persons, 0], ((0, absent), (0, 0), (0, 0)))[None]  # (1, M, T, V)
-    return values, present
+    # (people, 1, T, V, 3) -> (1, M, T, V, 3): those who stand in the one scene
+    return values[None, : card.persons, 0], present[None, : card.persons, 0]
 
 
 def bench(session: Session, config: BenchConfig, *, now: Callable[[], float], rng: np.random.Generator) -> Bench:

@@ -264,8 +264,8 @@ def scene_clip(
         span_s: First and last instant of the clip.
 
     Returns:
-        Who is in it, and the clip (card.persons, T, V, 3) with absent bodies where there are fewer people; None
-        if nobody is seen in the span.
+        Who is in it, and the clip (M, T, V, 3) of up to `card.persons` people: an absent body is nothing to a
+        model, and costs nothing if it is left out. None if nobody is seen in the span.
     """
     config = card.prepare
     # What `prepare` will look at and no more: a stream has not seen the frames after the span.
@@ -276,13 +276,7 @@ def scene_clip(
     if not len(here):
         return None
     order = here[np.argsort(-motion_energy(sampled[here]), kind="stable")][: card.persons]
-    clip = prepare(poses[order], times_s, source, config, span_s)
-    missing = card.persons - len(order)
-    padded = Clip(
-        np.pad(clip.values, ((0, missing), (0, 0), (0, 0), (0, 0))),
-        np.pad(clip.present, ((0, missing), (0, 0), (0, 0))),
-    )
-    return tuple(ids[person] for person in order), padded
+    return tuple(ids[person] for person in order), prepare(poses[order], times_s, source, config, span_s)
 
 
 def _visible(poses: Poses) -> Mask:
@@ -372,8 +366,9 @@ def _ask(
     """One forward over (who, clip) of each answer."""
     if not asked:
         return []
-    values = np.stack([clip.values for _, clip in asked])  # (N, M, T, V, 3)
-    present = np.stack([clip.present for _, clip in asked])  # (N, M, T, V)
+    bodies = max(len(clip.values) for _, clip in asked)
+    values = np.stack([_with_bodies(clip.values, bodies) for _, clip in asked])  # (N, M, T, V, 3)
+    present = np.stack([_with_bodies(clip.present, bodies) for _, clip in asked])  # (N, M, T, V)
     return [
         Answer(
             start_s=start_s,
@@ -386,3 +381,8 @@ def _ask(
         )
         for (people, _), (start_s, end_s), probs in zip(asked, spans, session.probs(values, present), strict=True)
     ]
+
+
+def _with_bodies(array: NDArray[Any], bodies: int) -> NDArray[Any]:
+    """(M, ...) with absent bodies added up to `bodies`: clips of one forward are of one shape."""
+    return np.pad(array, [(0, bodies - len(array)), *[(0, 0)] * (array.ndim - 1)])

@@ -71,15 +71,14 @@ def test_a_real_model_is_measured(write_model: Callable[..., Path]) -> None:
     assert 0 < told["latency_ms"]["p50"] <= told["latency_ms"]["p99"] <= told["latency_ms"]["max"]
 
 
-@pytest.mark.parametrize(("persons", "people", "shape"), [(1, 5, (5, 1)), (2, 1, (1, 2)), (2, 5, (1, 2))])
+@pytest.mark.parametrize(("persons", "people", "shape"), [(1, 5, (5, 1)), (2, 1, (1, 1)), (2, 5, (1, 2))])
 def test_clips_have_the_models_shape_and_move(
     card_of: CardOf, persons: int, people: int, shape: tuple[int, int]
 ) -> None:
     values, present = moving_clips(card_of(persons=persons), people, np.random.default_rng(0))
     assert values.shape == (*shape, 16, 20, 3)
     assert values.dtype == np.float32
-    assert present[:, : min(people, persons)].all()
-    assert present.any(axis=(0, 2, 3)).sum() == min(people, persons)
+    assert present.all()
     assert (np.abs(np.diff(values[0, 0], axis=0)).sum(axis=(1, 2)) > 0).all()
 
 
