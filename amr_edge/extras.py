@@ -10,7 +10,6 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "export": ("torch", "safetensors", "onnx", "onnxscript"),
     "pose": ("mediapipe", "cv2"),
     "video": ("cv2",),
-    "mat": ("scipy",),
 }
 
 

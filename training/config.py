@@ -234,7 +234,8 @@ def amr_small() -> Recipe:
         ),
         finetune=FinetuneConfig(
             budget=(0.1, 0.5),
-            optim=OptimConfig(epochs=60, batch=64, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999), layer_decay=0.8),
+            drop_path=0.0,
+            optim=OptimConfig(epochs=60, batch=32, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999)),
             augment=turned,
         ),
     )

@@ -1,0 +1,101 @@
+"""The shape of the house: what may import what, what is installed, what a fresh interpreter loads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = None
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ("torch", "onnx", "onnxscript", "safetensors", "onnxruntime", "cv2", "mediapipe", "scipy", "matplotlib")
+
+
+def modules() -> list[str]:
+    """Every module of the package, by its import name."""
+    found = []
+    for folder, name in [("amr_edge", "amr_edge")] + [(p, f"amr_edge.{p}") for p in ("training", "export", "runtime")]:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            if parts[0] in ("training", "export", "runtime", "__main__") and folder == "amr_edge":
+                continue
+            found.append(".".join([name, *(p for p in parts if p != "__init__")]))
+    return found
+
+
+def fresh(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter that has imported nothing yet."""
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(tomllib is None, reason="Python 3.10 has no tomllib to read pyproject.toml with")
+def test_the_package_list_equals_the_folders() -> None:
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {"amr_edge"} | {
+        ("amr_edge." if top != "amr_edge" else "") + ".".join(path.parent.relative_to(ROOT).parts)
+        for top in ("amr_edge", "training", "export", "runtime")
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    assert set(packages) == folders
+    assert len(packages) == len(set(packages))
+
+
+def test_the_runtime_and_the_words_load_no_training_framework_and_the_commands_load_nothing_heavy() -> None:
+    light = [name for name in modules() if not name.startswith(("amr_edge.training", "amr_edge.export"))]
+    assert "amr_edge.runtime.stream" in light
+    code = f"""
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+    done = fresh(code, *light)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_every_command_shows_its_help_without_loading_anything_heavy() -> None:
+    code = f"""
+import sys
+from amr_edge.cli import VERBS, run
+for verb in VERBS:
+    assert run([verb, "--help"]) == 0, verb
+print("loaded", sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+    done = fresh(code)
+    assert done.stdout.strip().splitlines()[-1] == "loaded []", done.stdout[-500:] + done.stderr
+
+
+def test_training_knows_no_runtime_and_the_runtime_knows_no_training() -> None:
+    for folder, stranger in (("training", "amr_edge.runtime"), ("runtime", "amr_edge.training")):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert stranger not in path.read_text(encoding="utf-8"), path
+
+
+def test_no_file_is_named_for_its_type_instead_of_its_job() -> None:
+    bad = {"utils", "util", "misc", "helpers", "common", "base", "manager"}
+    assert not [name for name in modules() if name.rsplit(".", 1)[-1] in bad]
+
+
+def test_without_torch_training_ends_with_exit_code_3_and_the_line_to_type() -> None:
+    code = """
+import sys
+from importlib.abc import MetaPathFinder
+class Without(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "safetensors"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Without())
+import importlib.util
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: None if name in ("torch", "safetensors") else real(name, *a)
+from amr_edge.cli import run
+sys.exit(run(["train", "--data", "x.npz"]))
+"""
+    done = fresh(code)
+    assert done.returncode == 3
+    assert 'pip install "amr-edge[train]"' in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,70 @@
+"""What a stranger installs: the wheel and the sdist hold every module, in a clean environment."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist of what git would hand out."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    names = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
+    for name in names:
+        if (ROOT / name).is_symlink() or (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            # Links are left out, as a checkout on Windows has none: the package map must do without them.
+            if not (ROOT / name).is_symlink():
+                (source / name).write_bytes((ROOT / name).read_bytes())
+    run(sys.executable, "-m", "build", "--outdir", out, source, cwd=source)
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
+def test_every_module_is_in_it_and_imports_in_a_clean_environment(kind: str, built: Path, tmp_path: Path) -> None:
+    (archive,) = built.glob(kind)
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+    # Without dependencies, so that the test needs no network beyond the build: what is core must import without them,
+    # what is training must at least be there.
+    run(python, "-m", "pip", "install", "-q", "numpy", "click", cwd=tmp_path)
+    run(python, "-m", "pip", "install", "-q", "--no-deps", archive, cwd=tmp_path)
+    code = """
+import importlib, importlib.util, pkgutil, amr_edge
+names = [m.name for m in pkgutil.walk_packages(amr_edge.__path__, "amr_edge.") if not m.name.endswith("__main__")]
+for name in names:
+    if name.startswith(("amr_edge.training.", "amr_edge.export.")) and not name.endswith(".cli"):
+        assert importlib.util.find_spec(name) is not None
+    else:
+        importlib.import_module(name)
+print(" ".join(names))
+"""
+    here = set(run(python, "-c", code, cwd=tmp_path).split())
+    expected = set()
+    for top in ("amr_edge", "training", "export", "runtime"):
+        for path in (ROOT / top).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            if parts[0] == "amr_edge" and len(parts) > 1 and parts[1] in ("training", "export", "runtime"):
+                continue
+            parts = parts if parts[0] == "amr_edge" else ("amr_edge", *parts)
+            expected.add(".".join(p for p in parts if p != "__init__"))
+    assert expected - {"amr_edge", "amr_edge.__main__"} == here
+    typed = run(
+        python,
+        "-c",
+        "import amr_edge, pathlib; print(pathlib.Path(amr_edge.__path__[0], 'py.typed').exists())",
+        cwd=tmp_path,
+    )
+    assert typed.strip() == "True"
