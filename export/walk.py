@@ -56,6 +56,7 @@ class Walked:
             "events": self.told.rows,
             "recognised": self.told.recognised,
             "actions": self.told.actions,
+            "repeats": self.told.repeats,
             "false_events": self.told.false_events,
             "median_delay_s": self.told.median_delay_s,
             "seconds": self.seconds,
