@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.preprocess import Clip, PrepareConfig, prepare
+from amr_edge.preprocess import Clip, PrepareConfig, prepare_scene
 from amr_edge.recording import Recording
-from amr_edge.skeleton import Layout, Mask, layout, present_joints, remap
+from amr_edge.skeleton import Layout, Mask, layout, remap
 from amr_edge.store import Store
 
 SHORTEST_CUT = 8  # frames; fewer do not show what is done
@@ -24,7 +24,7 @@ class Clips:
         store: The recordings.
         which: (N,) bool, which of them.
         config: The model's preprocessing.
-        persons: M; of more persons those seen in most frames are kept.
+        persons: M; of more persons those who move most are taken, as a stream takes them.
 
     Raises:
         DataError: If no recording is chosen.
@@ -43,14 +43,7 @@ class Clips:
         self.names = [store.names[int(i)] for i in indices]
         # Read once, in the model's layout, so that a clip costs one resampling.
         source, target = layout(store.layout), layout(config.layout)
-        self._recordings = [self._read(store[int(i)], source, target) for i in indices]
-
-    def _read(self, recording: Recording, source: Layout, target: Layout) -> Recording:
-        """The recording in the model's layout, with the persons who are seen in most frames."""
-        poses = remap(recording.poses, source, target).poses
-        seen = present_joints(poses).any(axis=2).sum(axis=1)  # (M,)
-        best = np.sort(np.argsort(-seen, kind="stable")[: self.persons])
-        return replace(recording, poses=np.ascontiguousarray(poses[best]), layout=target.name)
+        self._recordings = [_as(store[int(i)], source, target) for i in indices]
 
     def __len__(self) -> int:
         return len(self._recordings)
@@ -58,7 +51,9 @@ class Clips:
     def clip(self, index: int, span_s: tuple[float, float] | None = None) -> Clip:
         """One recording, whole or in part, with M persons (those who are not there are absent)."""
         recording = self._recordings[index]
-        clip = prepare(recording.poses, recording.times_s, recording.skeleton, self.config, span_s)
+        _, clip = prepare_scene(
+            recording.poses, recording.times_s, recording.skeleton, self.config, self.persons, span_s
+        )
         missing = self.persons - len(clip.values)
         if not missing:
             return clip
@@ -81,6 +76,12 @@ class Clips:
     def cuts(self, indices: NDArray[np.int64], shortest: float, rng: np.random.Generator) -> Clip:
         """A random cut of each recording, stacked: values (N, M, T, V, 3) and presence (N, M, T, V)."""
         return stack([self.clip(int(i), self.cut(int(i), shortest, rng)) for i in indices])
+
+
+def _as(recording: Recording, source: Layout, target: Layout) -> Recording:
+    """The recording in the model's layout."""
+    poses = remap(recording.poses, source, target).poses
+    return replace(recording, poses=np.ascontiguousarray(poses), layout=target.name)
 
 
 def stack(clips: list[Clip]) -> Clip:

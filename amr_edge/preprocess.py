@@ -210,3 +210,57 @@ def prepare(
             out = out @ turn.T
     present = present_joints(out)
     return Clip(np.where(present[..., None], out, 0).astype(np.float32), present)
+
+
+def motion_energy(poses: Poses) -> NDArray[np.float64]:
+    """Sum over frames and joints of the squared step from frame to frame: (M, T, V, C) -> (M,).
+
+    Steps from or to an absent joint are left out.
+
+    >>> motion_energy(np.float32([[[[0.0]], [[1.0]], [[3.0]]], [[[0.0]], [[np.nan]], [[3.0]]]])).tolist()
+    [5.0, 0.0]
+    """
+    steps = np.diff(poses.astype(np.float64), axis=1)  # (M, T - 1, V, C)
+    return np.asarray(np.nansum(steps**2, axis=(1, 2, 3)))
+
+
+def prepare_scene(
+    poses: Poses,
+    times_s: NDArray[np.float64],
+    source: Layout,
+    config: PrepareConfig,
+    persons: int,
+    span_s: tuple[float, float] | None = None,
+) -> tuple[NDArray[np.int64], Clip]:
+    """`prepare` for a model of several people: those who are seen in the span, who moves most first.
+
+    Args:
+        poses: (M, T, V_source, C) of everyone, absent joints NaN.
+        times_s: (T,) rising seconds.
+        source: The layout the poses are in.
+        config: The model's parameters.
+        persons: How many people the model takes at most.
+        span_s: First and last instant of the clip; None is the whole recording.
+
+    Returns:
+        Which of the M are in the clip, and the clip of them alone; nobody, if nobody is seen in the span.
+    """
+    if span_s is None and len(times_s):
+        span_s = (float(times_s[0]), float(times_s[-1]))
+    start_s, end_s = span_s or (0.0, 0.0)
+    # What `prepare` will look at and no more: a stream has not seen the frames after the span.
+    first = int(np.searchsorted(times_s, start_s - config.max_gap_s))
+    last = int(np.searchsorted(times_s, end_s, "right"))
+    poses, times_s = poses[:, first:last], times_s[first:last]
+    if len(poses) > 1:
+        sampled = resample(poses, times_s, np.linspace(start_s, end_s, config.frames), config.max_gap_s)
+        here = np.flatnonzero(present_joints(sampled).any(axis=(1, 2)))
+        order = here[np.argsort(-motion_energy(sampled[here]), kind="stable")][:persons]
+    else:
+        order = np.arange(len(poses))  # nobody to choose from: spare the second resampling
+    if len(times_s) and len(order):
+        clip = prepare(poses[order], times_s, source, config, (start_s, end_s))
+        if clip.present.any():
+            return order, clip
+    shape = (0, config.frames, len(layout(config.layout)))
+    return order[:0], Clip(np.zeros((*shape, 3), dtype=np.float32), np.zeros(shape, dtype=np.bool_))

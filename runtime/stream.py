@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.errors import ClipError, ConfigError, LayoutError
-from amr_edge.preprocess import Clip, prepare, resample
+from amr_edge.preprocess import Clip, prepare, prepare_scene
 from amr_edge.recording import UNITS, Recording
 from amr_edge.runtime.session import Session
 from amr_edge.runtime.sighting import Sighting
@@ -267,33 +267,13 @@ def scene_clip(
         Who is in it, and the clip (M, T, V, 3) of up to `card.persons` people: an absent body is nothing to a
         model, and costs nothing if it is left out. None if nobody is seen in the span.
     """
-    config = card.prepare
-    # What `prepare` will look at and no more: a stream has not seen the frames after the span.
-    first, last = np.searchsorted(times_s, span_s[0] - config.max_gap_s), np.searchsorted(times_s, span_s[1], "right")
-    poses, times_s = poses[:, first:last], times_s[first:last]
-    sampled = resample(poses, times_s, np.linspace(*span_s, config.frames), config.max_gap_s)  # (M, frames, V, C)
-    here = np.flatnonzero(_visible(sampled).any(axis=1))
-    if not len(here):
-        return None
-    order = here[np.argsort(-motion_energy(sampled[here]), kind="stable")][: card.persons]
-    return tuple(ids[person] for person in order), prepare(poses[order], times_s, source, config, span_s)
+    order, clip = prepare_scene(poses, times_s, source, card.prepare, card.persons, span_s)
+    return (tuple(ids[person] for person in order), clip) if len(order) else None
 
 
 def _visible(poses: Poses) -> Mask:
     """True for a body that shows at least one joint: (..., V, C) -> (...)."""
     return np.asarray(present_joints(poses).any(axis=-1), dtype=np.bool_)
-
-
-def motion_energy(poses: Poses) -> NDArray[np.float64]:
-    """Sum over frames and joints of the squared step from frame to frame: (M, T, V, C) -> (M,).
-
-    Steps from or to an absent joint are left out.
-
-    >>> motion_energy(np.float32([[[[0.0]], [[1.0]], [[3.0]]], [[[0.0]], [[np.nan]], [[3.0]]]])).tolist()
-    [5.0, 0.0]
-    """
-    steps = np.diff(poses.astype(np.float64), axis=1)  # (M, T - 1, V, C)
-    return np.asarray(np.nansum(steps**2, axis=(1, 2, 3)))
 
 
 def recognise(recording: Recording, session: Session) -> list[Answer]:

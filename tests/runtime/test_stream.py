@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from amr_edge.card import Card
 from amr_edge.errors import ClipError, ConfigError, LayoutError
-from amr_edge.preprocess import PrepareConfig, prepare
+from amr_edge.preprocess import PrepareConfig, motion_energy, prepare
 from amr_edge.recording import Recording
 from amr_edge.runtime.session import Session, open_session
 from amr_edge.runtime.sighting import Sighting
-from amr_edge.runtime.stream import Answer, Stream, check_source, motion_energy, recognise, scene_clip
+from amr_edge.runtime.stream import Answer, Stream, check_source, recognise, scene_clip
 from amr_edge.skeleton import COCO17, KINECT20, MEDIAPIPE33, NTU25, PENN13, present_joints
 
 WriteModel = Callable[..., Path]
