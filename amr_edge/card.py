@@ -9,9 +9,10 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from amr_edge.errors import AmrError, CardError
+from amr_edge.errors import AmrError, CardError, ConfigError
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.recording import UNITS
+from amr_edge.skeleton import layout
 
 CARD_KEY = "amr_edge.card"
 CARD_SCHEMA = 1
@@ -19,6 +20,30 @@ CARD_SCHEMA = 1
 _TEXTS = ("name", "kind", "units", "pose_source")
 _WHOLE = ("persons", "patch_frames")
 _TABLES = ("encoder", "data", "metrics", "recipe", "versions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetPoint:
+    """What a model answers, and what that costs, when it looks at a share of a body's tokens.
+
+    Attributes:
+        share: Of all tokens of a body, in (0, 1].
+        tokens: How many those are.
+        top1: Share of labelled clips answered rightly, in [0, 1].
+        macs: Multiply-accumulates for one body.
+    """
+
+    share: float
+    tokens: int
+    top1: float
+    macs: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1 or self.tokens < 1 or not 0 <= self.top1 <= 1 or self.macs < 1:
+            raise CardError(
+                "a point of the budget curve needs share in (0, 1], tokens >= 1, top1 in [0, 1] and macs >= 1, got "
+                f"{self.share}, {self.tokens}, {self.top1}, {self.macs}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +61,11 @@ class Card:
         patch_frames: Frames of one joint in one token.
         stride_s: Seconds between two answers of a stream.
         threshold: Probability from which a label is believed by the stream.
+        budget: Share of a body's tokens that a session looks at when nothing else is asked, in (0, 1].
+        budget_curve: What it answers at which budget, measured on the test part of its split.
+        focal_windows: Frames in the windows whose motion energies rank the tokens; see `energy_windows`.
+        fixed_tokens: Tokens that the file looks at, if that was fixed when it was written; None is chosen when it
+            is opened.
         encoder: Width, depth and heads, as needed to build it again.
         pose_source: What estimated the joints it was trained on.
         data: Training data: name, terms, split, number of clips.
@@ -54,6 +84,10 @@ class Card:
     patch_frames: int = 4
     stride_s: float = 0.25
     threshold: float = 0.5
+    budget: float = 1.0
+    budget_curve: tuple[BudgetPoint, ...] = ()
+    focal_windows: tuple[int, ...] = ()
+    fixed_tokens: int | None = None
     encoder: dict[str, Any] = field(default_factory=dict)
     pose_source: str = ""
     data: dict[str, Any] = field(default_factory=dict)
@@ -84,6 +118,44 @@ class Card:
                 f"card '{self.name}': expected persons, patch_frames >= 1, stride_s > 0, threshold in [0, 1], got "
                 f"{self.persons}, {self.patch_frames}, {self.stride_s}, {self.threshold}"
             )
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        frames = self.prepare.frames
+        if not 0 < self.budget <= 1:
+            raise CardError(f"card '{self.name}': budget must lie in (0, 1], got {self.budget}")
+        if not all(isinstance(point, BudgetPoint) for point in self.budget_curve):
+            raise CardError(f"card '{self.name}': budget_curve must be points, got {self.budget_curve}")
+        if not all(isinstance(w, int) and w >= 1 and frames % w == 0 for w in self.focal_windows):
+            raise CardError(
+                f"card '{self.name}': focal_windows must divide the {frames} frames of a clip, got {self.focal_windows}"
+            )
+        if self.fixed_tokens is not None and not 1 <= self.fixed_tokens <= self.tokens:
+            raise CardError(f"card '{self.name}': fixed_tokens must lie in 1 to {self.tokens}, got {self.fixed_tokens}")
+
+    @property
+    def tokens(self) -> int:
+        """L, tokens of one body: patches of its frames times joints."""
+        return self.prepare.frames // self.patch_frames * len(layout(self.prepare.layout))
+
+    def tokens_at(self, share: float) -> int:
+        """How many tokens of a body are looked at on a budget, at least one.
+
+        Raises:
+            ConfigError: If the share is not in (0, 1].
+        """
+        if not 0 < share <= 1:
+            raise ConfigError(f"a budget is the share of the tokens to look at, in (0, 1], got {share}")
+        return max(1, round(share * self.tokens))
+
+    @property
+    def energy_windows(self) -> tuple[int, ...]:
+        """Frames in the windows whose motion energies rank the tokens.
+
+        Where the card does not say: one, two and four patches, as far as they divide a clip.
+        """
+        multiples = tuple(n * self.patch_frames for n in (1, 2, 4))
+        return self.focal_windows or tuple(w for w in multiples if self.prepare.frames % w == 0)
 
     def to_json(self) -> str:
         """The card as one line of standard JSON.
@@ -122,14 +194,16 @@ class Card:
         unknown = sorted(set(values) - {f.name for f in fields(Card)})
         if unknown:
             raise CardError(f"{where}: the card has unknown fields {', '.join(unknown)}; export the model again")
-        classes = values.get("classes", [])
-        if not isinstance(classes, list):
-            raise CardError(
-                f"{where}: the card cannot be used (classes {classes!r} is no list); export the model again"
-            )
+        for name in ("classes", "budget_curve", "focal_windows"):
+            if not isinstance(values.setdefault(name, []), list):
+                raise CardError(
+                    f"{where}: the card cannot be used ({name} {values[name]!r} is no list); export the model again"
+                )
         try:
             values["prepare"] = PrepareConfig(**values["prepare"])
-            values["classes"] = tuple(classes)
+            values["classes"] = tuple(values["classes"])
+            values["budget_curve"] = tuple(BudgetPoint(**point) for point in values["budget_curve"])
+            values["focal_windows"] = tuple(values["focal_windows"])
             return Card(**values)
         except (TypeError, KeyError, OverflowError, AmrError) as cause:
             raise CardError(f"{where}: the card cannot be used ({cause}); export the model again") from cause

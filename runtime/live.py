@@ -62,6 +62,10 @@ class _Timed:
     def title(self) -> str:
         return self.inner.title
 
+    @property
+    def tokens(self) -> int:
+        return self.inner.tokens
+
     def probs(self, values: NDArray[np.float32], present: Mask) -> NDArray[np.float32]:
         before_ms = self.stages.since_begin_ms()
         probs = self.inner.probs(values, present)

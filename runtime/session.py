@@ -13,6 +13,7 @@ from amr_edge.skeleton import Mask, layout
 
 QUIET = 4  # ONNX Runtime's severity "fatal": what goes wrong is said by us, in a sentence
 CLIP_AXES, PRESENT_AXES = ("N", "M", "T", "V", "3"), ("N", "M", "T", "V")
+RANKS = "ranks"  # the graph's input for the budget; files without it look at a fixed number of tokens
 
 
 class Session(Protocol):
@@ -26,6 +27,11 @@ class Session(Protocol):
     @property
     def title(self) -> str:
         """What it is, in a line for the person."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of each body that it looks at, those that move most; all of them are `card.tokens`."""
         ...
 
     def probs(self, values: NDArray[np.float32], present: Mask) -> NDArray[np.float32]:
@@ -61,15 +67,16 @@ def model_path(path: str | Path) -> Path:
     return model
 
 
-def open_session(path: str | Path, *, threads: int | None = None) -> Session:
+def open_session(path: str | Path, *, threads: int | None = None, budget: float | None = None) -> Session:
     """Open a model for the CPU.
 
     Args:
         path: A model.onnx with a card, or a run folder that has one exported.
         threads: Threads inside one inference; None lets ONNX Runtime take one for each core.
+        budget: Share of each body's tokens to look at, in (0, 1]; None takes what the card says.
 
     Raises:
-        ConfigError: If `threads` is not at least 1.
+        ConfigError: If `threads` is not at least 1, or the budget is none that the file can be opened with.
         ReadError: If there is no such file, or it is no ONNX model that can be run here.
         CardError: If it carries no card, or its inputs and outputs contradict the card.
     """
@@ -99,7 +106,40 @@ def open_session(path: str | Path, *, threads: int | None = None) -> Session:
         )
     card = Card.from_json(text, str(file))
     _check_contract(engine, card, file)
-    return _OnnxSession(card=card, title=describe(card, file.name), engine=engine, file=file)
+    free = any(tensor.name == RANKS for tensor in engine.get_inputs())
+    tokens = tokens_for(card, budget, file, free=free)
+    return _OnnxSession(
+        card=card,
+        title=describe(card, file.name) + ("" if tokens == card.tokens else f", {tokens} of {card.tokens} tokens"),
+        tokens=tokens,
+        engine=engine,
+        file=file,
+        ranks=np.arange(tokens, dtype=np.int64) if free else None,
+    )
+
+
+def tokens_for(card: Card, budget: float | None, file: Path, *, free: bool) -> int:
+    """How many tokens of each body a file looks at on a budget.
+
+    Args:
+        card: Its card.
+        budget: Share of the tokens; None takes what the card says.
+        file: Where it lies, for the sentence.
+        free: Whether the graph takes the budget as an input.
+
+    Raises:
+        ConfigError: If the budget cannot mean anything, or the file has another one built in.
+    """
+    asked = card.tokens_at(card.budget if budget is None else budget)
+    if free:
+        return asked
+    has = card.fixed_tokens or card.tokens
+    if budget is not None and asked != has:
+        raise ConfigError(
+            f"{file}: a budget of {budget:g} was asked for, this file always looks at {has} of {card.tokens} tokens; "
+            "export it again for a budget that is chosen when it is opened: amr-edge export RUN --onnx"
+        )
+    return has
 
 
 def describe(card: Card, name: str) -> str:
@@ -117,8 +157,10 @@ class _OnnxSession:
 
     card: Card
     title: str
+    tokens: int
     engine: Any
     file: Path
+    ranks: NDArray[np.int64] | None  # which ranks by motion energy to look at, where the graph asks for them
 
     def probs(self, values: NDArray[np.float32], present: Mask) -> NDArray[np.float32]:
         """See `Session.probs`."""
@@ -126,8 +168,11 @@ class _OnnxSession:
         classes = len(self.card.classes)
         if not len(values):
             return np.zeros((0, classes), dtype=np.float32)
+        feed = {"clip": values, "present": present}
+        if self.ranks is not None:
+            feed[RANKS] = self.ranks
         try:
-            (out,) = self.engine.run(["probs"], {"clip": values, "present": present})
+            (out,) = self.engine.run(["probs"], feed)
         except _refusals() as cause:
             raise ClipError(
                 f"{self.file}: the model cannot run clips {values.shape} ({_first_sentence(cause)}); export it again"
@@ -167,13 +212,16 @@ def _check_contract(engine: Any, card: Card, file: Path) -> None:
             "type: amr-edge finetune, then export that run"
         )
     frames, joints, classes = card.prepare.frames, len(layout(card.prepare.layout)), len(card.classes)
+    inputs: dict[str, tuple[str, tuple[int | None, ...], tuple[str, ...]]] = {
+        "clip": ("tensor(float)", (None, None, frames, joints, 3), CLIP_AXES),
+        "present": ("tensor(bool)", (None, None, frames, joints), PRESENT_AXES),
+    }
+    if any(tensor.name == RANKS for tensor in engine.get_inputs()):
+        inputs[RANKS] = ("tensor(int64)", (None,), ("K",))
     _check_tensors(
         "input",
         engine.get_inputs(),
-        {
-            "clip": ("tensor(float)", (None, None, frames, joints, 3), CLIP_AXES),
-            "present": ("tensor(bool)", (None, None, frames, joints), PRESENT_AXES),
-        },
+        inputs,
         file,
         exactly=True,
     )
