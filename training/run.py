@@ -31,15 +31,18 @@ def versions() -> dict[str, str]:
 def environment() -> dict[str, object]:
     """The machine and the state of the checkout, as far as they can be told."""
     here = Path(__file__).resolve().parent
-    git = subprocess.run(
-        ["git", "-C", str(here), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        git = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.strip()
+    except OSError:  # no git on this machine; the version says enough
+        git = ""
     return {
         **versions(),
-        "git": git.stdout.strip() if git.returncode == 0 else "",
+        "git": git,
         "machine": platform.platform(),
         "processor": platform.machine(),
         "threads": torch.get_num_threads(),

@@ -1,0 +1,65 @@
+"""Convert, train, export and score one data set, and store what was measured.
+
+python benchmarks/accuracy.py FOLDER --split xsub --out benchmarks/results/utd_mhad_xsub.json [--run FINISHED_RUN]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+def amr_edge(*arguments: str | Path) -> dict[str, object]:
+    """One command, its JSON back."""
+    command = [sys.executable, "-m", "amr_edge", *map(str, arguments), "--json"]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+def main() -> None:
+    """Measure and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="the raw recordings")
+    parser.add_argument("--split", required=True)
+    parser.add_argument("--recipe", default="amr-small")
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--run", type=Path, help="a finished run of this recipe on this data, to save the training")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        store = Path(scratch) / "data.npz"
+        data = amr_edge("data", "convert", options.folder, store)
+        folder = options.run
+        if folder is None:
+            choice = ("--split", options.split, "--recipe", options.recipe, "--seed", options.seed)
+            made = amr_edge("train", "--data", store, *choice, "--project", Path(scratch) / "runs")
+            folder = Path(str(made["run"]))
+        exported = amr_edge("export", folder, "--onnx", "--data", store, "--split", options.split)
+        judged = amr_edge("evaluate", folder / "export" / "model.onnx", "--data", store, "--split", options.split)
+        config = json.loads((folder / "config.json").read_text())
+        epochs = [
+            row.split(",")[3]
+            for stage in (folder / "pretrain", folder)
+            for row in (stage / "results.csv").read_text().splitlines()[1:]
+        ]
+        result = {
+            "command": f"amr-edge train --data DATA.npz --split {options.split} --recipe {options.recipe} "
+            f"--seed {config['seed']}",
+            "data": {key: data[key] for key in ("recordings", "classes", "subjects") if key in data},
+            "data_hash": config["data_hash"],
+            "environment": json.loads((folder / "environment.json").read_text()),
+            "training_seconds": round(sum(map(float, epochs)), 1),
+            "top1": judged["top1"],
+            "mean_class": judged["mean_class"],
+            "test_clips": judged["clips"],
+            "export": {k: exported[k] for k in ("max_difference", "agreement", "size_bytes", "opset", "proven")},
+        }
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
