@@ -10,6 +10,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "export": ("torch", "safetensors", "onnx", "onnxscript"),
     "pose": ("mediapipe", "cv2"),
     "video": ("cv2",),
+    "openvino": ("openvino",),
 }
 
 

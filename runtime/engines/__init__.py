@@ -1,0 +1,1 @@
+"""Engines that answer for a model file, each behind the one `Session` protocol."""
