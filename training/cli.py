@@ -1,4 +1,4 @@
-"""`amr-edge pretrain`, `finetune` and `train`: parse, call one function, print."""
+"""`amr-edge pretrain`, `finetune`, `train` and `distil`: parse, call one function, print."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
+from amr_edge.errors import ConfigError
 from amr_edge.extras import require
 
 
 def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that all three commands have."""
+    """The options that all commands have."""
     options = [
         click.option("--data", type=click.Path(path_type=Path), help="What `amr-edge data convert` wrote."),
-        click.option("--recipe", default="amr-small", show_default=True, help="amr (the paper's size) or amr-small."),
         click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="finetune.optim.epochs=30, ..."),
         click.option("--seed", default=0, show_default=True, help="Of all randomness."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
@@ -28,12 +28,14 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+_recipe = click.option("--recipe", default="amr-small", show_default=True, help="amr (the paper's size) or amr-small.")
 _split = click.option("--split", help="xsub, xview, official, loso:3, random, ...; the first that fits by default.")
 _validate = click.option("--validate", metavar="SUBJECTS", help="Training subjects that choose the best epoch: 7,9.")
 
 
 @click.command()
 @_shared
+@_recipe
 @click.option("--split", default="all", show_default=True, help="Learn from its training part only; all takes all.")
 def pretrain(**options: Any) -> None:
     """Pre-train an encoder by adaptive masked reconstruction; labels are not looked at."""
@@ -42,6 +44,7 @@ def pretrain(**options: Any) -> None:
 
 @click.command()
 @_shared
+@_recipe
 @_split
 @_validate
 @click.option("--init", type=click.Path(path_type=Path), help="A run or checkpoint to start from; none is scratch.")
@@ -52,11 +55,37 @@ def finetune(**options: Any) -> None:
 
 @click.command()
 @_shared
+@_recipe
 @_split
 @_validate
 def train(**options: Any) -> None:
     """Pre-train, fine-tune and evaluate in one run."""
     _run("train", options)
+
+
+@click.command()
+@click.argument("teacher", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--student", default="small", show_default=True, type=click.Choice(["small", "tiny"]), help="0.55 M or 0.2 M."
+)
+@click.option("--unlabelled", is_flag=True, help="Do not look at labels: learn from the teacher's answers alone.")
+@click.option("--alpha", type=float, help="Share of the teacher in the loss, 0.7; the rest is the labels'.")
+@click.option("--temperature", type=float, help="Softens the teacher's answers, 4.")
+@_shared
+@_split
+@_validate
+def distil(**options: Any) -> None:
+    """Teach a small student what TEACHER (a run folder or checkpoint) answers, and evaluate it beside the teacher.
+
+    Without --data it learns from what the teacher learned from.
+    """
+    asked = [("distil.alpha", options.pop("alpha")), ("distil.temperature", options.pop("temperature"))]
+    if options["unlabelled"]:
+        if asked[0][1] not in (None, 1.0):
+            raise ConfigError(f"--unlabelled has no labels to weigh, so --alpha must be 1, got {asked[0][1]}")
+        asked[0] = ("distil.alpha", 1.0)
+    options["settings"] += tuple(f"{name}={value}" for name, value in asked if value is not None)
+    _run("distil", options)
 
 
 def _run(verb: str, options: dict[str, Any]) -> None:

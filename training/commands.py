@@ -12,8 +12,20 @@ from amr_edge.skeleton import Mask
 from amr_edge.splits import offers, split
 from amr_edge.store import Store, open_store
 from amr_edge.training.checkpoint import load_classifier
-from amr_edge.training.config import Recipe, override, recipe
+from amr_edge.training.config import Recipe, override, recipe, student
 from amr_edge.training.dataset import fit_to_data
+from amr_edge.training.distil import (
+    Teacher,
+    check_student,
+    compare,
+    data_of,
+    distil,
+    in_the_teachers_words,
+    open_teacher,
+    seen_by,
+    split_of,
+    told,
+)
 from amr_edge.training.evaluate import evaluate_run
 from amr_edge.training.finetune import finetune
 from amr_edge.training.picture import draw_curves
@@ -23,11 +35,10 @@ from amr_edge.training.run import Run, new_run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a person typed after `amr-edge pretrain`, `finetune` or `train`."""
+    """What a person typed after `amr-edge pretrain`, `finetune`, `train` or `distil`."""
 
     verb: str
     data: Path | None
-    recipe: str
     settings: tuple[str, ...]
     seed: int
     device: str
@@ -38,6 +49,10 @@ class Order:
     split: str | None = None
     init: Path | None = None
     validate: str | None = None
+    recipe: str = ""
+    teacher: Path | None = None
+    student: str = ""
+    unlabelled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +70,8 @@ class Work:
     device: torch.device
     init: Path | None
     resume: bool
+    teacher: Teacher | None = None
+    unlabelled: bool = False
 
 
 def choose_device(name: str) -> torch.device:
@@ -92,12 +109,25 @@ def _validation(store: Store, train: Mask, subjects: str | None) -> Mask | None:
     return held_out
 
 
+def _teacher(order: Order) -> Teacher | None:
+    """Whom a student learns from, on the data that the order names or else on the teacher's own."""
+    if order.verb != "distil":
+        return None
+    if order.teacher is None:
+        raise ConfigError("TEACHER is missing; give the run folder or the checkpoint of a fine-tuned model")
+    return open_teacher(weights_in(order.teacher))
+
+
 def _fresh(order: Order) -> Work:
-    data = order.data
+    teacher = _teacher(order)
+    data = order.data or (data_of(teacher) if teacher is not None else None)
     if data is None:
         raise ConfigError("--data is missing; `amr-edge data convert SRC DST.npz` makes the file it wants")
     store = open_store(data)
-    name = order.split or offers(store)[0]
+    if teacher is not None:
+        store = in_the_teachers_words(store, teacher, unlabelled=order.unlabelled)
+    name = order.split or (split_of(teacher, store) if teacher is not None else None)
+    name = name or ("all" if order.unlabelled else offers(store)[0])
     if name == "all":
         train = np.ones(len(store), dtype=np.bool_)
         test = ~train
@@ -108,9 +138,14 @@ def _fresh(order: Order) -> Work:
     validation = _validation(store, train, order.validate)
     if validation is not None:
         train = train & ~validation
-    made = override(recipe(order.recipe), order.settings)
-    persons = min(made.persons, int(store.persons.max()))
-    made = replace(made, prepare=fit_to_data(made.prepare, store, train), persons=persons)
+    if teacher is None:
+        made = override(recipe(order.recipe), order.settings)
+        persons = min(made.persons, int(store.persons.max()))
+        made = replace(made, prepare=fit_to_data(made.prepare, store, train), persons=persons)
+    else:
+        made = override(student(order.student, teacher.card.prepare, teacher.card.persons), order.settings)
+        check_student(made, teacher)
+        warnings += seen_by(teacher, store, test)
     if order.init is not None:
         order = replace(order, init=weights_in(order.init))
     run = new_run(order.project, order.verb, order.name or made.name)
@@ -123,6 +158,10 @@ def _fresh(order: Order) -> Work:
         "init": str(order.init.resolve()) if order.init else None,
         "validate": order.validate,
     }
+    if teacher is not None:
+        settings["teacher"] = str(teacher.path.resolve())
+        settings["teacher_sha256"] = teacher.sha256
+        settings["unlabelled"] = order.unlabelled
     run.write_settings(made, settings)
     run.log(f"run: {run.folder}")
     run.log(f"data: {data}, {int(train.sum())} clips to learn from, {int(test.sum())} to test on (split {name})")
@@ -140,6 +179,8 @@ def _fresh(order: Order) -> Work:
         device=choose_device(order.device),
         init=order.init,
         resume=False,
+        teacher=teacher,
+        unlabelled=order.unlabelled,
     )
 
 
@@ -151,6 +192,14 @@ def _resumed(order: Order, folder: Path) -> Work:
     store = open_store(order.data or Path(str(said["data"])))
     if store.content_hash != said["data_hash"]:
         raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
+    unlabelled = said.get("unlabelled") is True
+    teacher = None
+    if order.verb == "distil":
+        teacher = _teacher(replace(order, teacher=order.teacher or Path(str(said["teacher"]))))
+    if teacher is not None:
+        if teacher.sha256 != said["teacher_sha256"]:
+            raise DataError(f"{teacher.path} is not the teacher that {folder} was started with; give the same file")
+        store = in_the_teachers_words(store, teacher, unlabelled=unlabelled)
     name, seed = str(said["split"]), int(str(said["seed"]))
     everything = np.ones(len(store), dtype=np.bool_)
     chosen = None if name == "all" else split(store, name, seed=seed)
@@ -168,6 +217,8 @@ def _resumed(order: Order, folder: Path) -> Work:
         device=choose_device(order.device),
         init=Path(str(said["init"])) if said["init"] else None,
         resume=True,
+        teacher=teacher,
+        unlabelled=unlabelled,
     )
 
 
@@ -176,6 +227,41 @@ def _pretrain(work: Work, run: Run) -> None:
         work.store, work.train, work.split, work.recipe, run, seed=work.seed, device=work.device, resume=work.resume
     )
     draw_curves(run.results(), "pre-training", run.folder / "curves.png")
+
+
+def _distil(work: Work, teacher: Teacher) -> tuple[str, dict[str, object]]:
+    run = work.run
+    distil(
+        work.store,
+        work.train,
+        work.split,
+        work.recipe,
+        run,
+        teacher=teacher,
+        seed=work.seed,
+        device=work.device,
+        unlabelled=work.unlabelled,
+        validation=work.validation,
+        resume=work.resume,
+    )
+    model, card = load_classifier(run.last)
+    examined = work.test & (work.store.labels >= 0)
+    lines: list[str] = []
+    answer: dict[str, object] = {"run": str(run.folder), "weights": str(run.last), "recipe": asdict(work.recipe)}
+    if examined.any():
+        result = evaluate_run(run, model.to(work.device), card, work.store, work.test, work.device)
+        lines.append(report(result, card.classes))
+        answer |= {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class, "clips": result.clips}
+    beside = compare(teacher, model, work.store, examined if examined.any() else work.train, work.device)
+    run.write_json("teacher.json", beside)
+    lines.append(
+        told(beside, on="the test part" if examined.any() else "what it learned from; nothing is left to test on")
+    )
+    run.log("\n".join(lines), show=False)
+    answer |= {"beside_the_teacher": beside, "seed": work.seed, "split": work.split}
+    answer["seconds"] = sum(row["seconds"] for row in run.results())
+    lines += [f"the last epoch's weights: {run.last}", f"next: amr-edge export {run.folder} --onnx"]
+    return "\n".join(lines), answer
 
 
 def carry_out(order: Order) -> tuple[str, dict[str, object]]:
@@ -206,6 +292,8 @@ def _stages(verb: str, work: Work) -> tuple[str, dict[str, object]]:
             f"pre-trained: loss {loss:.4f}, weights {run.last}\nnext: amr-edge finetune --data ... --init {run.folder}"
         )
         return text, {"run": str(run.folder), "weights": str(run.last), "loss": loss}
+    if work.teacher is not None:
+        return _distil(work, work.teacher)
     if verb == "train":
         stage = run.stage("pretrain")
         _pretrain(work, stage)

@@ -1,5 +1,6 @@
 """Every setting of training, its default and what it may be; a recipe is a function that returns them all."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar
@@ -191,6 +192,26 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DistilConfig:
+    """How a student weighs what its teacher answers.
+
+    Attributes:
+        alpha: Share of the loss that is the distance to the teacher's answers; the rest is the labels'.
+        temperature: T; above 1 shows more of what the teacher thinks of the classes it does not choose.
+        teacher_budget: Share of a clip's tokens that the teacher sees, those that move most.
+    """
+
+    alpha: float = 0.7
+    temperature: float = 4.0
+    teacher_budget: float = 1.0
+
+    def __post_init__(self) -> None:
+        _need(0 < self.alpha <= 1, f"distil.alpha must lie in (0, 1], got {self.alpha}")
+        _need(0 < self.temperature < math.inf, f"distil.temperature must be above 0, got {self.temperature}")
+        _need(0 < self.teacher_budget <= 1, f"distil.teacher_budget must lie in (0, 1], got {self.teacher_budget}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Everything a run needs to know besides the data and the seed.
 
@@ -202,6 +223,7 @@ class Recipe:
     encoder: EncoderConfig
     pretrain: PretrainConfig
     finetune: FinetuneConfig
+    distil: DistilConfig = field(default_factory=DistilConfig)
     persons: int = 2
 
     def __post_init__(self) -> None:
@@ -236,6 +258,58 @@ def amr_small() -> Recipe:
             budget=(0.1, 0.5),
             drop_path=0.0,
             optim=OptimConfig(epochs=60, batch=32, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999)),
+            augment=turned,
+        ),
+    )
+
+
+STUDENTS = {
+    "small": EncoderConfig(width=128, depth=4, heads=4, mlp_ratio=2, patch_frames=8),
+    "tiny": EncoderConfig(width=64, depth=4, heads=2, mlp_ratio=4, patch_frames=8),
+}
+
+
+def student(name: str, prepare: PrepareConfig, persons: int) -> Recipe:
+    """A student that sees what its teacher sees, in longer patches.
+
+    Args:
+        name: "small", 0.55 M parameters at 25 joints and 120 frames, or "tiny", 0.21 M.
+        prepare: The teacher's preprocessing.
+        persons: The teacher's persons.
+
+    Raises:
+        ConfigError: If there is no such student, or its patches do not divide the teacher's clip.
+    """
+    _need(name in STUDENTS, f"there is no student '{name}'; the students are {', '.join(STUDENTS)}")
+    encoder = STUDENTS[name]
+    _need(
+        prepare.frames % encoder.patch_frames == 0,
+        f"a student looks at patches of {encoder.patch_frames} frames, which must divide the teacher's clip of "
+        f"{prepare.frames}; train a teacher with --set prepare.frames=64 or 120",
+    )
+    steps = prepare.frames // encoder.patch_frames
+    turned = AugmentConfig(yaw=0.3, tilt=0.1)
+    return Recipe(
+        name=name,
+        prepare=prepare,
+        persons=persons,
+        encoder=encoder,
+        pretrain=PretrainConfig(
+            pretext=PretextConfig(
+                # The nearest to the teacher's two dozen frames in a target patch.
+                enlarge=min((r for r in range(1, steps + 1) if steps % r == 0), key=lambda r: abs(r - 2.6)),
+                decoder_depth=2,
+                focal_windows=tuple(w for w in (4, 8, 12, 16) if prepare.frames % w == 0),
+            ),
+            optim=OptimConfig(epochs=120, batch=32, lr=1e-3, min_lr=1e-5),
+            augment=turned,
+        ),
+        finetune=FinetuneConfig(
+            budget=(0.1, 0.5),
+            dropout=0.0,
+            drop_path=0.0,
+            label_smoothing=0.0,
+            optim=OptimConfig(epochs=100, batch=32, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999)),
             augment=turned,
         ),
     )
@@ -316,6 +390,7 @@ _NESTED: dict[tuple[str, str], Any] = {
     ("Recipe", "encoder"): EncoderConfig,
     ("Recipe", "pretrain"): PretrainConfig,
     ("Recipe", "finetune"): FinetuneConfig,
+    ("Recipe", "distil"): DistilConfig,
     ("PretrainConfig", "pretext"): PretextConfig,
     ("PretrainConfig", "optim"): OptimConfig,
     ("PretrainConfig", "augment"): AugmentConfig,
