@@ -11,6 +11,7 @@ from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.export.evaluate import evaluate_file
 from amr_edge.export.parity import Limits
 from amr_edge.export.prove import export_run, keep_if_proven
+from amr_edge.export.to_onnx import save_onnx
 from amr_edge.runtime.session import open_session
 from amr_edge.store import Store
 from amr_edge.training.checkpoint import load_classifier
@@ -61,7 +62,7 @@ def test_a_model_that_was_broken_on_purpose_is_refused_and_leaves_no_file(run: R
     broken = exported.path.with_name("candidate.onnx")
     graph = onnx.load(exported.path)
     scale_head(graph, 1.02)
-    onnx.save_model(graph, broken)
+    save_onnx(graph, open_session(exported.path).card, broken)
     exported.path.unlink()
     model, card = load_classifier(run.last)
     clips = Clips(store, store.subjects == 2, card.prepare, card.persons)
@@ -77,7 +78,7 @@ def test_a_file_that_answers_nan_is_refused(run: Run, store: Store) -> None:
     graph = onnx.load(exported.path)
     scale_head(graph, np.nan)
     candidate = exported.path.with_name("candidate.onnx")
-    onnx.save_model(graph, candidate)
+    save_onnx(graph, open_session(exported.path).card, candidate)
     model, card = load_classifier(run.last)
     clips = Clips(store, store.subjects == 2, card.prepare, card.persons)
     with pytest.raises(Exception, match="NaN"):
