@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime.bench import machine
+from amr_edge.runtime.bench.machine import machine
 from amr_edge.runtime.decide import Decider
 from amr_edge.runtime.latency import Record
 from amr_edge.runtime.sighting import Sighting

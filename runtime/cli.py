@@ -11,7 +11,7 @@ import numpy as np
 
 from amr_edge import readers
 from amr_edge.card import Card
-from amr_edge.runtime import bench as benching
+from amr_edge.runtime.bench.cli import bench
 from amr_edge.runtime.draw import Film
 from amr_edge.runtime.latency import Stages
 from amr_edge.runtime.live import Live, LiveConfig
@@ -82,31 +82,6 @@ def live(
 
 def _emit(record: dict[str, Any]) -> None:
     click.echo(to_json(record))
-
-
-@click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="Answered by one forward.")
-@click.option("--seconds", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Measure so long.")
-@click.option("--warmup", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Seconds before that.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the model.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def bench(model: Path, people: int, seconds: float, warmup: float, threads: int, as_json: bool) -> None:  # noqa: FBT001
-    """Measure a model's latency on this machine, back to back, with clips of its own shape."""
-    config = benching.BenchConfig(people=people, seconds=seconds, warmup_s=warmup)
-    session = open_session(model, threads=threads)
-    note(f"model: {session.title}")
-    result = benching.bench(session, config, now=time.perf_counter, rng=np.random.default_rng(0))
-    machine = benching.machine(threads)
-    if as_json:
-        click.echo(to_json({"schema": 1, "model": session.card.name, "people": people, **result.to_dict(), **machine}))
-        return
-    shape = " x ".join(map(str, result.shape))
-    numbers = result.milliseconds()
-    row = [shape, result.count, *(round(value, 3) for value in numbers.values())]
-    click.echo(table([row], ["clips", "count", *(f"{name} ms" for name in numbers)]))
-    click.echo("\n".join(f"{name}: {value}" for name, value in machine.items()))
-    click.echo(f"next: amr-edge live {model} --source 0")
 
 
 @click.group()

@@ -115,6 +115,11 @@ class Stages:
             yield item
             start_s = self._now()
 
+    @property
+    def records(self) -> dict[str, Record]:
+        """{stage: its milliseconds}, in the order in which stages came up."""
+        return dict(self._records)
+
     def report(self) -> dict[str, dict[str, float]]:
         """{stage: {"count", "p50", "p90", "p99", "max"}} in milliseconds, in the order in which stages came up."""
         return {

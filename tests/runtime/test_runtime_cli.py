@@ -1,4 +1,4 @@
-"""`live`, `bench` and `model`: JSON on stdout, words on stderr, an exit code that says which."""
+"""`live` and `model`: JSON on stdout, words on stderr, an exit code that says which."""
 
 import json
 import os
@@ -330,8 +330,6 @@ def test_a_video_without_a_pose_model_gets_the_line_to_type(
         (["live", "MODEL", "-s", "RECORDED", "--save", "film.gif"], 2, "MP4"),
         (["live", "MODEL", "-s", "RECORDED", "--limit", "0"], 2, "--limit"),
         (["live", "MODEL", "-s", "RECORDED", "--format", "ntu"], 4, "two.jsonl"),
-        (["bench", "nothing.onnx"], 4, "no such model file"),
-        (["bench", "MODEL", "--threads", "0"], 2, "--threads"),
         (["model", "info", "RECORDED"], 4, "expected an ONNX model"),
     ],
 )
@@ -343,21 +341,6 @@ def test_what_cannot_be_is_refused_with_its_exit_code(
     assert (got, lines) == (code, [])
     assert sentence in err
     assert "bug of ours" not in err
-
-
-def test_bench_tells_its_numbers_and_the_machine(main: Main, write_model: WriteModel) -> None:
-    code, (told,), _ = main("bench", write_model(), "--seconds", 0.05, "--warmup", 0.01, "--people", 2, "--json")
-    assert code == 0
-    assert told["shape"] == [2, 1, 16, 20, 3]
-    assert set(told["latency_ms"]) == {"p50", "p90", "p95", "p99", "mean", "sd", "max"}
-    assert told["threads"] == 1
-
-
-def test_bench_for_people_ends_with_the_next_command(
-    write_model: WriteModel, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["bench", str(write_model()), "--seconds", "0.05", "--warmup", "0.01"]) == 0
-    assert capfd.readouterr().out.splitlines()[-1].startswith("next: amr-edge live ")
 
 
 def test_model_info_is_the_card(

@@ -1,0 +1,337 @@
+"""`amr-edge bench`: measure models on this machine, report, compare, suggest."""
+
+import math
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from amr_edge import readers
+from amr_edge.errors import ConfigError
+from amr_edge.runtime.bench import chain as chains
+from amr_edge.runtime.bench import onset, report, suggest
+from amr_edge.runtime.bench.accuracy import accuracy
+from amr_edge.runtime.bench.compare import against, check, milliseconds, paired, percent, read_report
+from amr_edge.runtime.bench.load import under_load
+from amr_edge.runtime.bench.machine import context, cores, waited_s
+from amr_edge.runtime.bench.measure import MeasureConfig, Timed, measure
+from amr_edge.runtime.bench.page import page
+from amr_edge.runtime.bench.power import Watch, idle_watts, spent, unreadable_rapl, watch
+from amr_edge.runtime.bench.subjects import Spec, Subject, asking, open_one, open_subjects
+from amr_edge.runtime.latency import Stages
+from amr_edge.runtime.session import AUTO, ENGINES
+from amr_edge.runtime.sources.named import SourceConfig
+from amr_edge.runtime.sources.recorded import RecordedSource
+from amr_edge.store import Store, open_store
+from amr_edge.terminal import note, to_json
+
+WAITED = 0.05  # share of the time that a run may wait for a core which others hold
+
+
+def _numbers(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], list[Any] | None]:
+    """Reads "1,2,5" for an option."""
+
+    def read(_context: click.Context, _option: click.Parameter, text: str | None) -> list[Any] | None:
+        if text is None:
+            return None
+        try:
+            return [kind(part) for part in text.split(",")]
+        except ValueError as cause:
+            raise click.BadParameter(f"expected numbers with commas between them, got '{text}'") from cause
+
+    return read
+
+
+@click.command()
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--people", default="1", show_default=True, callback=_numbers(int), help="Answered by one run: 1,2,5.")
+@click.option("--budget", callback=_numbers(float), help="Shares of the tokens: 0.25,0.5,1.  [default: the card's]")
+@click.option("--engine", default=AUTO, show_default=True, help=f"{AUTO}, or with commas: {', '.join(ENGINES)}.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of one inference.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=5.0, show_default=True, help="Each row at least.")
+@click.option("--count", type=click.IntRange(min=2), default=100, show_default=True, help="Runs of each row at least.")
+@click.option("--warmup", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds, uncounted.")
+@click.option("--turn", type=click.FloatRange(min=0), default=0.2, show_default=True, help="Seconds, then another row.")
+@click.option("--pace", type=click.FloatRange(min=0, min_open=True), help="Run at a camera's frames per second.")
+@click.option("--throughput", is_flag=True, help="As much as the machine can do: a caller for each core.")
+@click.option("--e2e", metavar="SOURCE", help="Time the whole chain of `live` on a source, with its stages.")
+@click.option("--action-latency", metavar="SOURCE", help="Onset to event on recordings with labelled stretches.")
+@click.option("--format", "format_", type=click.Choice(readers.FORMATS), default="auto", help="Of recorded skeletons.")
+@click.option("--pose", "pose_", default="full", show_default=True, help="Pose model of --e2e with pictures.")
+@click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Stop --e2e after so many seconds of it.")
+@click.option("--data", type=click.Path(path_type=Path), help="A store: accuracy beside the latency.")
+@click.option("--split", help="Whose test part counts, or all.  [default: the model's own]")
+@click.option("--compare", "old", type=click.Path(path_type=Path), help="A report of --out to stand beside.")
+@click.option("--max-regression", metavar="5%", help="Exit 1 if a row is slower than in --compare by more.")
+@click.option("--max-p99", metavar="20ms", help="Exit 1 if a row's 99th percentile is above.")
+@click.option("--suggest", "suggest_", is_flag=True, help="Try models, budgets and threads; name the best.")
+@click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), help="What --suggest must keep (p99).")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the report as JSON (docs/bench.md).")
+@click.option("--markdown", "markdown_", type=click.Path(path_type=Path), help="Write it as Markdown.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write it as a page with plots.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def bench(
+    models: tuple[Path, ...],
+    people: list[int],
+    budget: list[float] | None,
+    engine: str,
+    threads: int,
+    seconds: float,
+    count: int,
+    warmup: float,
+    turn: float,
+    pace: float | None,
+    throughput: bool,  # noqa: FBT001
+    e2e: str | None,
+    action_latency: str | None,
+    format_: str,
+    pose_: str,
+    limit: float | None,
+    data: Path | None,
+    split: str | None,
+    old: Path | None,
+    max_regression: str | None,
+    max_p99: str | None,
+    suggest_: bool,  # noqa: FBT001
+    target_ms: float | None,
+    out: Path | None,
+    markdown_: Path | None,
+    html: Path | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Measure models on this machine: every run counts, several models take turns, VALID or INVALID with the reason.
+
+    MODEL is an exported model.onnx or a run folder. With several models, people or budgets there is a row for each;
+    they are measured interleaved, so that a machine which grows warm or busy does so for all alike.
+    """
+    config = MeasureConfig(warmup_s=warmup, seconds=seconds, count=count, turn_s=turn, pace_fps=pace)
+    allowed = percent(max_regression) if max_regression is not None else None
+    slowest_ms = milliseconds(max_p99) if max_p99 is not None else None
+    _sensible(throughput=throughput, pace=pace, suggesting=suggest_, target_ms=target_ms, old=old, allowed=allowed)
+    before = None if old is None else read_report(old)
+    store = None if data is None else open_store(data)
+    shares: list[float | None] = list(budget) if budget else [None]
+    if suggest_:
+        engines = suggest.engines_here(models[0], note) if engine == AUTO else engine.split(",")
+        specs = suggest.candidates(models, engines=engines, budgets=shares, threads=suggest.threads_to_try(cores()))
+    else:
+        specs = [
+            Spec(path=path, threads=threads, people=who, budget=share, engine=name)
+            for path in models
+            for name in engine.split(",")
+            for share in shares
+            for who in people
+        ]
+    subjects = open_subjects(specs, np.random.default_rng(0))
+    for session in {subject.session.title: subject for subject in subjects}.values():
+        note(f"model: {session.session.title}")
+    said = _measured(subjects, config, throughput=throughput, store=store, split=split)
+    _add_chain(said, subjects[0], e2e, action_latency, format_, pose_, limit, pace)
+    if before is not None and old is not None:
+        said["compared"] = against(said, before, str(old))
+    if suggest_ and target_ms is not None:
+        row = suggest.best(said["rows"], target_ms)
+        place = said["rows"].index(row)
+        said["suggested"] = {
+            "row": row["name"],
+            "target_ms": target_ms,
+            "p99_ms": row["latency_ms"]["p99"],
+            "top1": suggest.known_accuracy(row),
+            "live": suggest.live_command(row, specs[place].path),
+        }
+    for path, text in ((out, to_json(said, indent=1) + "\n"), (markdown_, report.markdown(said)), (html, page(said))):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            note(f"written: {path}")
+    click.echo(to_json(said) if as_json else _for_people(said, specs[0].path))
+    check(said, max_p99_ms=slowest_ms, max_regression=allowed)
+
+
+def _sensible(
+    *,
+    throughput: bool,
+    pace: float | None,
+    suggesting: bool,
+    target_ms: float | None,
+    old: Path | None,
+    allowed: float | None,
+) -> None:
+    """Refuse options that contradict each other or do nothing alone."""
+    if throughput and pace is not None:
+        raise ConfigError("--throughput never waits and --pace does; choose one")
+    if suggesting != (target_ms is not None):
+        raise ConfigError("--suggest and --target-ms belong together: --suggest --target-ms 20")
+    if suggesting and (throughput or pace is not None):
+        raise ConfigError("--suggest measures back to back; leave out --throughput and --pace")
+    if allowed is not None and old is None:
+        raise ConfigError("--max-regression needs --compare with a report of before")
+
+
+def _measured(
+    subjects: Sequence[Subject], config: MeasureConfig, *, throughput: bool, store: Store | None, split: str | None
+) -> dict[str, Any]:
+    """Time the subjects with the meters running, and make the report."""
+    found = context()
+    eyes = watch()
+    if unreadable_rapl(Path("/")):
+        note("power: this machine counts energy but only root may read it; run as root for watts and joules")
+    idle = idle_watts(eyes, now=time.perf_counter, sleep=time.sleep, seconds=1.0)
+    rates: list[float | None] = [None] * len(subjects)
+    waited_before_s, begun_s = waited_s(), time.perf_counter()
+    with eyes.running(time.perf_counter):
+        if throughput:
+            timed = []
+            for place, subject in enumerate(subjects):
+                # An engine may refuse two callers at once: each has a session of its own.
+                more = range(cores() // subject.spec.threads - 1)
+                callers = [subject.session, *(open_one(subject.spec) for _ in more)]
+                runs, rates[place] = under_load(
+                    [asking(session, *subject.clips) for session in callers],
+                    seconds=config.seconds,
+                    warmup_s=config.warmup_s,
+                    now=time.perf_counter,
+                )
+                timed.append(runs)
+        else:
+            with _telling(f"measuring {len(subjects)} row{'s' if len(subjects) > 1 else ''}") as tell:
+                timed = measure(
+                    [subject.ask for subject in subjects],
+                    config,
+                    now=time.perf_counter,
+                    sleep=time.sleep,
+                    rng=np.random.default_rng(0),
+                    tell=tell,
+                )
+    passed_s, waited_after_s = time.perf_counter() - begun_s, waited_s()
+    evidence = [f"throttled: {', '.join(sorted(eyes.trace.slowed))}"] if eyes.trace.slowed else []
+    if waited_before_s is not None and waited_after_s is not None and not throughput:
+        share = (waited_after_s - waited_before_s) / passed_s
+        found["waited"] = round(share, 4)
+        if share > WAITED:
+            evidence.append(
+                f"disturbed: it waited {share:.0%} of the time for a core that others held ({WAITED:.0%} is allowed)"
+            )
+    mode = "throughput" if throughput else "paced" if config.pace_fps is not None else "back to back"
+    rows = [
+        _row(subject, runs, timed[0], place, mode, config, evidence, rates[place], eyes, idle, store, split)
+        for place, (subject, runs) in enumerate(zip(subjects, timed, strict=True))
+    ]
+    found["hottest_c"] = eyes.trace.temperatures
+    command = shlex.join(["amr-edge", *sys.argv[1:]])
+    made = report.report(rows, context=found, config=config, command=_without_home(command), time_s=time.time())
+    if eyes.meters:
+        made["power_trace"] = {"times_s": eyes.trace.times_s, "watts": eyes.trace.watts, "meters": list(eyes.meters)}
+    return made
+
+
+def _row(
+    subject: Subject,
+    runs: Timed,
+    first: Timed,
+    place: int,
+    mode: str,
+    config: MeasureConfig,
+    evidence: list[str],
+    rate: float | None,
+    eyes: Watch,
+    idle: float | None,
+    store: Store | None,
+    split: str | None,
+) -> dict[str, Any]:
+    card = subject.session.card
+    ratio = paired(runs.turns_ms(), first.turns_ms()) if place and mode != "throughput" else None
+    if store is not None:
+        note(f"accuracy of {subject.name}")
+    return {
+        **report.row(
+            subject.to_dict(),
+            runs,
+            mode=mode,
+            config=config,
+            answers_per_run=len(subject.clips[0]),
+            evidence=evidence,
+            per_second=rate if rate is not None else config.pace_fps,
+            power=spent(eyes.trace, runs, idle),
+            accuracy=None if store is None else accuracy(subject.session, store, split),
+            versus_first=None if ratio is None else {**ratio.to_dict(), "words": ratio.words()},
+        ),
+        "asked_engine": subject.spec.engine,
+        "asked_budget": subject.spec.budget,
+        # What a card states was not measured in an engine's own, coarser arithmetic.
+        "stated_top1": None
+        if subject.spec.engine.endswith("bf16")
+        else suggest.stated_accuracy(card, subject.session.tokens),
+    }
+
+
+def _add_chain(
+    said: dict[str, Any],
+    subject: Subject,
+    e2e: str | None,
+    action_latency: str | None,
+    format_: str,
+    pose_: str,
+    limit: float | None,
+    pace: float | None,
+) -> None:
+    """Run the first row's model over sources, if any are given."""
+    if e2e is not None:
+        reading = SourceConfig(
+            format=format_, pose=pose_, people=max(1, subject.spec.people), speed=0.0 if pace is None else 1.0
+        )
+        said["chain"] = {
+            "model": subject.name,
+            **chains.chain(
+                subject.session,
+                chains.ChainConfig(source=e2e, reading=reading, limit_s=limit),
+                stages=Stages(time.perf_counter, np.random.default_rng(0)),
+                note=note,
+                environ=os.environ,
+            ),
+        }
+    if action_latency is not None:
+        source = RecordedSource(Path(action_latency), format_, skipped=note)
+        said["action_latency"] = {
+            "model": subject.name,
+            **onset.action_latency(subject.session, source, now=time.perf_counter),
+        }
+
+
+@contextmanager
+def _telling(label: str) -> Iterator[Callable[[float], None]]:
+    """A bar that is told what share is done; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr, show_eta=True) as bar:
+        yield lambda share: bar.update(max(0, math.floor(1000 * share) - bar.pos))
+
+
+def _without_home(text: str) -> str:
+    """Text that can be published: without the place of this person's home."""
+    home = str(Path.home())
+    return text.replace(home, "~") if len(home) > 1 else text
+
+
+def _for_people(said: dict[str, Any], path: Path) -> str:
+    parts = [report.for_people(said)]
+    if "chain" in said:
+        parts.append(chains.for_people(said["chain"]))
+    if "action_latency" in said:
+        parts.append(onset.for_people(said["action_latency"]))
+    if "suggested" in said:
+        told = said["suggested"]
+        known = "" if told["top1"] is None else f", top-1 {told['top1']:.1%}"
+        parts.append(f"suggested: {told['row']}{known}")
+        parts.append(f"next: {told['live']}")
+    else:
+        parts.append(f"next: amr-edge live {path} --source 0")
+    return "\n".join(parts)
