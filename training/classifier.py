@@ -26,18 +26,19 @@ class Classifier(nn.Module):
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, clip: Tensor, present: Tensor) -> Tensor:
+    def forward(self, clip: Tensor, present: Tensor, kept: Tensor | None = None) -> Tensor:
         """Logits of whole clips.
 
         Args:
             clip: (N, M, T, V, C), 0 where absent.
             present: (N, M, T, V) bool.
+            kept: (N * M, L') the tokens of each body to look at; None looks at all.
 
         Returns:
             (N, K). A clip without anyone in it gets the bias alone.
         """
         N, M = clip.shape[:2]
-        pooled, here = self.pool(clip.flatten(0, 1), present.flatten(0, 1))  # (N * M, D), (N * M,)
+        pooled, here = self.pool(clip.flatten(0, 1), present.flatten(0, 1), kept)  # (N * M, D), (N * M,)
         weight = here.reshape(N, M, 1).to(pooled.dtype)
         feature = (pooled.reshape(N, M, -1) * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)  # (N, D)
         return cast("Tensor", self.head(self.dropout(feature)))

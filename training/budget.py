@@ -1,0 +1,128 @@
+"""Which of a body's tokens are worth looking at, and what looking at them costs.
+
+The encoder was pre-trained on a tenth of the tokens, so it need not see all of them to recognise: those that move
+most come first. The order is part of what is deployed, so it is computed the same way by torch and by any engine.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from amr_edge.card import Card
+from amr_edge.errors import ConfigError
+from amr_edge.skeleton import layout
+from amr_edge.training.config import EncoderConfig
+from amr_edge.training.energy import EPSILON_M2
+from amr_edge.training.patchify import token_present
+
+# Tokens that move alike are ordered by their place: energies are rounded to float32, whose neighbours are 2^-24 apart,
+# and a place weighs 2^-40 each in the spare digits of a double.
+PLACE = 2.0**-40
+MOST_TOKENS = 2**15
+
+
+class Ranking(nn.Module):
+    """The tokens of a body, most moving first; absent ones last; those that move alike by their place.
+
+    The energies are those of `energy.token_energy`, as two matrix products: one sums up every window of every length,
+    one shares the windows' energies out to the tokens. They are computed in double precision, because an order that
+    torch and an engine must agree on leaves no room for the last digit of a float.
+
+    Args:
+        frames: T of the clips.
+        joints: V of the clips.
+        patch_frames: Frames in a token; divides T.
+        windows: Frames in the windows of the energies; each divides T.
+        dtype: Of the energies; float32 for engines without doubles, where near ties may fall either way.
+
+    Raises:
+        ConfigError: If a window or the patch does not divide the frames.
+    """
+
+    def __init__(
+        self,
+        *,
+        frames: int,
+        joints: int,
+        patch_frames: int,
+        windows: Sequence[int],
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__()
+        self.patch_frames = patch_frames
+        self.tokens = frames // patch_frames * joints
+        if not windows or any(frames % length for length in (patch_frames, *windows)) or self.tokens > MOST_TOKENS:
+            raise ConfigError(
+                f"tokens are ranked by windows that divide the {frames} frames of a clip, up to {MOST_TOKENS} tokens; "
+                f"got windows of {tuple(windows)} and patches of {patch_frames} frames of {joints} joints"
+            )
+        sums, shares = [], []
+        for length in windows:
+            inside = torch.eye(frames // length, dtype=dtype).repeat_interleave(length, dim=1)  # (T / length, T)
+            sums.append(inside)
+            of_token = inside.reshape(frames // length, frames // patch_frames, patch_frames).mean(dim=2)
+            shares.append(of_token.T / len(windows))  # (T / patch_frames, T / length)
+        self.sums = nn.Buffer(torch.cat(sums), persistent=False)  # (W, T)
+        self.shares = nn.Buffer(torch.cat(shares, dim=1), persistent=False)  # (T / patch_frames, W)
+        place = torch.arange(self.tokens, dtype=dtype)
+        self.place = nn.Buffer(1 + (self.tokens - 1 - place) * PLACE, persistent=False)  # (L,)
+        self.absent = nn.Buffer(-1 - place, persistent=False)  # (L,)
+
+    def energy(self, body: Tensor, present: Tensor) -> Tensor:
+        """Multi-scale motion energy of every token: (B, T, V, C), 0 where absent, -> (B, L), squared metres."""
+        B, T, V, C = body.shape
+        seen = present.to(self.sums.dtype).unsqueeze(-1)  # (B, T, V, 1)
+        # About its mean a path is small, so that squares of it can be subtracted from each other.
+        path = body.to(self.sums.dtype)
+        path = (path - path.sum(dim=1, keepdim=True) / seen.sum(dim=1, keepdim=True).clamp(min=1)) * seen
+        moments = torch.cat([path, (path * path).sum(dim=-1, keepdim=True), seen], dim=-1)  # (B, T, V, C + 2)
+        sums = self.sums @ moments.reshape(B, T, V * (C + 2))  # (B, W, V * (C + 2))
+        sums = sums.reshape(B, -1, V, C + 2)
+        means = sums[..., : C + 1] / sums[..., C + 1 :].clamp(min=1)  # (B, W, V, C + 1)
+        mean = means[..., :C]
+        spread = means[..., C] - (mean * mean).sum(dim=-1)  # (B, W, V)
+        return (self.shares @ spread).reshape(B, self.tokens)
+
+    def forward(self, body: Tensor, present: Tensor) -> Tensor:
+        """The order of the tokens.
+
+        Args:
+            body: (B, T, V, C), 0 where absent.
+            present: (B, T, V) bool.
+
+        Returns:
+            (B, L) token indices.
+        """
+        # What moves less than the floor of the energies is still, whatever rounding makes of it.
+        energy = (self.energy(body, present) + EPSILON_M2).float().to(self.sums.dtype)
+        key = torch.where(token_present(present, self.patch_frames), energy * self.place, self.absent)
+        return key.sort(dim=1, descending=True).indices
+
+
+def ranking_of(card: Card, dtype: torch.dtype = torch.float64) -> Ranking:
+    """The order in which a model looks at tokens, as its card says."""
+    return Ranking(
+        frames=card.prepare.frames,
+        joints=len(layout(card.prepare.layout)),
+        patch_frames=card.patch_frames,
+        windows=card.energy_windows,
+        dtype=dtype,
+    )
+
+
+def macs(encoder: EncoderConfig, tokens: int) -> int:
+    """Multiply-accumulates of the encoder's blocks for one body.
+
+    A block costs (4 + 2 r) D^2 for each token (query, key, value, output; two linears of the feed-forward of ratio r)
+    and 2 K^2 D for attention among K tokens. Embedding, head and ranking, under a thousandth, are left out.
+
+    Args:
+        encoder: Width D, depth and ratio.
+        tokens: K, that are looked at.
+
+    >>> round(macs(EncoderConfig(), 750) / 1e6)
+    7023
+    """
+    D = encoder.width
+    return encoder.depth * ((4 + 2 * encoder.mlp_ratio) * D * D * tokens + 2 * tokens * tokens * D)
