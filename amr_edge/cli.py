@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Recognise actions: recorded skeletons, video or camera in, JSON lines out.",
     ),
     "bench": ("amr_edge.runtime.cli:bench", "Measure a model's latency on this machine."),
+    "doctor": ("amr_edge.runtime.cli:doctor", "Show what works on this machine, with a cure for what does not."),
     "pose": ("amr_edge.runtime.cli:pose", "Fetch the pose model that video and cameras need."),
     "model": ("amr_edge.runtime.cli:model", "Show the card of a model file."),
 }

@@ -1,4 +1,4 @@
-"""`amr-edge live`, `bench`, `pose` and `model`: what runs on the device."""
+"""`amr-edge live`, `bench`, `doctor`, `pose` and `model`: what runs on the device."""
 
 import os
 import time
@@ -12,6 +12,7 @@ import numpy as np
 from amr_edge import readers
 from amr_edge.card import Card
 from amr_edge.runtime.bench.cli import bench
+from amr_edge.runtime.doctor_cli import doctor
 from amr_edge.runtime.draw import Film
 from amr_edge.runtime.latency import Stages
 from amr_edge.runtime.live import Live, LiveConfig
@@ -20,7 +21,7 @@ from amr_edge.runtime.session import describe, model_path, open_session
 from amr_edge.runtime.sources.named import SourceConfig, opened
 from amr_edge.terminal import note, table, to_json
 
-__all__ = ["bench", "live", "model", "pose"]
+__all__ = ["bench", "doctor", "live", "model", "pose"]
 
 
 @click.command()
