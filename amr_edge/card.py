@@ -17,7 +17,8 @@ from amr_edge.skeleton import layout
 CARD_KEY = "amr_edge.card"
 CARD_SCHEMA = 1
 
-_TEXTS = ("name", "kind", "units", "pose_source")
+_TEXTS = ("name", "kind", "units", "precision", "pose_source")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-static")
 _WHOLE = ("persons", "patch_frames")
 _TABLES = ("encoder", "data", "metrics", "recipe", "versions")
 
@@ -66,6 +67,8 @@ class Card:
         focal_windows: Frames in the windows whose motion energies rank the tokens; see `energy_windows`.
         fixed_tokens: Tokens that the file looks at, if that was fixed when it was written; None is chosen when it
             is opened.
+        precision: What its linears compute in: "fp32", "fp16", "int8" (ranges found at every run) or "int8-static"
+            (ranges calibrated).
         encoder: Width, depth and heads, as needed to build it again.
         pose_source: What estimated the joints it was trained on.
         data: Training data: name, terms, split, number of clips.
@@ -88,6 +91,7 @@ class Card:
     budget_curve: tuple[BudgetPoint, ...] = ()
     focal_windows: tuple[int, ...] = ()
     fixed_tokens: int | None = None
+    precision: str = "fp32"
     encoder: dict[str, Any] = field(default_factory=dict)
     pose_source: str = ""
     data: dict[str, Any] = field(default_factory=dict)
@@ -106,6 +110,10 @@ class Card:
             raise CardError(f"card '{self.name}': class names must be text, got {self.classes}")
         if self.units not in UNITS:
             raise CardError(f"card '{self.name}': units must be one of {', '.join(UNITS)}, got '{self.units}'")
+        if self.precision not in PRECISIONS:
+            raise CardError(
+                f"card '{self.name}': precision must be one of {', '.join(PRECISIONS)}, got '{self.precision}'"
+            )
         if self.kind not in ("classifier", "encoder"):
             raise CardError(f"card '{self.name}': kind must be classifier or encoder, got '{self.kind}'")
         if self.kind == "classifier" and (not self.classes or len(set(self.classes)) != len(self.classes)):

@@ -74,7 +74,7 @@ def evaluate_file(path: Path, data: Path | None, name: str | None) -> Judged:
         ConfigError: If data or split are not given and cannot be read from a run.
         DataError: If no recording of the part has a label that the model knows.
     """
-    store, chosen, which = part_of(path, data, name)
+    store, chosen, which, _ = part_of(path, data, name)
     weights = path / "weights" / "last.safetensors" if path.is_dir() else path
     card, probs = _deployed(path, store, which) if path.suffix == ".onnx" else _trained(weights, store, which)
     labels = _labels_for(card, store)[which]

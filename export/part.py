@@ -13,11 +13,12 @@ from amr_edge.store import Store, open_store
 
 
 class Part(NamedTuple):
-    """Recordings of a store."""
+    """Recordings of a store: (N,) which of them judge, and which of them teach."""
 
     store: Store
     split: str
-    which: Mask  # (N,)
+    which: Mask
+    train: Mask
 
 
 def run_folder(path: Path) -> Path:
@@ -49,5 +50,8 @@ def part_of(path: Path, data: Path | None, name: str | None) -> Part:
         except (ValueError, KeyError, TypeError) as cause:
             raise ReadError(f"{config}: is not the config of a run ({cause}); give --data and --split") from cause
     store = open_store(data)
-    everything = np.ones(len(store), dtype=np.bool_)
-    return Part(store, name, everything if name == "all" else split(store, name, seed=seed).test)
+    if name == "all":
+        everything = np.ones(len(store), dtype=np.bool_)
+        return Part(store, name, everything, everything)
+    sides = split(store, name, seed=seed)
+    return Part(store, name, sides.test, sides.train)
