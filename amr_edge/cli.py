@@ -2,6 +2,7 @@
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -43,9 +44,12 @@ class Verbs(click.Group):
         """The verbs, in the order a newcomer meets them."""
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the verb that was typed."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb that was typed; of one that is not there, say which may have been meant."""
         if cmd_name not in VERBS:
+            close = get_close_matches(cmd_name, VERBS, n=1)
+            if close:
+                ctx.fail(f"there is no command '{cmd_name}'; did you mean '{close[0]}'?")
             return None
         module, _, name = VERBS[cmd_name][0].partition(":")
         command = getattr(import_module(module), name)

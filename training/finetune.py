@@ -1,5 +1,6 @@
 """Teach an encoder the actions: a light head, all weights trained, on all tokens or on random budgets of them."""
 
+import hashlib
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 from amr_edge.card import Card
 from amr_edge.clips import Clips
-from amr_edge.errors import DataError
+from amr_edge.errors import DataError, ReadError
 from amr_edge.score import score
 from amr_edge.skeleton import Mask
 from amr_edge.store import Store
@@ -49,6 +50,15 @@ def tokens_for_step(
     windows = recipe.pretrain.pretext.focal_windows
     energy = token_energy(batch.body, batch.present, recipe.encoder.patch_frames, windows)
     return keep_ranked(exists, energy, keep, generator)
+
+
+def _named(init: Path | None) -> str:
+    """What a model started from, by its content: a path would tell strangers about this machine."""
+    if init is None:
+        return "scratch"
+    if not init.is_file():
+        raise ReadError(f"{init}: there is no such checkpoint; give a run folder or a .safetensors file")
+    return "sha256:" + hashlib.sha256(init.read_bytes()).hexdigest()
 
 
 def finetune(
@@ -102,7 +112,7 @@ def finetune(
         patch_frames=recipe.encoder.patch_frames,
         encoder=asdict(recipe.encoder),
         data=describe(store, split, train),
-        recipe={"name": recipe.name, "seed": seed, "epochs": config.optim.epochs, "init": str(init or "scratch")},
+        recipe={"name": recipe.name, "seed": seed, "epochs": config.optim.epochs, "init": _named(init)},
         versions=versions(),
     )
     encoder = new_encoder(recipe, seed)

@@ -93,6 +93,18 @@ def test_a_wrong_order_is_refused_in_a_sentence_with_its_exit_code(
     assert "Traceback" not in said
 
 
+def test_a_card_names_what_a_model_started_from_by_content_and_no_path_of_this_machine(
+    tiny_store: Store, tmp_path: Path
+) -> None:
+    from amr_edge.training.checkpoint import load_weights
+
+    assert train(tiny_store, tmp_path, "--split=xsub") == 0
+    _, card = load_weights(tmp_path / "train" / "amr-small-1" / "weights" / "last.safetensors")
+    assert str(card.recipe["init"]).startswith("sha256:")
+    assert str(tmp_path) not in card.to_json()
+    assert train(tiny_store, tmp_path, "--init=nowhere", verb="finetune") == 4
+
+
 def test_ctrl_c_leaves_a_usable_checkpoint_and_resume_finishes_the_run(tiny_store: Store, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "amr_edge", "finetune", f"--data={tiny_store.path}", f"--project={tmp_path}", *TINY,
