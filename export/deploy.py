@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from amr_edge.card import Card
-from amr_edge.training.budget import ranking_of
+from amr_edge.training.budget import choice_of
 from amr_edge.training.classifier import Classifier
 
 
 class Deployed(nn.Module):
-    """Clips in, logits and probabilities out; of every body only the tokens that move most are looked at.
+    """Clips in, logits and probabilities out; of every body only as many tokens are looked at as the budget says.
 
     Args:
         classifier: The weights.
@@ -20,9 +20,10 @@ class Deployed(nn.Module):
     def __init__(self, classifier: Classifier, card: Card, tokens: int | None = None) -> None:
         super().__init__()
         self.classifier = classifier.eval()
-        self.tokens = tokens
         # Engines that want K constant have no doubles either.
-        self.ranking = ranking_of(card, torch.float64 if tokens is None else torch.float32)
+        self.choice = choice_of(card, torch.float64 if tokens is None else torch.float32)
+        self.ranks = None if tokens is None else nn.Buffer(torch.arange(tokens), persistent=False)
+        self.looks_at_all = tokens == self.choice.tokens
 
     def forward(self, clip: Tensor, present: Tensor, ranks: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Answer.
@@ -30,16 +31,14 @@ class Deployed(nn.Module):
         Args:
             clip: (N, M, T, V, C) float32, 0 where absent.
             present: (N, M, T, V) bool.
-            ranks: (K,) int64, the places in the order of motion to look at: 0 moves most, so 0 to K - 1 are the K
-                tokens that move most. None where K is fixed.
+            ranks: (K,) int64, 0 to K - 1: how many tokens of each body to look at. None where K is fixed.
 
         Returns:
             Logits and probabilities, (N, classes) each.
         """
-        if self.tokens == self.ranking.tokens:
-            kept = None
-        else:
-            order = self.ranking(clip.flatten(0, 1), present.flatten(0, 1))  # (N * M, L)
-            kept = order[:, : self.tokens] if ranks is None else order[:, ranks]  # (N * M, K)
+        kept = None
+        if not self.looks_at_all:
+            ranks = self.ranks if ranks is None else ranks
+            kept = self.choice(clip.flatten(0, 1), present.flatten(0, 1), ranks)  # (N * M, K)
         logits = self.classifier(clip, present, kept)
         return logits, logits.softmax(dim=-1)

@@ -1,7 +1,8 @@
 """Which of a body's tokens are worth looking at, and what looking at them costs.
 
-The encoder was pre-trained on a tenth of the tokens, so it need not see all of them to recognise: those that move
-most come first. The order is part of what is deployed, so it is computed the same way by torch and by any engine.
+The encoder was pre-trained on a tenth of the tokens, so it need not see all of them to recognise. Most of a budget goes
+to the tokens that move most; the rest to the most moving token of each joint and of each moment that would have none.
+The choice is part of what is deployed, so it is computed in the same way by torch and by any engine.
 """
 
 from collections.abc import Sequence
@@ -16,14 +17,16 @@ from amr_edge.training.config import EncoderConfig
 from amr_edge.training.energy import EPSILON_M2
 from amr_edge.training.patchify import token_present
 
+# Of every 20 tokens 3 are spread over joints and moments. Measured on UTD-MHAD xsub: docs/token-budget.md.
+SPREAD, OF = 3, 20
 # Tokens that move alike are ordered by their place: energies are rounded to float32, whose neighbours are 2^-24 apart,
 # and a place weighs 2^-40 each in the spare digits of a double.
 PLACE = 2.0**-40
 MOST_TOKENS = 2**15
 
 
-class Ranking(nn.Module):
-    """The tokens of a body, most moving first; absent ones last; those that move alike by their place.
+class TokenChoice(nn.Module):
+    """The tokens of a body to look at on a budget.
 
     The energies are those of `energy.token_energy`, as two matrix products: one sums up every window of every length,
     one shares the windows' energies out to the tokens. They are computed in double precision, because an order that
@@ -51,7 +54,8 @@ class Ranking(nn.Module):
     ) -> None:
         super().__init__()
         self.patch_frames = patch_frames
-        self.tokens = frames // patch_frames * joints
+        self.steps, self.joints = frames // patch_frames, joints
+        self.tokens = self.steps * joints
         if not windows or any(frames % length for length in (patch_frames, *windows)) or self.tokens > MOST_TOKENS:
             raise ConfigError(
                 f"tokens are ranked by windows that divide the {frames} frames of a clip, up to {MOST_TOKENS} tokens; "
@@ -61,13 +65,14 @@ class Ranking(nn.Module):
         for length in windows:
             inside = torch.eye(frames // length, dtype=dtype).repeat_interleave(length, dim=1)  # (T / length, T)
             sums.append(inside)
-            of_token = inside.reshape(frames // length, frames // patch_frames, patch_frames).mean(dim=2)
+            of_token = inside.reshape(frames // length, self.steps, patch_frames).mean(dim=2)
             shares.append(of_token.T / len(windows))  # (T / patch_frames, T / length)
         self.sums = nn.Buffer(torch.cat(sums), persistent=False)  # (W, T)
         self.shares = nn.Buffer(torch.cat(shares, dim=1), persistent=False)  # (T / patch_frames, W)
         place = torch.arange(self.tokens, dtype=dtype)
         self.place = nn.Buffer(1 + (self.tokens - 1 - place) * PLACE, persistent=False)  # (L,)
         self.absent = nn.Buffer(-1 - place, persistent=False)  # (L,)
+        self.position = nn.Buffer(place.float(), persistent=False)  # (L,)
 
     def energy(self, body: Tensor, present: Tensor) -> Tensor:
         """Multi-scale motion energy of every token: (B, T, V, C), 0 where absent, -> (B, L), squared metres."""
@@ -84,25 +89,39 @@ class Ranking(nn.Module):
         spread = means[..., C] - (mean * mean).sum(dim=-1)  # (B, W, V)
         return (self.shares @ spread).reshape(B, self.tokens)
 
-    def forward(self, body: Tensor, present: Tensor) -> Tensor:
-        """The order of the tokens.
+    def keys(self, body: Tensor, present: Tensor) -> Tensor:
+        """(B, L) what tokens are ordered by: the more a token moves the larger; all distinct; below 0 if absent."""
+        # What moves less than the floor of the energies is still, whatever rounding makes of it.
+        energy = (self.energy(body, present) + EPSILON_M2).float().to(self.sums.dtype)
+        return torch.where(token_present(present, self.patch_frames), energy * self.place, self.absent)
+
+    def forward(self, body: Tensor, present: Tensor, ranks: Tensor) -> Tensor:
+        """Choose.
 
         Args:
             body: (B, T, V, C), 0 where absent.
             present: (B, T, V) bool.
+            ranks: (K,) int64, 0 to K - 1; how many there are is the budget.
 
         Returns:
-            (B, L) token indices.
+            (B, K) token indices; absent ones only where a body has fewer than K others.
         """
-        # What moves less than the floor of the energies is still, whatever rounding makes of it.
-        energy = (self.energy(body, present) + EPSILON_M2).float().to(self.sums.dtype)
-        key = torch.where(token_present(present, self.patch_frames), energy * self.place, self.absent)
-        return key.sort(dim=1, descending=True).indices
+        keys = self.keys(body, present)
+        order = keys.sort(dim=1, descending=True).indices  # (B, L)
+        grid = keys.reshape(-1, self.steps, self.joints)
+        # The most moving token of its joint, or of its moment; distinct keys have one maximum.
+        best = (grid == grid.amax(dim=1, keepdim=True)) | (grid == grid.amax(dim=2, keepdim=True))
+        best = (best & (grid > 0)).reshape(-1, self.tokens).gather(1, order)  # (B, L), most moving first
+        K = ranks.shape[0]
+        first = best | (self.position < K - K * SPREAD // OF)
+        # All that come first are before all others, in their order: of those beyond the budget only the best are.
+        place = self.position + torch.where(first, 0.0, float(self.tokens))
+        return order.gather(1, place.sort(dim=1).indices[:, ranks])
 
 
-def ranking_of(card: Card, dtype: torch.dtype = torch.float64) -> Ranking:
-    """The order in which a model looks at tokens, as its card says."""
-    return Ranking(
+def choice_of(card: Card, dtype: torch.dtype = torch.float64) -> TokenChoice:
+    """How a model chooses its tokens, as its card says."""
+    return TokenChoice(
         frames=card.prepare.frames,
         joints=len(layout(card.prepare.layout)),
         patch_frames=card.patch_frames,
@@ -115,7 +134,7 @@ def macs(encoder: EncoderConfig, tokens: int) -> int:
     """Multiply-accumulates of the encoder's blocks for one body.
 
     A block costs (4 + 2 r) D^2 for each token (query, key, value, output; two linears of the feed-forward of ratio r)
-    and 2 K^2 D for attention among K tokens. Embedding, head and ranking, under a thousandth, are left out.
+    and 2 K^2 D for attention among K tokens. Embedding, head and choice, about a thousandth, are left out.
 
     Args:
         encoder: Width D, depth and ratio.
