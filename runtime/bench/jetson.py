@@ -315,8 +315,8 @@ def total(watts: Mapping[str, float]) -> float | None:
 def parse_tegrastats(line: str) -> Tegrastats:
     """One line of `tegrastats`, of any release; what it does not say is missing.
 
-    >>> parse_tegrastats("RAM 1923/3964MB (lfb 2x2MB) GR3D_FREQ 12%@76 CPU@40C POM_5V_IN 1750/1628").watts
-    {'POM_5V_IN': 1.75}
+    >>> parse_tegrastats("RAM 1000/4000MB (lfb 3x4MB) GR3D_FREQ 12%@90 CPU@32C POM_5V_IN 2000/1900").watts
+    {'POM_5V_IN': 2.0}
     """
     ram = re.search(r"RAM (\d+)/(\d+)MB", line)
     gpu = re.search(r"GR3D_FREQ (\d+)%", line)

@@ -86,16 +86,17 @@ def test_one_outlier_in_a_hundred_moves_the_99th_percentile_and_not_the_median()
 
 
 def test_a_call_that_sleeps_a_known_time_is_reported_within_two_percent() -> None:
-    asleep_s = 0.02
+    asleep_s = 0.05
     (timed,) = measure(
         [lambda: time.sleep(asleep_s)],
-        MeasureConfig(seconds=0.0, warmup_s=0.0, count=60),
+        MeasureConfig(seconds=0.0, warmup_s=0.0, count=40),
         now=time.perf_counter,
         sleep=time.sleep,
         rng=np.random.default_rng(0),
     )
-    # The machine wakes a sleeper late when others hold its cores: the fastest runs show the instrument.
-    assert summarise(timed.values()).least == pytest.approx(asleep_s * 1e3, rel=0.02)
+    found = summarise(timed.values())
+    assert found.percentiles["p50"] == pytest.approx(asleep_s * 1e3, rel=0.02)
+    assert found.least >= asleep_s * 1e3
 
 
 def test_models_take_turns_so_that_drift_hits_all_alike() -> None:
