@@ -78,7 +78,6 @@ def make_engine(
     engine: Path,
     *,
     card: Card,
-    precision: str,
     config: BuildConfig,
     gpu: Gpu,
     free_bytes: int | None,
@@ -90,7 +89,6 @@ def make_engine(
         onnx: The model, with a fixed number of tokens.
         engine: Where the engine goes; its manifest lies beside it.
         card: The model's contract.
-        precision: What the ONNX file computes in: "fp32", "fp16" or "int8".
         config: How it is built.
         gpu: TensorRT and CUDA.
         free_bytes: Memory that is free; None if unknown.
@@ -116,7 +114,6 @@ def make_engine(
         onnx,
         engine,
         card=card,
-        precision=precision,
         config=config,
         built_for=gpu.machine,
         built_by="Python",
@@ -128,7 +125,6 @@ def describe_engine(
     engine: Path,
     *,
     card: Card,
-    precision: str,
     config: BuildConfig,
     built_for: Machine,
     built_by: str,
@@ -139,7 +135,6 @@ def describe_engine(
         onnx: What it was built from.
         engine: The engine.
         card: The model's contract.
-        precision: What it computes in.
         config: How it was built.
         built_for: The machine.
         built_by: "Python" or "trtexec".
@@ -150,7 +145,6 @@ def describe_engine(
         onnx_sha256=sha256(onnx),
         built_for=built_for,
         built_by=built_by,
-        precision=precision,
         profile=profile_for(card, config),
         workspace_mb=config.workspace_mb,
         level=config.level,
@@ -227,7 +221,6 @@ def _rebuilt(
         onnx,
         engine,
         card=manifest.card,
-        precision=manifest.precision,
         config=manifest.config,
         gpu=gpu,
         free_bytes=free_memory(),
@@ -261,7 +254,7 @@ def _opened(engine_file: Path, manifest: Manifest, gpu: Gpu, tokens: int) -> Ses
         raise CheckFailedError(
             f"{engine_file}: TensorRT refuses the buffers of {', '.join(refused)} ({said(log)}); {again}"
         )
-    words = f"TensorRT {manifest.built_for.tensorrt} {manifest.precision}, up to {largest[0]} clips at once"
+    words = f"TensorRT {manifest.built_for.tensorrt} {card.precision}, up to {largest[0]} clips at once"
     return _EngineSession(
         card=card,
         title=titled(card, engine_file, tokens, words),

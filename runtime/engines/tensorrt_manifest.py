@@ -97,7 +97,6 @@ class Manifest:
         onnx_sha256: Of that file.
         built_for: The machine.
         built_by: "Python" or "trtexec".
-        precision: "fp32", "fp16" or "int8".
         profile: Input -> smallest, usual and largest shape.
         workspace_mb: Scratch memory that the builder was allowed.
         level: Optimisation level of the builder.
@@ -109,7 +108,6 @@ class Manifest:
     onnx_sha256: str
     built_for: Machine
     built_by: str
-    precision: str
     profile: Profile
     workspace_mb: int
     level: int
@@ -132,6 +130,7 @@ class Manifest:
             "schema": SCHEMA,
             "card": json.loads(self.card.to_json()),
             # For whoever reads the file; the card is what counts.
+            "precision": self.card.precision,
             "tokens": tokens,
             "budget": tokens / self.card.tokens,
         }

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -43,6 +44,7 @@ def install(fake: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         monkeypatch.setitem(sys.modules, "tensorrt", fake.tensorrt(world, version))
         for name in ("cuda", "cuda.bindings"):
             monkeypatch.setitem(sys.modules, name, ModuleType(name))
+            sys.modules[name].__spec__ = ModuleSpec(name, None)
         monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", fake.cuda_runtime(world))
         return world
 

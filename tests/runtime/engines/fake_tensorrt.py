@@ -10,6 +10,7 @@ import ctypes
 import json
 from dataclasses import dataclass, field
 from enum import IntEnum
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -342,6 +343,7 @@ def tensorrt(world: World, version: str = "10.3.0") -> ModuleType:
     )  # fmt: skip
     REAL = {kind.__name__ for kind in public}
     module = ModuleType("tensorrt")
+    module.__spec__ = ModuleSpec("tensorrt", None)  # torch asks for it
     for kind in public:
         setattr(module, kind.__name__, kind)
     module.__version__ = version
@@ -386,6 +388,7 @@ class cudaStream_t:
 def cuda_runtime(world: World) -> ModuleType:
     """The double as `cuda.bindings.runtime`: every function answers (code, value...)."""
     module = ModuleType("cuda.bindings.runtime")
+    module.__spec__ = ModuleSpec("cuda.bindings.runtime", None)
     module.cudaError_t, module.cudaMemcpyKind, module.cudaDeviceAttr = cudaError_t, cudaMemcpyKind, cudaDeviceAttr
 
     def answer(function: Any) -> Any:

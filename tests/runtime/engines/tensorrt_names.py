@@ -17,7 +17,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 SOURCES = [ROOT / "runtime" / "engines" / f"{name}.py" for name in ("tensorrt", "tensorrt_build", "cuda")]
-SOURCES += [ROOT / "export" / "to_tensorrt.py"]
 STORED = HERE / "tensorrt_api.json"
 VERSIONS = ("10.3", "10.13", "10.16", "11.4")
 

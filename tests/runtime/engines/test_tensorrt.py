@@ -54,7 +54,6 @@ def build(write_model: Callable[..., Path], install: Install) -> Build:
             onnx,
             engine,
             card=read_onnx(onnx).card,
-            precision="fp32",
             config=config or BuildConfig(max_clips=4),
             gpu=open_gpu("this test"),
             free_bytes=free_bytes,
@@ -412,7 +411,7 @@ def test_a_manifest_that_is_no_json_of_ours_is_refused(text: str, build: Build) 
         open_engine(engine)
 
 
-@pytest.mark.parametrize("gone", ["engine_sha256", "built_for", "profile", "card", "precision", "workspace_mb"])
+@pytest.mark.parametrize("gone", ["engine_sha256", "built_for", "profile", "card", "workspace_mb"])
 def test_a_manifest_with_a_new_seal_but_without_a_field_is_refused(gone: str, build: Build) -> None:
     engine = build()
     path = engine.with_name("model.engine.json")
