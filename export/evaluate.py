@@ -38,7 +38,7 @@ class Judged:
         }
 
 
-def _labels_for(card: Card, store: Store) -> NDArray[np.int64]:
+def labels_for(card: Card, store: Store) -> NDArray[np.int64]:
     """(N,) the store's labels as indices into the card's classes, matched by name; -1 where there is no such class."""
     index = {name: i for i, name in enumerate(card.classes)}
     known = np.array([index.get(name, -1) for name in store.classes] + [-1], dtype=np.int64)
@@ -77,7 +77,7 @@ def evaluate_file(path: Path, data: Path | None, name: str | None) -> Judged:
     store, chosen, which, _ = part_of(path, data, name)
     weights = path / "weights" / "last.safetensors" if path.is_dir() else path
     card, probs = _deployed(path, store, which) if path.suffix == ".onnx" else _trained(weights, store, which)
-    labels = _labels_for(card, store)[which]
+    labels = labels_for(card, store)[which]
     known = labels >= 0
     if not known.any():
         raise DataError(
