@@ -48,6 +48,7 @@ def context(*, root: Path = Path("/"), environ: Mapping[str, str] | None = None)
         "clocks_mhz": jetson.clocks_mhz(root),
         "memory_mb": memory_mb(root),
         "load": _load(root),
+        "scheduling": scheduling(root),
         "temperatures_c": jetson.temperatures(root),
         "python": ".".join(map(str, sys.version_info[:3])),
         "versions": versions(),
@@ -96,6 +97,16 @@ def memory_mb(root: Path) -> dict[str, int]:
 def _pairs(path: Path) -> list[tuple[str, str]]:
     lines = (text_of(path) or "").splitlines()
     return [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]
+
+
+def scheduling(root: Path = Path("/")) -> str:
+    """What right to a core this process has against others: "other, nice 0" is everybody's."""
+    names = {getattr(os, f"SCHED_{name}", None): name.lower() for name in ("OTHER", "FIFO", "RR", "BATCH", "IDLE")}
+    policy = names.get(os.sched_getscheduler(0), "unknown") if hasattr(os, "sched_getscheduler") else "unknown"
+    nice = f", nice {os.getpriority(os.PRIO_PROCESS, 0)}" if hasattr(os, "getpriority") else ""
+    # Where sessions are groups (autogroup), niceness counts within the session only and the group's decides.
+    group = re.search(r"nice (-?\d+)", text_of(root / "proc/self/autogroup") or "")
+    return policy + nice + (f", group nice {group.group(1)}" if group and int(group.group(1)) else "")
 
 
 def _load(root: Path) -> float | None:

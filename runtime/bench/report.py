@@ -209,6 +209,7 @@ def machine_line(context: Mapping[str, Any]) -> str:
         " ".join(f"{name} {version}" for name, version in context["versions"].items()),
         f"Python {context['python']}",
         f"revision {context['revision']}" if context.get("revision") else "",
+        f"scheduled {context['scheduling']}" if context.get("scheduling", "other, nice 0") != "other, nice 0" else "",
         f"load {context['load']}" if context.get("load") is not None else "",
     ]
     return "on " + ", ".join(part for part in parts if part)
