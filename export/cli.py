@@ -15,8 +15,14 @@ from amr_edge.terminal import note, to_json
 @click.option("--onnx", is_flag=True, help="Write RUN/export/model.onnx.")
 @click.option("--trt", is_flag=True, help="Build RUN/export/model.engine with TensorRT; RUN may be a ready .onnx.")
 @click.option("--trtexec", is_flag=True, help="Build it with the program trtexec instead of Python's TensorRT.")
-@click.option("--fp16", is_flag=True, help="Compute the products in fp16, the rest in fp32 (with --trt).")
-@click.option("--int8", is_flag=True, help="Compute the linears in int8 (with --trt).")
+@click.option("--fp16", is_flag=True, help="Compute the products in fp16, the rest in fp32.")
+@click.option(
+    "--int8", is_flag=True, help="Compute the linears in int8, ranges found at every run (--trt: calibrated)."
+)
+@click.option("--int8-static", is_flag=True, help="Compute the linears in int8, ranges calibrated on training clips.")
+@click.option("--calibrate-on", default=128, show_default=True, help="Training clips for --int8-static.")
+@click.option("--force", is_flag=True, help="Keep model.onnx even if the proof fails.")
+@click.option("--engine", default="onnxruntime", show_default=True, help="Runs model.onnx for the proof.")
 @click.option("--budget", type=float, help="Share of the tokens that the engine looks at.  [default: the card's]")
 @click.option("--max-people", default=8, show_default=True, help="Clips that the engine takes at once.")
 @click.option("--workspace", default=256, show_default=True, help="Scratch memory for TensorRT, MB.")
@@ -30,6 +36,7 @@ from amr_edge.terminal import note, to_json
     "--max-difference", type=float, show_default="1e-4, more below fp32", help="Largest difference of a probability."
 )
 @click.option("--min-agreement", type=float, show_default="1, less below fp32", help="Smallest share of equal answers.")
+@click.option("--max-loss", type=float, show_default="0, 0.005 below fp32", help="Largest loss of accuracy.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout.")
 def export(
     run: Path,
@@ -38,6 +45,10 @@ def export(
     trtexec: bool,  # noqa: FBT001
     fp16: bool,  # noqa: FBT001
     int8: bool,  # noqa: FBT001
+    int8_static: bool,  # noqa: FBT001
+    calibrate_on: int,
+    force: bool,  # noqa: FBT001
+    engine: str,
     budget: float | None,
     max_people: int,
     workspace: int,
@@ -49,6 +60,7 @@ def export(
     opset: int,
     max_difference: float | None,
     min_agreement: float | None,
+    max_loss: float | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Write RUN (a run folder or checkpoint) for deployment and prove it on real clips.
@@ -57,14 +69,16 @@ def export(
     """
     if onnx == trt:
         raise ConfigError("say what to export to: --onnx or --trt, one of them")
-    if fp16 and int8:
-        raise ConfigError("--fp16 and --int8 exclude each other")
-    precision = "fp16" if fp16 else "int8-static" if int8 else "fp32"
+    if fp16 + int8 + int8_static > 1:
+        raise ConfigError("--fp16, --int8 and --int8-static exclude each other; export once for each")
+    # TensorRT knows ranges that were calibrated only.
+    static = int8_static or (int8 and trt)
+    precision = "fp16" if fp16 else "int8-static" if static else "int8" if int8 else "fp32"
     if trt:
         from amr_edge.export.to_tensorrt import export_tensorrt
         from amr_edge.runtime.engines.tensorrt_build import BuildConfig
 
-        engine = export_tensorrt(
+        built = export_tensorrt(
             run,
             data=data,
             name=split,
@@ -81,39 +95,66 @@ def export(
             tell=note,
         )
         if as_json:
-            click.echo(to_json({"path": engine.path, **engine.to_dict()}))
+            click.echo(to_json({"path": built.path, **built.to_dict()}))
             return
-        click.echo(f"{engine.text()}\nnext: amr-edge live {engine.path} --source 0")
+        click.echo(f"{built.text()}\nnext: amr-edge live {built.path} --source 0")
         return
-    if precision != "fp32" or budget is not None:
-        raise ConfigError("--fp16, --int8 and --budget go with --trt; model.onnx takes its budget when it is opened")
+    if budget is not None:
+        raise ConfigError("--budget goes with --trt; model.onnx takes its budget when it is opened")
     require("export", "`amr-edge export`")
-    from amr_edge.export.parity import Limits
+    from amr_edge.export.precision import limits_for
     from amr_edge.export.prove import export_run
 
-    usual = Limits()
-    limits = Limits(
-        probability=usual.probability if max_difference is None else max_difference,
-        agreement=usual.agreement if min_agreement is None else min_agreement,
+    exported = export_run(
+        run,
+        data=data,
+        name=split,
+        out=out,
+        opset=opset,
+        limits=limits_for(precision, max_difference, min_agreement, max_loss),
+        precision=precision,
+        sample=calibrate_on,
+        engine=engine,
+        force=force,
     )
-    exported = export_run(run, data=data, name=split, out=out, opset=opset, limits=limits)
     if as_json:
         click.echo(to_json({"path": exported.path, **exported.to_dict()}))
         return
     click.echo(exported.text())
-    click.echo(f"proven: {exported.path}\nnext: amr-edge live {exported.path} --source 0")
+    if exported.failures:
+        note(f"kept all the same: {'; '.join(exported.failures)}")
+    verdict = "not proven" if exported.failures else "proven"
+    click.echo(f"{verdict}: {exported.path}\nnext: amr-edge live {exported.path} --source 0")
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), help="The store; a run's own by default.")
 @click.option("--split", help="Its test part is scored; a run's own by default, all scores everything.")
+@click.option("--budgets", help="Accuracy against cost on shares of the tokens: 1,0.5,0.25,0.15,0.1.")
+@click.option("--out", type=click.Path(path_type=Path), help="The curve's picture.  [default: RUN/budget_curve.png]")
 @click.option("--json", "as_json", is_flag=True, help="The score as JSON on stdout.")
-def evaluate(model: Path, data: Path | None, split: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Score MODEL (a run folder, a checkpoint or an exported .onnx) on recordings with labels."""
+def evaluate(
+    model: Path,
+    data: Path | None,
+    split: str | None,
+    budgets: str | None,
+    out: Path | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Score MODEL (a run folder, a checkpoint or an exported .onnx) on recordings with labels.
+
+    With --budgets the same clips are answered on every budget, and on as many random tokens as the control; the curve
+    of a run folder on its own data goes into its card.
+    """
     from amr_edge.export.evaluate import evaluate_file
     from amr_edge.score import report
 
+    if budgets is not None:
+        _evaluate_budgets(model, data, split, budgets, out, as_json=as_json)
+        return
+    if out is not None:
+        raise ConfigError("--out is the picture of the curve; give --budgets with it")
     if model.suffix != ".onnx":
         require("train", "evaluating a checkpoint")
     judged = evaluate_file(model, data, split)
@@ -121,3 +162,32 @@ def evaluate(model: Path, data: Path | None, split: str | None, as_json: bool) -
         click.echo(to_json(judged.to_dict()))
     else:
         click.echo(f"{model} on {judged.store} (split {judged.split})\n{report(judged.score, judged.classes)}")
+
+
+def _evaluate_budgets(
+    model: Path, data: Path | None, split: str | None, budgets: str, out: Path | None, *, as_json: bool
+) -> None:
+    """Measure the curve, draw it, and keep it in the card of the run that it belongs to."""
+    require("train", "`amr-edge evaluate --budgets`")
+    from amr_edge.export.curve import draw_curve, keep_curve, measure_curve, shares_of
+    from amr_edge.training.run import Run
+
+    curve = measure_curve(model, data, split, shares_of(budgets), np.random.default_rng(0))
+    picture = out or (model / "budget_curve.png" if model.is_dir() else None)
+    if picture is not None:
+        draw_curve(curve, f"{model.name} on {curve.store.name} ({curve.split})", picture)
+    kept = model.is_dir() and data is None and split is None
+    if kept:
+        keep_curve(Run(model), curve)
+    if as_json:
+        click.echo(to_json({**curve.to_dict(), "picture": picture, "in_card": kept}))
+        return
+    click.echo(f"{model} on {curve.store} (split {curve.split}, {curve.clips} clips)\n{curve.text()}")
+    if picture is not None:
+        click.echo(f"picture: {picture}")
+    if kept:
+        click.echo(f"the curve is in the run's card\nnext: amr-edge export {model} --onnx")
+    elif model.is_dir():
+        click.echo("the curve is not in the run's card, because it is not of the run's own data and split")
+    else:
+        click.echo(f"next: amr-edge live {model} --source 0 --budget {curve.points[-1].share:g}")

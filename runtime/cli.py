@@ -11,14 +11,16 @@ import numpy as np
 
 from amr_edge import readers
 from amr_edge.card import Card
+from amr_edge.errors import ConfigError
 from amr_edge.runtime.bench.cli import bench
 from amr_edge.runtime.doctor_cli import doctor
 from amr_edge.runtime.draw import Film
 from amr_edge.runtime.latency import Stages
 from amr_edge.runtime.live import Live, LiveConfig
 from amr_edge.runtime.pose.cli import pose
-from amr_edge.runtime.session import describe, model_path, open_session
+from amr_edge.runtime.session import AUTO, ENGINES, Session, describe, model_path, open_session
 from amr_edge.runtime.sources.named import SourceConfig, opened
+from amr_edge.runtime.target import largest_that_holds
 from amr_edge.terminal import note, table, to_json
 
 __all__ = ["bench", "doctor", "live", "model", "pose"]
@@ -40,6 +42,11 @@ __all__ = ["bench", "doctor", "live", "model", "pose"]
 @click.option("--speed", type=click.FloatRange(min=0), default=0.0, show_default=True, help="1: real time, 0: all out.")
 @click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds of the source.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the model.  [default: one for each core]")
+@click.option("--engine", type=click.Choice([AUTO, *ENGINES]), default=AUTO, show_default=True, help="Runs the model.")
+@click.option(
+    "--budget", type=click.FloatRange(0, 1, min_open=True), help="Share of the tokens.  [default: the card's]"
+)
+@click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), help="The largest budget that keeps it.")
 @click.option("--all", "told", flag_value="all", default=True, help="Tell answers and events.  [default]")
 @click.option("--answers", "told", flag_value="answers", help="Tell answers only.")
 @click.option("--events", "told", flag_value="events", help="Tell events only.")
@@ -54,6 +61,9 @@ def live(
     speed: float,
     limit: float | None,
     threads: int | None,
+    engine: str,
+    budget: float | None,
+    target_ms: float | None,
     told: str,
 ) -> None:
     """Recognise actions: recorded skeletons, video or camera in, JSON lines out.
@@ -62,7 +72,9 @@ def live(
     (docs/live-output.md); everything for people goes to stderr.
     """
     config = LiveConfig(answers=told != "events", events=told != "answers", limit_s=limit)
-    session = open_session(model, threads=threads)
+    if budget is not None and target_ms is not None:
+        raise ConfigError("--budget says what to look at and --target-ms finds it out; give one of them")
+    session = _opened(model, engine, threads, budget, target_ms, people)
     note(f"model: {session.title}")
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     film = None if save is None else Film(save, mirror=mirror_view)
@@ -79,6 +91,24 @@ def live(
             film.close()
             note(f"{save}: {film.frames} frames" if film.frames else f"{save}: not written, there was no frame")
     run.close_with("limit" if run.full else "end")
+
+
+def _opened(
+    model: Path, engine: str, threads: int | None, budget: float | None, target_ms: float | None, people: int
+) -> Session:
+    """The model on its budget: the one that was asked for, or the largest that keeps a time here."""
+    if target_ms is None:
+        return open_session(model, engine=engine, threads=threads, budget=budget)
+    held = largest_that_holds(
+        lambda share: open_session(model, engine=engine, threads=threads, budget=share),
+        target_ms,
+        people,
+        now=time.perf_counter,
+        sleep=time.sleep,
+        rng=np.random.default_rng(0),
+    )
+    note(held.sentence())
+    return held.session
 
 
 def _emit(record: dict[str, Any]) -> None:
@@ -102,12 +132,15 @@ def info(path: Path, as_json: bool) -> None:  # noqa: FBT001
         return
     note(f"model: {describe(card, file.name)}")
     click.echo(table(_rows(card, file), ["", "value"]))
+    if card.budget_curve:
+        rows = [(f"{p.share:g}", p.tokens, round(p.macs / 1e6, 1), round(100 * p.top1, 2)) for p in card.budget_curve]
+        click.echo(table(rows, ["budget", "tokens", "M MACs a person", "top-1 %"]))
     click.echo(f"next: amr-edge live {path} --source 0")
 
 
 def _rows(card: Card, file: Path) -> list[list[str]]:
     """Every field of the card that says something, one a row."""
-    said: dict[str, Any] = {**asdict(card), "bytes": f"{file.stat().st_size:,}"}
+    said: dict[str, Any] = {**asdict(card), "budget_curve": (), "bytes": f"{file.stat().st_size:,}"}
     rows = []
     for name, value in said.items():
         inner = value if isinstance(value, dict) else {"": value}
