@@ -46,6 +46,7 @@ LIMITS = {
     "fp16": Limits(probability=0.02, agreement=0.99, accuracy=0.005),
     "int8-static": Limits(probability=0.2, agreement=0.97, accuracy=0.005),
 }
+MOST_SORTED = 3840  # TensorRT's largest K of a TopK
 TRTEXEC = Path("/usr/src/tensorrt/bin/trtexec")  # where JetPack and NVIDIA's packages put it, off the PATH
 
 
@@ -278,8 +279,7 @@ def _written(
     candidate = ready.with_name("unproven-" + ready.name)
     try:
         write_onnx(model, card, candidate, tokens=tokens)
-        if precision != "fp32":
-            _lower(candidate, precision, part, rng)
+        _prepare_graph(candidate, precision, part, rng)
         card = read_onnx(candidate).card
         clips = Clips(part.store, part.which, card.prepare, card.persons)
         answer = _trained_answer(Deployed(model, card, tokens))
@@ -308,8 +308,8 @@ def _trained_answer(model: Any) -> Answer:
     return answer
 
 
-def _lower(candidate: Path, precision: str, part: Part, rng: np.random.Generator) -> None:
-    """Put a precision below fp32 into the ONNX file, where a strongly typed network takes it from."""
+def _prepare_graph(candidate: Path, precision: str, part: Part, rng: np.random.Generator) -> None:
+    """Give the ONNX file its precision, which a strongly typed network takes from there, and constant sorts."""
     import onnx
 
     from amr_edge.export.precision import SAMPLE, calibration, lowered
@@ -317,7 +317,49 @@ def _lower(candidate: Path, precision: str, part: Part, rng: np.random.Generator
 
     card = read_onnx(candidate).card
     feeds = calibration(part, card, ("clip", "present"), count=SAMPLE, rng=rng)
-    save_onnx(lowered(onnx.load(candidate), precision, feeds), replace(card, precision=precision), candidate)
+    graph = lowered(onnx.load(candidate), precision, feeds)
+    fix_sorts(graph, card.tokens)
+    save_onnx(graph, replace(card, precision=precision), candidate)
+
+
+def fix_sorts(model: Any, tokens: int) -> None:
+    """Make K of every TopK a constant: torch.export computes it from a shape, TensorRT's parser wants to read it.
+
+    Args:
+        model: An onnx.ModelProto with a fixed number of tokens, changed in place; each of its sorts orders all tokens.
+        tokens: How many there are.
+
+    Raises:
+        ConfigError: If there are more than TensorRT sorts.
+    """
+    import onnx
+
+    sorts = [node for node in model.graph.node if node.op_type == "TopK"]
+    if sorts and tokens > MOST_SORTED:
+        raise ConfigError(
+            f"the model has {tokens} tokens, TensorRT sorts at most {MOST_SORTED}; take --budget 1, or fewer frames"
+        )
+    if sorts:
+        name = "tokens_to_sort"
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([tokens], dtype=np.int64), name))
+        for node in sorts:
+            node.input[1] = name
+    _drop_unused(model)
+
+
+def _drop_unused(model: Any) -> None:
+    """Leave out nodes and constants that no output needs."""
+    needed = {tensor.name for tensor in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):  # in an ONNX file a node stands after those it needs
+        if needed & set(node.output):
+            needed |= set(node.input)
+            kept.append(type(node).FromString(node.SerializeToString()))
+    constants = [tensor for tensor in model.graph.initializer if tensor.name in needed]
+    constants = [type(tensor).FromString(tensor.SerializeToString()) for tensor in constants]
+    del model.graph.node[:], model.graph.initializer[:], model.graph.value_info[:]
+    model.graph.node.extend(reversed(kept))
+    model.graph.initializer.extend(constants)
 
 
 def find_trtexec() -> str:

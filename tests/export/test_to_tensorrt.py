@@ -20,12 +20,14 @@ from amr_edge.clips import Clips
 from amr_edge.errors import CheckFailedError, ConfigError, MissingError
 from amr_edge.export import to_tensorrt
 from amr_edge.export.precision import LIMITS
+from amr_edge.export.to_onnx import write_onnx
 from amr_edge.export.to_tensorrt import Engine
 from amr_edge.runtime.engines.tensorrt import open_engine
 from amr_edge.runtime.engines.tensorrt_build import BuildConfig
 from amr_edge.runtime.onnx_file import read_onnx
 from amr_edge.runtime.session import open_session
 from amr_edge.store import Store
+from amr_edge.training.checkpoint import load_classifier
 from amr_edge.training.run import Run
 
 DOUBLES = Path(__file__).resolve().parents[1] / "runtime" / "engines" / "fake_tensorrt.py"
@@ -142,6 +144,24 @@ def test_int8_stands_in_the_ready_file_as_calibrated_pairs(ready: Ready, install
     assert engine.proofs["engine"].agreement == 1
 
 
+def test_every_sort_of_the_ready_file_has_a_k_that_can_be_read_from_the_file(ready: Ready) -> None:
+    graph = onnx.load(ready()).graph
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    sorts = [node for node in graph.node if node.op_type == "TopK"]
+    assert sorts
+    assert [constants[node.input[1]].tolist() for node in sorts] == [[100]] * len(sorts)
+    kinds = {tensor.data_type for tensor in graph.initializer}
+    assert onnx.TensorProto.DOUBLE not in kinds
+
+
+def test_more_tokens_than_tensorrt_sorts_are_refused_where_there_is_something_to_sort(ready: Ready) -> None:
+    model = onnx.load(ready())
+    with pytest.raises(ConfigError, match="sorts at most 3840"):
+        to_tensorrt.fix_sorts(model, 3841)
+    del model.graph.node[:]
+    to_tensorrt.fix_sorts(model, 3841)
+
+
 def test_the_limits_are_those_of_the_onnx_export() -> None:
     assert {name: LIMITS[name] for name in to_tensorrt.LIMITS} == to_tensorrt.LIMITS
 
@@ -201,9 +221,10 @@ def test_a_ready_file_keeps_its_own_precision_and_budget(ready: Ready, install: 
 
 def test_a_file_whose_budget_is_free_is_no_source_of_an_engine(run: Run, install: Install) -> None:
     install()
-    assert amr_edge(["export", str(run.folder), "--onnx"]) == 0
+    model, card = load_classifier(run.last)
+    free = write_onnx(model, card, run.folder / "export" / "model.onnx")
     with pytest.raises(ConfigError, match="--budget"):
-        export_tensorrt(run.folder / "export" / "model.onnx")
+        export_tensorrt(free)
 
 
 @pytest.mark.usefixtures("nothing_installed")
