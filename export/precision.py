@@ -37,6 +37,18 @@ def file_name(precision: str) -> str:
     return "model.onnx" if precision == "fp32" else f"model.{precision}.onnx"
 
 
+def limits_for(
+    precision: str, max_difference: float | None, min_agreement: float | None, max_loss: float | None
+) -> Limits:
+    """How far a file may be from the trained model: by its precision, or as asked."""
+    usual = LIMITS[precision]
+    return Limits(
+        probability=usual.probability if max_difference is None else max_difference,
+        agreement=usual.agreement if min_agreement is None else min_agreement,
+        accuracy=usual.accuracy if max_loss is None else max_loss,
+    )
+
+
 def lowered(model: onnx.ModelProto, precision: str, feeds: Callable[[], Iterable[Feed]]) -> onnx.ModelProto:
     """A fp32 graph in another precision.
 

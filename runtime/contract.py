@@ -183,5 +183,7 @@ def _free(tensor: Tensor) -> list[str]:
 
 def first_sentence(cause: Exception) -> str:
     """An engine's reason without its codes, the places in its sources and line breaks."""
+    if isinstance(cause, UnicodeDecodeError):
+        return "a name in it is no text"
     text = " ".join(re.sub(r"Exception from \S+:\s", "", str(cause)).split())
     return text.rpartition(" : ")[2][:200].rstrip(" .")

@@ -109,6 +109,8 @@ def looks_like(content: bytes) -> str:
         (b"PK\x03\x04", "a zip archive (.npz, .task)"),
         (b"\x93NUMPY", "a NumPy array"),
         (b"\x1f\x8b", "a gzip archive"),
+        (b"<!", "a web page"),
+        (b"<html", "a web page"),
         (b"version https://git-lfs", "a Git LFS pointer, whose file was not fetched"),
         (b"<", "a web page"),
     )

@@ -22,7 +22,7 @@ from amr_edge.runtime.contract import (
     titled,
     tokens_for,
 )
-from amr_edge.runtime.onnx_file import read_onnx
+from amr_edge.runtime.onnx_file import OnnxFile, read_onnx
 from amr_edge.skeleton import Mask
 
 QUIET = 4  # ONNX Runtime's severity "fatal": what goes wrong is said by us, in a sentence
@@ -60,19 +60,7 @@ def _open(path: Path, providers: tuple[str, ...], threads: int | None, budget: f
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
-    try:
-        engine = onnxruntime.InferenceSession(model.content, options, providers=list(providers))
-    except _refusals() as cause:
-        raise ReadError(
-            f"{path}: expected an ONNX model, ONNX Runtime {onnxruntime.__version__} cannot open it "
-            f"({first_sentence(cause)}); export or copy it again"
-        ) from cause
-    # Without its device or libraries a provider is left out and the next one taken, with no more than a warning.
-    if providers[0] not in engine.get_providers():
-        raise MissingError(
-            f"ONNX Runtime's {_short(providers[0])} could not start: no GPU, or its driver and libraries do not fit; "
-            "see nvidia-smi, or take --engine onnxruntime"
-        )
+    engine = _start(model, providers, options)
     return _OnnxSession(
         card=model.card,
         title=titled(model.card, path, tokens, f"ONNX Runtime {onnxruntime.__version__} ({_short(providers[0])})"),
@@ -81,6 +69,35 @@ def _open(path: Path, providers: tuple[str, ...], threads: int | None, budget: f
         file=path,
         ranks=np.arange(tokens, dtype=np.int64) if free else None,
     )
+
+
+def _start(model: OnnxFile, providers: tuple[str, ...], options: Any) -> Any:
+    """ONNX Runtime's own session on the first of the providers.
+
+    Raises:
+        ReadError: If the file is to blame.
+        MissingError: If the provider's device or libraries are.
+    """
+    import onnxruntime
+
+    first = providers[0]
+    absent = f"ONNX Runtime's {_short(first)} could not start"
+    cure = "see whether nvidia-smi shows a GPU and a driver that fits, or take --engine onnxruntime"
+    try:
+        # Left alone it prints to stdout, the place of answers, that it tries again with other providers.
+        engine = onnxruntime.InferenceSession(model.content, options, providers=list(providers), enable_fallback=0)
+    except _refusals() as cause:
+        if first != CPU:
+            _start(model, (CPU,), options)
+            raise MissingError(f"{absent} ({first_sentence(cause)}); {cure}") from cause
+        raise ReadError(
+            f"{model.path}: expected an ONNX model, ONNX Runtime {onnxruntime.__version__} cannot open it "
+            f"({first_sentence(cause)}); export or copy it again"
+        ) from cause
+    # Without its libraries a provider is left out and the next one taken, with no more than a warning.
+    if first not in engine.get_providers():
+        raise MissingError(f"{absent}; {cure}")
+    return engine
 
 
 def _require(provider: str, onnxruntime: Any) -> None:
@@ -143,4 +160,5 @@ def _refusals() -> tuple[type[Exception], ...]:
         state.NoSuchFile,
         state.NotImplemented,
         state.RuntimeException,
+        UnicodeDecodeError,  # its sentence quotes damaged bytes
     )

@@ -59,7 +59,7 @@ def _open(path: Path, precision: str, threads: int | None, budget: float | None)
     try:
         compiled = core.compile_model(core.read_model(model.content, b""), "CPU", settings)
         request = compiled.create_infer_request()
-    except RuntimeError as cause:
+    except (RuntimeError, UnicodeDecodeError) as cause:  # the latter where its sentence quotes damaged bytes
         raise ReadError(
             f"{path}: expected an ONNX model, OpenVINO {_version()} cannot open it ({first_sentence(cause)}); "
             "export or copy it again, or take --engine onnxruntime"
