@@ -14,6 +14,7 @@ from torch.nn import functional
 from amr_edge.card import Card
 from amr_edge.clips import Clips
 from amr_edge.errors import ConfigError, DataError, LayoutError
+from amr_edge.preprocess import Clip
 from amr_edge.score import score
 from amr_edge.skeleton import Mask
 from amr_edge.splits import split
@@ -26,6 +27,7 @@ from amr_edge.training.dataset import Batch, to_batch
 from amr_edge.training.energy import token_energy
 from amr_edge.training.finetune import tokens_for_step
 from amr_edge.training.fit import Stage, fit
+from amr_edge.training.inherit import inherit
 from amr_edge.training.masking import keep_ranked
 from amr_edge.training.patchify import token_present
 from amr_edge.training.predict import predict
@@ -180,38 +182,6 @@ def in_the_teachers_words(store: Store, teacher: Teacher, *, unlabelled: bool) -
     return replace(store, classes=card.classes, labels=known[store.labels])  # label -1 takes the last
 
 
-def _taken_block(index: int, student: int, teacher: int) -> int:
-    """The teacher's block that the student's block `index` starts from: spread evenly, first and last included.
-
-    >>> [_taken_block(i, 4, 6) for i in range(4)]
-    [0, 2, 3, 5]
-    """
-    return round(index * (teacher - 1) / max(student - 1, 1))
-
-
-def take_layers(student: Classifier, teacher: Classifier) -> list[str]:
-    """Start a student from those of the teacher's tensors that fit it, and say which.
-
-    A tensor fits if it has the same shape; attention also needs the same number of heads. Positions in time are
-    not taken where the patches have another length: they mean other instants.
-    """
-    own, theirs = student.encoder.config, teacher.encoder.config
-    given = teacher.state_dict()
-    taken: list[str] = []
-    with torch.no_grad():
-        for name, tensor in student.state_dict().items():
-            source = name
-            if name.startswith("encoder.blocks."):
-                _, _, number, rest = name.split(".", 3)
-                if rest.startswith("attention.") and own.heads != theirs.heads:
-                    continue
-                source = f"encoder.blocks.{_taken_block(int(number), own.depth, theirs.depth)}.{rest}"
-            if source in given and given[source].shape == tensor.shape:
-                tensor.copy_(given[source])
-                taken.append(name)
-    return taken
-
-
 def _teacher_tokens(batch: Batch, teacher: Card, budget: float, recipe: Recipe) -> Tensor | None:
     """(B, L') the tokens that the teacher looks at, or None for all."""
     if budget >= 1:
@@ -220,6 +190,32 @@ def _teacher_tokens(batch: Batch, teacher: Card, budget: float, recipe: Recipe) 
     energy = token_energy(batch.body, batch.present, teacher.patch_frames, recipe.pretrain.pretext.focal_windows)
     # The exact ranking draws nothing from its generator.
     return keep_ranked(exists, energy, max(1, round(exists.shape[1] * budget)), torch.Generator(), noise=0)
+
+
+def mix(clips: Clip, share: float, rng: np.random.Generator) -> tuple[Clip, Mask]:
+    """Clips between two actions, for which only the teacher has an answer.
+
+    Args:
+        clips: Values (N, M, T, V, 3) and presence (N, M, T, V).
+        share: Of the clips that are mixed with another of them.
+        rng: Who is mixed with whom, and how much of each there is.
+
+    Returns:
+        Clips of the same presence, in which joints that the other shows throughout lie between the two; and which
+        of the N are mixed.
+
+    Source:
+        Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022.
+    """
+    values, present = clips
+    N = len(values)
+    if not share:
+        return clips, np.zeros(N, dtype=np.bool_)
+    other, mixed = rng.permutation(N), rng.random(N) < share
+    part = np.where(mixed, rng.random(N), 0).astype(np.float32)[:, None, None, None, None]  # (N, 1, 1, 1, 1)
+    both = present & present[other].all(axis=2, keepdims=True)  # (N, M, T, V)
+    between = (1 - part) * values + part * values[other]
+    return Clip(np.where(both[..., None], between, values), present), mixed
 
 
 def distil(
@@ -249,7 +245,7 @@ def distil(
         seed: Of all randomness.
         device: Where to compute.
         unlabelled: Do not look at labels.
-        init: A pre-trained encoder of the student's shape; None starts from the teacher's layers that fit.
+        init: A pre-trained encoder of the student's shape; None starts from what fits of the teacher's weights.
         validation: (N,) bool, labelled clips outside `train` that choose the `best` weights; None takes the last.
         resume: Go on from the run's state.
 
@@ -265,6 +261,8 @@ def distil(
         patch_frames=recipe.encoder.patch_frames,
         encoder=asdict(recipe.encoder),
         data=describe(store, name, train),
+        focal_windows=recipe.pretrain.pretext.focal_windows,
+        budget_curve=(),
         metrics={},
         recipe={
             "name": f"distil {recipe.name}",
@@ -274,7 +272,6 @@ def distil(
             "temperature": distilling.temperature,
             "labels": not unlabelled and distilling.alpha < 1,
             "teacher": teacher.card.name,
-            "teacher_file": str(teacher.path),
             "teacher_sha256": teacher.sha256,
         },
         versions=versions(),
@@ -286,7 +283,7 @@ def distil(
     if init is not None:
         load_encoder(init, encoder, card)
     else:
-        taken = take_layers(model, teacher.model)
+        taken = inherit(model, teacher.model)
         count = sum(model.state_dict()[name].numel() for name in taken)
         everything = sum(tensor.numel() for tensor in model.state_dict().values())
         run.log(f"from the teacher: {', '.join(taken) or 'nothing'}", show=False)
@@ -296,11 +293,13 @@ def distil(
     expert = teacher.model.to(device).eval()
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        batch = to_batch(augment(clips.cuts(indices, config.augment.crop, rng), config.augment, rng), device)
+        views = augment(clips.cuts(indices, config.augment.crop, rng), config.augment, rng)
+        views, mixed = mix(views, distilling.mix, rng)
+        batch = to_batch(views, device)
         with torch.no_grad():
             wanted = expert.classify(batch, _teacher_tokens(batch, teacher.card, distilling.teacher_budget, recipe))
         answered = model.classify(batch, tokens_for_step(batch, config, recipe, rng, generator))
-        truth = torch.from_numpy(labels[indices]).to(device, non_blocking=True)  # (N,)
+        truth = torch.from_numpy(np.where(mixed, -1, labels[indices])).to(device, non_blocking=True)  # (N,)
         return distil_loss(answered, wanted, truth, distilling, config.label_smoothing)
 
     held_out = None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from amr_edge import cli
 from amr_edge.errors import CardError, ConfigError, DataError, LayoutError
-from amr_edge.preprocess import PrepareConfig
+from amr_edge.preprocess import Clip, PrepareConfig
 from amr_edge.store import Store, open_store, write_store
 from amr_edge.training import distil as distilling
 from amr_edge.training.checkpoint import load_classifier, load_weights, save_weights
@@ -25,9 +25,9 @@ from amr_edge.training.distil import (
     distil,
     distil_loss,
     in_the_teachers_words,
+    mix,
     open_teacher,
     seen_by,
-    take_layers,
 )
 from amr_edge.training.encoder import Encoder
 from amr_edge.training.run import Run
@@ -150,48 +150,43 @@ def test_a_teacher_whose_clip_the_patches_do_not_divide_is_refused() -> None:
         student("giant", PrepareConfig(), 1)
 
 
-@pytest.mark.parametrize("change", [{"alpha": 0.0}, {"alpha": 1.1}, {"temperature": 0.0}, {"teacher_budget": 0.0}])
+@pytest.mark.parametrize(
+    "change", [{"alpha": 0.0}, {"alpha": 1.1}, {"temperature": 0.0}, {"teacher_budget": 0.0}, {"mix": 1.5}]
+)
 def test_a_distillation_cannot_hold_nonsense(change: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(change))):
         DistilConfig(**change)
 
 
-def pair(own: dict[str, int], theirs: dict[str, int]) -> tuple[Classifier, Classifier]:
-    torch.manual_seed(0)
-    made = []
-    for wishes in (own, theirs):
-        config = replace(STUDENTS["small"], width=32, heads=2, **wishes)
-        made.append(Classifier(Encoder(config, frames=16, joints=5), 3))
-    return made[0], made[1]
+def scene(clips: int, seed: int = 0) -> Clip:
+    rng = np.random.default_rng(seed)
+    present = rng.random((clips, 2, 4, 3)) > 0.2
+    return Clip(np.where(present[..., None], rng.normal(size=(clips, 2, 4, 3, 3)), 0).astype(np.float32), present)
 
 
-def test_a_student_of_the_teachers_shape_starts_as_the_teacher() -> None:
-    own, theirs = pair({}, {})
-    taken = take_layers(own, theirs)
-    assert set(taken) == set(theirs.state_dict())
-    assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in own.state_dict().items())
+def test_a_mixed_clip_lies_between_two_and_shows_nothing_where_its_own_is_absent() -> None:
+    clips = scene(40)
+    values, present = clips
+    (mixed_values, mixed_present), mixed = mix(clips, 0.5, np.random.default_rng(1))
+    assert np.array_equal(mixed_present, present)
+    assert not mixed_values[~present].any()
+    assert 0 < mixed.sum() < 40
+    assert np.array_equal(mixed_values[~mixed], values[~mixed])
+    # Everybody's partner is found again by hand, from the same draws.
+    rng = np.random.default_rng(1)
+    other, _, part = rng.permutation(40), rng.random(40), rng.random(40)
+    clip, joint = next((n, v) for n in np.flatnonzero(mixed) for v in range(3) if present[other[n], 0, :, v].all())
+    expected = (1 - part[clip]) * values[clip, 0, :, joint] + part[clip] * values[other[clip], 0, :, joint]
+    seen = present[clip, 0, :, joint]
+    np.testing.assert_allclose(mixed_values[clip, 0, :, joint][seen], expected[seen], rtol=1e-5)
 
 
-def test_blocks_are_taken_from_all_depths_and_what_does_not_fit_stays_fresh() -> None:
-    own, theirs = pair({"depth": 3, "mlp_ratio": 2}, {"depth": 6, "mlp_ratio": 4, "patch_frames": 4})
-    before = {name: tensor.clone() for name, tensor in own.state_dict().items()}
-    taken = take_layers(own, theirs)
-    given, now = theirs.state_dict(), own.state_dict()
-    for index, source in enumerate((0, 2, 5)):
-        name = "attention.query.weight"
-        assert torch.equal(now[f"encoder.blocks.{index}.{name}"], given[f"encoder.blocks.{source}.{name}"])
-    assert torch.equal(now["encoder.joint_position"], given["encoder.joint_position"])
-    for name in ("encoder.embed.weight", "encoder.time_position", "encoder.blocks.0.feed.0.weight"):
-        assert name not in taken
-        assert torch.equal(now[name], before[name])
-
-
-def test_attention_with_other_heads_is_not_taken() -> None:
-    own, theirs = pair({}, {})
-    other = Classifier(Encoder(replace(own.encoder.config, heads=4), frames=16, joints=5), 3)
-    taken = take_layers(other, theirs)
-    assert not [name for name in taken if ".attention." in name]
-    assert "encoder.blocks.0.feed.0.weight" in taken
+def test_without_mixing_nothing_is_drawn() -> None:
+    clips, rng = scene(3), np.random.default_rng(2)
+    same_clips, mixed = mix(clips, 0.0, rng)
+    assert same_clips is clips
+    assert not mixed.any()
+    assert rng.random() == np.random.default_rng(2).random()
 
 
 def make(store: Store, teacher: Teacher, folder: Path, *wishes: str, unlabelled: bool = False) -> Run:
