@@ -17,6 +17,7 @@ from amr_edge.recording import Recording, Span
 from amr_edge.runtime.bench import suggest
 from amr_edge.runtime.bench.load import under_load
 from amr_edge.runtime.bench.page import page
+from amr_edge.runtime.cli import live
 from amr_edge.store import write_store
 
 WriteModel = Callable[..., Path]
@@ -255,3 +256,12 @@ def test_two_identical_models_compare_as_equal_in_nine_of_ten_runs(main: Main, w
         _, said, _ = main(model, model, "--engine", "onnxruntime", "--seconds", 1, "--warmup", 0.1, "--turn", 0.02)
         same += said["rows"][1]["versus_first"]["same"]
     assert same >= 9
+
+
+def test_the_suggested_command_uses_options_that_live_has() -> None:
+    row = {**fit("a", 1.0), "asked_engine": "onnxruntime", "asked_budget": 0.5}
+    typed = suggest.live_command(row, Path("model.onnx")).split()
+    known = {name for option in live.params for name in option.opts}
+    assert typed[:2] == ["amr-edge", "live"]
+    assert {word for word in typed if word.startswith("--")} <= known
+    assert "--engine" not in suggest.live_command(row, Path("model.engine"))
