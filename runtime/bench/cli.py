@@ -132,7 +132,7 @@ def bench(
     subjects = open_subjects(specs, np.random.default_rng(0))
     for session in {subject.session.title: subject for subject in subjects}.values():
         note(f"model: {session.session.title}")
-    said = _measured(subjects, config, throughput=throughput, store=store, split=split)
+    said = measured(subjects, config, throughput=throughput, store=store, split=split)
     _add_chain(said, subjects[0], e2e, action_latency, format_, pose_, limit, pace)
     if before is not None and old is not None:
         said["compared"] = against(said, before, str(old))
@@ -175,13 +175,19 @@ def _sensible(
         raise ConfigError("--max-regression needs --compare with a report of before")
 
 
-def _measured(
-    subjects: Sequence[Subject], config: MeasureConfig, *, throughput: bool, store: Store | None, split: str | None
+def measured(
+    subjects: Sequence[Subject],
+    config: MeasureConfig,
+    *,
+    throughput: bool,
+    store: Store | None,
+    split: str | None,
+    root: Path = Path("/"),
 ) -> dict[str, Any]:
-    """Time the subjects with the meters running, and make the report."""
-    found = context()
-    eyes = watch()
-    if unreadable_rapl(Path("/")):
+    """Time the subjects with the meters of the machine under `root` running, and make the report."""
+    found = context(root=root)
+    eyes = watch(root)
+    if unreadable_rapl(root):
         note("power: this machine counts energy but only root may read it; run as root for watts and joules")
     idle = idle_watts(eyes, now=time.perf_counter, sleep=time.sleep, seconds=1.0)
     rates: list[float | None] = [None] * len(subjects)

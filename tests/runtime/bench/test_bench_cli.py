@@ -15,8 +15,11 @@ from amr_edge.errors import CheckFailedError
 from amr_edge.readers import jsonl
 from amr_edge.recording import Recording, Span
 from amr_edge.runtime.bench import suggest
+from amr_edge.runtime.bench.cli import measured
 from amr_edge.runtime.bench.load import under_load
+from amr_edge.runtime.bench.measure import MeasureConfig
 from amr_edge.runtime.bench.page import page
+from amr_edge.runtime.bench.subjects import Spec, open_subjects
 from amr_edge.runtime.cli import live
 from amr_edge.store import write_store
 
@@ -265,3 +268,21 @@ def test_the_suggested_command_uses_options_that_live_has() -> None:
     assert typed[:2] == ["amr-edge", "live"]
     assert {word for word in typed if word.startswith("--")} <= known
     assert "--engine" not in suggest.live_command(row, Path("model.engine"))
+
+
+@pytest.mark.parametrize("slowed", [0, 1])
+def test_a_machine_that_is_slowed_down_makes_every_row_invalid_and_a_board_tells_joules(
+    write_model: WriteModel, jetson_tree: Callable[..., Path], slowed: int
+) -> None:
+    root = jetson_tree("orin-nano", slowed=slowed)
+    subjects = open_subjects([Spec(path=write_model(), engine="onnxruntime")], np.random.default_rng(0))
+    config = MeasureConfig(seconds=0.3, warmup_s=0.0)
+    said = measured(subjects, config, throughput=False, store=None, split=None, root=root)
+    (row,) = said["rows"]
+    throttled = [reason for reason in row["reasons"] if reason.startswith("throttled")]
+    assert throttled == (["throttled: cpu-throttle-alert"] if slowed else [])
+    assert not (slowed and row["valid"])
+    assert said["context"]["jetson"]["power_mode_name"] == "25W"
+    assert row["power"]["watts"] == row["power"]["idle_watts"] == pytest.approx(6.5)
+    assert row["power"]["joules_per_inference"] == pytest.approx(6.5 * row["latency_ms"]["mean"] / 1e3, rel=0.2)
+    assert said["power_trace"]["watts"]["VDD_IN"]
