@@ -110,7 +110,7 @@ def hide_all_but_random(clips: Clip, patch_frames: int, keep: int, rng: np.rando
     order = np.argsort(np.where(exists, rng.random(exists.shape), 2.0), axis=-1)
     seen = np.zeros_like(exists)
     np.put_along_axis(seen, order[..., :keep], values=True, axis=-1)
-    seen = seen.reshape(N, M, T // patch_frames, 1, V)
+    seen = (seen & exists).reshape(N, M, T // patch_frames, 1, V)
     present = (cut & seen).reshape(N, M, T, V)
     return Clip(np.where(present[..., None], clips.values, np.float32(0)), present)
 
@@ -220,7 +220,9 @@ def draw_curve(curve: Curve, title: str, path: Path) -> None:
             color=INK,
         )
     panel.set_xscale("log")
-    panel.set_xlabel("million multiply-accumulates a person and window", fontsize=9)
+    panel.set_xticks(cost, [f"{x:.3g}" for x in cost])
+    panel.minorticks_off()
+    panel.set_xlabel("million multiply-accumulates a person and window (log)", fontsize=9)
     panel.set_ylabel("top-1 %", fontsize=9)
     panel.set_title(title, fontsize=10)
     panel.tick_params(labelsize=8)
