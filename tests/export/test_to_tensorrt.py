@@ -129,7 +129,11 @@ def test_fp16_stands_in_the_ready_file_and_is_judged_by_its_own_limits(ready: Re
     install()
     engine = export_tensorrt(ready("fp16"))
     graph = onnx.load(engine.ready).graph
-    assert any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in graph.initializer)
+    halves = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16}
+    assert halves
+    # Ranked in fp16, other tokens would be looked at.
+    assert not [name for name in halves if name.startswith("choice.")]
+    assert not [node for node in graph.node if node.op_type == "Einsum"]
     assert engine.manifest.card.precision == "fp16"
     assert engine.proofs["engine"].limits.probability == 0.02
 
