@@ -23,8 +23,8 @@ SURE = 0.99
 # Forty openings of one file, each beside a second opening, differed by up to 1 % with bounds that did not hold 1: where
 # a session's memory lies is part of its speed. Two models that differ by less than twice that are the same.
 TOGETHER = 0.02
-# Runs of one file in a row, each in a process of its own, differed by up to 3 % on a virtual machine. (Over half an hour
-# its speed wandered by 15 %: compare runs that were made close together.)
+# Runs of one file in a row, each in a process of its own, differed by up to 3 % on a virtual machine, whose speed
+# wandered by 15 % over half an hour: compare runs that were made close together.
 APART = 0.03
 
 
