@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amr_edge.card import CARD_SCHEMA, Card
+from amr_edge.card import CARD_SCHEMA, BudgetPoint, Card
 from amr_edge.errors import CardError, ConfigError
 from amr_edge.preprocess import PrepareConfig
 
@@ -185,3 +185,69 @@ def test_a_preparation_that_cannot_mean_anything_is_refused(changed: dict[str, A
 
 def test_the_frame_rate_of_a_window_counts_steps_and_not_frames() -> None:
     assert PrepareConfig(frames=31, window_s=1.0).fps == 30
+
+
+def points() -> tuple[BudgetPoint, ...]:
+    return (
+        BudgetPoint(share=1.0, tokens=68, top1=0.9, macs=70_000_000),
+        BudgetPoint(share=0.25, tokens=17, top1=0.89, macs=14_000_000),
+    )
+
+
+def test_what_a_budget_costs_comes_back_from_json() -> None:
+    card = make(budget=0.25, budget_curve=points(), focal_windows=(8, 16), fixed_tokens=17)
+    assert Card.from_json(card.to_json(), "model.onnx") == card
+
+
+def test_a_card_from_before_there_were_budgets_looks_at_everything() -> None:
+    values = json.loads(make().to_json())
+    for name in ("budget", "budget_curve", "focal_windows", "fixed_tokens"):
+        del values[name]
+    card = Card.from_json(json.dumps(values), "model.onnx")
+    assert (card.budget, card.budget_curve, card.fixed_tokens) == (1.0, (), None)
+    assert card.tokens_at(card.budget) == card.tokens == 32 // 8 * 17
+
+
+def test_a_card_that_does_not_say_ranks_by_windows_of_one_two_and_four_patches() -> None:
+    assert make().energy_windows == (8, 16, 32)
+    assert make(focal_windows=(8,)).energy_windows == (8,)
+    odd = PrepareConfig(layout="coco17", frames=24, window_s=1.5, scale="torso")
+    assert make(prepare=odd).energy_windows == (8,)  # 16 and 32 do not divide 24
+
+
+@pytest.mark.parametrize(("share", "tokens"), [(1.0, 68), (0.25, 17), (0.1, 7), (0.001, 1)])
+def test_a_budget_is_a_share_of_the_tokens_and_never_none_of_them(share: float, tokens: int) -> None:
+    assert make().tokens_at(share) == tokens
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.01, math.nan])
+def test_a_budget_that_is_no_share_is_refused(share: float) -> None:
+    with pytest.raises(ConfigError, match="share of the tokens"):
+        make().tokens_at(share)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"budget": 0.0},
+        {"budget": math.nan},
+        {"budget": "all"},
+        {"focal_windows": (5,)},
+        {"focal_windows": (0,)},
+        {"fixed_tokens": 0},
+        {"fixed_tokens": 69},
+        {"fixed_tokens": "many"},
+        {"budget_curve": 3},
+        {"budget_curve": [3]},
+        {"budget_curve": [{"share": 1.0}]},
+        {"budget_curve": [{"share": 2.0, "tokens": 3, "top1": 0.5, "macs": 9}]},
+        {"budget_curve": [{"share": 1.0, "tokens": 3, "top1": 1.5, "macs": 9}]},
+        {"budget_curve": [{"share": 1.0, "tokens": "x", "top1": 0.5, "macs": 9}]},
+    ],
+)
+def test_a_budget_that_means_nothing_is_refused_in_a_sentence(wrong: dict[str, Any]) -> None:
+    text = json.dumps(
+        {**json.loads(make().to_json()), **{k: list(v) if k == "focal_windows" else v for k, v in wrong.items()}}
+    )
+    with pytest.raises(CardError, match=r"^m\.onnx: the card cannot be used"):
+        Card.from_json(text, "m.onnx")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amr_edge.card import Card
+from amr_edge.card import BudgetPoint, Card
 from amr_edge.cli import run
 from amr_edge.readers import jsonl
 from amr_edge.recording import Recording, Span
@@ -352,6 +353,63 @@ def test_model_info_is_the_card(
     out = capfd.readouterr().out
     assert "none, wave, sit" in out
     assert "prepare.window_s" in out
+
+
+def test_model_info_prints_the_curve(
+    write_model: WriteModel, card_of: CardOf, capfd: pytest.CaptureFixture[str]
+) -> None:
+    curve = (
+        BudgetPoint(share=1.0, tokens=80, top1=0.931, macs=534_800_000),
+        BudgetPoint(share=0.25, tokens=20, top1=0.926, macs=104_200_000),
+    )
+    assert run(["model", "info", str(write_model(card_of(budget_curve=curve)))]) == 0
+    lines = [line.split() for line in capfd.readouterr().out.splitlines()]
+    assert ["0.25", "20", "104.2", "92.6"] in lines
+
+
+def test_live_asks_for_a_budget_of_a_file_that_has_none_in_vain(
+    main: Main, write_model: WriteModel, recorded: Path
+) -> None:
+    model = write_model()
+    assert main("live", model, "-s", recorded, "--budget", 1)[0] == 0
+    for asked in (["--budget", "0.25"], ["--target-ms", "1000"]):
+        code, lines, err = main("live", model, "-s", recorded, *asked)
+        assert (code, lines) == (2, [])
+        assert "always looks at 80 of 80 tokens; export it again" in err
+    assert "give one of them" in main("live", model, "-s", recorded, "--budget", 1, "--target-ms", 9)[2]
+
+
+def test_live_finds_the_budget_that_keeps_a_time(main: Main, write_model: WriteModel, recorded: Path) -> None:
+    model = with_ranks(write_model())
+    code, lines, err = main("live", model, "-s", recorded, "--target-ms", 5000, "--threads", 1)
+    assert (code, lines[-1]["type"]) == (0, "summary")
+    assert re.search(r"target 5000 ms: a budget of 1, 80 of 80 tokens, takes [\d.]+ ms for 1 person \(p90\)\n", err)
+    _, _, err = main("live", model, "-s", recorded, "--target-ms", 1e-6, "--threads", 1)
+    assert "no budget keeps it here; the smallest is taken: a budget of 0.1, 8 of 80 tokens" in err
+    assert ", 8 of 80 tokens" in main("live", model, "-s", recorded, "--budget", 0.1)[2]
+
+
+def with_ranks(path: Path) -> Path:
+    """The model with the input for the budget, which adds nothing to its answers."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load(path)
+    model.graph.input.append(helper.make_tensor_value_info("ranks", TensorProto.INT64, ["K"]))
+    model.graph.initializer.append(helper.make_tensor("nothing", TensorProto.FLOAT, [], [0.0]))
+    softmax = model.graph.node.pop()
+    model.graph.node.extend(
+        [
+            helper.make_node("Size", ["ranks"], ["of_ranks"]),
+            helper.make_node("Cast", ["of_ranks"], ["tokens"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["tokens", "nothing"], ["no_tokens"]),
+            helper.make_node("Add", [softmax.input[0], "no_tokens"], ["same"]),
+            helper.make_node("Softmax", ["same"], ["probs"], axis=1),
+        ]
+    )
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 @pytest.fixture
