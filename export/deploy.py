@@ -31,7 +31,7 @@ class Deployed(nn.Module):
         Args:
             clip: (N, M, T, V, C) float32, 0 where absent.
             present: (N, M, T, V) bool.
-            ranks: (K,) int64, 0 to K - 1: how many tokens of each body to look at. None where K is fixed.
+            ranks: (K,) int64, 0 to K - 1: look at the first K tokens of each body. None where K is fixed.
 
         Returns:
             Logits and probabilities, (N, classes) each.

@@ -1,8 +1,8 @@
 """Which of a body's tokens are worth looking at, and what looking at them costs.
 
-The encoder was pre-trained on a tenth of the tokens, so it need not see all of them to recognise. Most of a budget goes
-to the tokens that move most; the rest to the most moving token of each joint and of each moment that would have none.
-The choice is part of what is deployed, so it is computed in the same way by torch and by any engine.
+The encoder was pre-trained on a tenth of the tokens, so it need not see all of them to recognise. Those that move most
+come first, and the most moving one of each joint and of each moment counts for more, so that a small budget still sees
+the whole body and the whole window. The choice is part of what is deployed: torch and any engine compute it alike.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,9 @@ from amr_edge.training.config import EncoderConfig
 from amr_edge.training.energy import EPSILON_M2
 from amr_edge.training.patchify import token_present
 
-# Of every 20 tokens 3 are spread over joints and moments. Measured on UTD-MHAD xsub: docs/token-budget.md.
-SPREAD, OF = 3, 20
+# How much more the energy of the best of a joint or moment counts: docs/token-budget.md has what was measured. A power
+# of two, so that it leaves the digits alone that tell tokens apart.
+BEST_COUNTS = 16.0
 # Tokens that move alike are ordered by their place: energies are rounded to float32, whose neighbours are 2^-24 apart,
 # and a place weighs 2^-40 each in the spare digits of a double.
 PLACE = 2.0**-40
@@ -72,28 +73,30 @@ class TokenChoice(nn.Module):
         place = torch.arange(self.tokens, dtype=dtype)
         self.place = nn.Buffer(1 + (self.tokens - 1 - place) * PLACE, persistent=False)  # (L,)
         self.absent = nn.Buffer(-1 - place, persistent=False)  # (L,)
-        self.position = nn.Buffer(place.float(), persistent=False)  # (L,)
 
     def energy(self, body: Tensor, present: Tensor) -> Tensor:
         """Multi-scale motion energy of every token: (B, T, V, C), 0 where absent, -> (B, L), squared metres."""
-        B, T, V, C = body.shape
+        T, V, C = body.shape[1:]
         seen = present.to(self.sums.dtype).unsqueeze(-1)  # (B, T, V, 1)
-        # About its mean a path is small, so that squares of it can be subtracted from each other.
+        # About its own middle a path is small, so that squares of it can be subtracted from each other.
         path = body.to(self.sums.dtype)
-        path = (path - path.sum(dim=1, keepdim=True) / seen.sum(dim=1, keepdim=True).clamp(min=1)) * seen
+        path = (path - path.mean(dim=1, keepdim=True)) * seen
         moments = torch.cat([path, (path * path).sum(dim=-1, keepdim=True), seen], dim=-1)  # (B, T, V, C + 2)
-        sums = self.sums @ moments.reshape(B, T, V * (C + 2))  # (B, W, V * (C + 2))
-        sums = sums.reshape(B, -1, V, C + 2)
+        sums = self.sums @ moments.reshape(-1, T, V * (C + 2))  # (B, W, V * (C + 2))
+        sums = sums.reshape(-1, len(self.sums), V, C + 2)
         means = sums[..., : C + 1] / sums[..., C + 1 :].clamp(min=1)  # (B, W, V, C + 1)
         mean = means[..., :C]
         spread = means[..., C] - (mean * mean).sum(dim=-1)  # (B, W, V)
-        return (self.shares @ spread).reshape(B, self.tokens)
+        return (self.shares @ spread).reshape(-1, self.tokens)
 
     def keys(self, body: Tensor, present: Tensor) -> Tensor:
-        """(B, L) what tokens are ordered by: the more a token moves the larger; all distinct; below 0 if absent."""
+        """(B, L) what tokens are ordered by, the first the largest: all distinct, and below 0 for absent ones."""
         # What moves less than the floor of the energies is still, whatever rounding makes of it.
         energy = (self.energy(body, present) + EPSILON_M2).float().to(self.sums.dtype)
-        return torch.where(token_present(present, self.patch_frames), energy * self.place, self.absent)
+        keys = torch.where(token_present(present, self.patch_frames), energy * self.place, self.absent)
+        grid = keys.reshape(-1, self.steps, self.joints)
+        best = (grid == grid.amax(dim=1, keepdim=True)) | (grid == grid.amax(dim=2, keepdim=True))
+        return torch.where(best, grid * BEST_COUNTS, grid).reshape(-1, self.tokens)
 
     def forward(self, body: Tensor, present: Tensor, ranks: Tensor) -> Tensor:
         """Choose.
@@ -101,22 +104,13 @@ class TokenChoice(nn.Module):
         Args:
             body: (B, T, V, C), 0 where absent.
             present: (B, T, V) bool.
-            ranks: (K,) int64, 0 to K - 1; how many there are is the budget.
+            ranks: (K,) int64, the places in the order to look at; 0 to K - 1 for a budget of K tokens.
 
         Returns:
-            (B, K) token indices; absent ones only where a body has fewer than K others.
+            (B, K) token indices; of 0 to K - 1, absent ones only where a body has fewer than K others.
         """
-        keys = self.keys(body, present)
-        order = keys.sort(dim=1, descending=True).indices  # (B, L)
-        grid = keys.reshape(-1, self.steps, self.joints)
-        # The most moving token of its joint, or of its moment; distinct keys have one maximum.
-        best = (grid == grid.amax(dim=1, keepdim=True)) | (grid == grid.amax(dim=2, keepdim=True))
-        best = (best & (grid > 0)).reshape(-1, self.tokens).gather(1, order)  # (B, L), most moving first
-        K = ranks.shape[0]
-        first = best | (self.position < K - K * SPREAD // OF)
-        # All that come first are before all others, in their order: of those beyond the budget only the best are.
-        place = self.position + torch.where(first, 0.0, float(self.tokens))
-        return order.gather(1, place.sort(dim=1).indices[:, ranks])
+        order = self.keys(body, present).topk(self.tokens, dim=1).indices  # (B, L)
+        return order.index_select(1, ranks)
 
 
 def choice_of(card: Card, dtype: torch.dtype = torch.float64) -> TokenChoice:
