@@ -33,16 +33,30 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         CheckFailedError: If a weight does not fit into fp16, or the graph that came out is not valid.
     """
-    typed = _Typed(model)
+    typed = _Typed(model, ranking(model))
     for node in model.graph.node:
         typed.take(node)
     return typed.result()
 
 
+def ranking(model: onnx.ModelProto) -> set[str]:
+    """The tensors that decide which tokens are looked at: all that a TopK goes back to."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    found: set[str] = set()
+    waiting = [name for node in model.graph.node if node.op_type == "TopK" for name in node.input]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(makers[name].input if name in makers else ())
+    return found
+
+
 class _Typed:
     """The new graph while it grows: which tensor has which float type, and in which types it is at hand."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, exact: set[str]) -> None:
+        self.exact = exact  # a token ranked in fp16 would be another token
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
         self.nodes: list[onnx.NodeProto] = []
@@ -83,6 +97,8 @@ class _Typed:
 
     def _precision(self, node: onnx.NodeProto) -> int:
         """The float type that a node computes in."""
+        if self.exact.intersection(node.output):
+            return int(TensorProto.FLOAT)
         half = [name for name in node.input if self.type.get(name) == TensorProto.FLOAT16]
         if node.op_type in PRODUCTS:
             return int(TensorProto.FLOAT16)

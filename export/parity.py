@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from amr_edge.clips import Clips
 from amr_edge.preprocess import Clip
 from amr_edge.score import score
+from amr_edge.terminal import progress
 
 Answer = Callable[[Clip], NDArray[np.float32]]  # a stack of clips -> probabilities (N, K)
 
@@ -81,10 +82,11 @@ def compare(trained: Answer, deployed: Answer, clips: Clips, limits: Limits, bat
         The comparison; read `failures`.
     """
     first, second = [], []
-    for start in range(0, len(clips), batch):
-        part = clips.whole(np.arange(start, min(start + batch, len(clips))))
-        first.append(trained(part))
-        second.append(deployed(part))
+    with progress(range(0, len(clips), batch), label="proving") as starts:
+        for start in starts:
+            part = clips.whole(np.arange(start, min(start + batch, len(clips))))
+            first.append(trained(part))
+            second.append(deployed(part))
     ours, theirs = np.concatenate(first), np.concatenate(second)  # (N, K)
     difference = np.abs(ours - theirs)
     same = ours.argmax(axis=1) == theirs.argmax(axis=1)

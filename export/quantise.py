@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from amr_edge.errors import CheckFailedError, DataError
+from amr_edge.export.half import ranking
 from amr_edge.runtime.engines.onnx_runtime import QUIET
 
 Feed = dict[str, NDArray[np.generic]]
@@ -38,10 +39,13 @@ def linears(model: onnx.ModelProto) -> list[Linear]:
         CheckFailedError: If there are none.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    exact = ranking(model)
     found = [
         Linear(node.input[0], node.input[1], node.output[0])
         for node in model.graph.node
-        if node.op_type in ("MatMul", "Gemm") and len(getattr(constants.get(node.input[1]), "dims", ())) == 2
+        if node.op_type in ("MatMul", "Gemm")
+        and node.output[0] not in exact
+        and len(getattr(constants.get(node.input[1]), "dims", ())) == 2
     ]
     if len(found) < 3:
         raise CheckFailedError("the graph has no linears between its first and its last that could be quantised")

@@ -317,26 +317,9 @@ def _prepare_graph(candidate: Path, precision: str, part: Part, rng: np.random.G
 
     card = read_onnx(candidate).card
     feeds = calibration(part, card, ("clip", "present"), count=SAMPLE, rng=rng)
-    model = onnx.load(candidate)
-    choice = _choice_products(model)
-    for node in choice:
-        # Under another name for the same product: `lowered` takes every MatMul for one of the encoder's, but tokens
-        # ranked in fp16 would be other tokens.
-        node.op_type = "Einsum"
-        node.attribute.append(onnx.helper.make_attribute("equation", "ij,bjk->bik"))
-    model = lowered(model, precision, feeds)
-    for node in model.graph.node:
-        if node.op_type == "Einsum":
-            node.op_type = "MatMul"
-            del node.attribute[:]
+    model = lowered(onnx.load(candidate), precision, feeds)
     fix_sorts(model, card.tokens)
     save_onnx(model, replace(card, precision=precision), candidate)
-
-
-def _choice_products(model: Any) -> list[Any]:
-    """The products that rank the tokens: the only ones with a constant on the left."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return [node for node in model.graph.node if node.op_type == "MatMul" and node.input[0] in constants]
 
 
 def fix_sorts(model: Any, tokens: int) -> None:

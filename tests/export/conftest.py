@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -6,11 +7,12 @@ import pytest
 import torch
 
 from amr_edge.card import Card
+from amr_edge.export.to_onnx import write_onnx
 from amr_edge.recording import Recording
 from amr_edge.store import Store, write_store
 from amr_edge.training.checkpoint import save_weights
 from amr_edge.training.classifier import Classifier
-from amr_edge.training.config import amr_small, override
+from amr_edge.training.config import Recipe, amr_small, override
 from amr_edge.training.pretrain import new_encoder
 from amr_edge.training.run import Run
 
@@ -45,15 +47,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     )
 
 
-@pytest.fixture
-def run(tmp_path: Path, store: Store) -> Run:
-    """A run folder with an untrained classifier: its answers are arbitrary and must survive the export all the same."""
+def _untrained() -> tuple[Recipe, Classifier, Card]:
+    """A classifier that was never trained: its answers are arbitrary and must survive the export all the same."""
     recipe = override(amr_small(), ["prepare.frames=16", "encoder.width=32", "encoder.depth=2"])
     recipe = replace(recipe, persons=2)
-    run = Run(tmp_path / "run", quiet=True)
-    run.folder.mkdir()
-    settings = {"data": str(store.path), "split": "xsub", "seed": 0}
-    run.write_settings(recipe, settings)
     torch.manual_seed(1)
     model = Classifier(new_encoder(recipe, 0), 3)
     torch.nn.init.normal_(model.head.weight)
@@ -65,5 +62,29 @@ def run(tmp_path: Path, store: Store) -> Run:
         persons=2,
         encoder=asdict(recipe.encoder),
     )
+    return recipe, model, card
+
+
+@pytest.fixture
+def run(tmp_path: Path, store: Store) -> Run:
+    """A run folder with an untrained classifier."""
+    recipe, model, card = _untrained()
+    run = Run(tmp_path / "run", quiet=True)
+    run.folder.mkdir()
+    settings = {"data": str(store.path), "split": "xsub", "seed": 0}
+    run.write_settings(recipe, settings)
     save_weights(run.last, model, card)
     return run
+
+
+@pytest.fixture(scope="session")
+def full_precision(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The same classifier as a fp32 file of an opset, for all budgets or a number of tokens, written once."""
+    folder = tmp_path_factory.mktemp("fp32")
+
+    def written(opset: int, tokens: int | None = None) -> Path:
+        path = folder / f"opset{opset}-{tokens}.onnx"
+        _, model, card = _untrained()
+        return path if path.exists() else write_onnx(model, card, path, opset=opset, tokens=tokens)
+
+    return written
