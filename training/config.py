@@ -199,19 +199,16 @@ class DistilConfig:
         alpha: Share of the loss that is the distance to the teacher's answers; the rest is the labels'.
         temperature: T; above 1 shows more of what the teacher thinks of the classes it does not choose.
         teacher_budget: Share of a clip's tokens that the teacher sees, those that move most.
-        mix: Share of the clips that lie between two recordings; only the teacher says what they show.
     """
 
     alpha: float = 0.7
     temperature: float = 4.0
-    teacher_budget: float = 1.0
-    mix: float = 0.0
+    teacher_budget: float = 0.25
 
     def __post_init__(self) -> None:
         _need(0 < self.alpha <= 1, f"distil.alpha must lie in (0, 1], got {self.alpha}")
         _need(0 < self.temperature < math.inf, f"distil.temperature must be above 0, got {self.temperature}")
         _need(0 < self.teacher_budget <= 1, f"distil.teacher_budget must lie in (0, 1], got {self.teacher_budget}")
-        _need(0 <= self.mix <= 1, f"distil.mix must lie in [0, 1], got {self.mix}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,7 +309,7 @@ def student(name: str, prepare: PrepareConfig, persons: int) -> Recipe:
             dropout=0.0,
             drop_path=0.0,
             label_smoothing=0.0,
-            optim=OptimConfig(epochs=100, batch=32, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999)),
+            optim=OptimConfig(epochs=60, batch=32, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999)),
             augment=turned,
         ),
     )

@@ -14,7 +14,6 @@ from torch.nn import functional
 from amr_edge.card import Card
 from amr_edge.clips import Clips
 from amr_edge.errors import ConfigError, DataError, LayoutError
-from amr_edge.preprocess import Clip
 from amr_edge.score import score
 from amr_edge.skeleton import Mask
 from amr_edge.splits import split
@@ -192,32 +191,6 @@ def _teacher_tokens(batch: Batch, teacher: Card, budget: float, recipe: Recipe) 
     return keep_ranked(exists, energy, max(1, round(exists.shape[1] * budget)), torch.Generator(), noise=0)
 
 
-def mix(clips: Clip, share: float, rng: np.random.Generator) -> tuple[Clip, Mask]:
-    """Clips between two actions, for which only the teacher has an answer.
-
-    Args:
-        clips: Values (N, M, T, V, 3) and presence (N, M, T, V).
-        share: Of the clips that are mixed with another of them.
-        rng: Who is mixed with whom, and how much of each there is.
-
-    Returns:
-        Clips of the same presence, in which joints that the other shows throughout lie between the two; and which
-        of the N are mixed.
-
-    Source:
-        Beyer et al., "Knowledge distillation: a good teacher is patient and consistent", CVPR 2022.
-    """
-    values, present = clips
-    N = len(values)
-    if not share:
-        return clips, np.zeros(N, dtype=np.bool_)
-    other, mixed = rng.permutation(N), rng.random(N) < share
-    part = np.where(mixed, rng.random(N), 0).astype(np.float32)[:, None, None, None, None]  # (N, 1, 1, 1, 1)
-    both = present & present[other].all(axis=2, keepdims=True)  # (N, M, T, V)
-    between = (1 - part) * values + part * values[other]
-    return Clip(np.where(both[..., None], between, values), present), mixed
-
-
 def distil(
     store: Store,
     train: Mask,
@@ -294,12 +267,11 @@ def distil(
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         views = augment(clips.cuts(indices, config.augment.crop, rng), config.augment, rng)
-        views, mixed = mix(views, distilling.mix, rng)
         batch = to_batch(views, device)
         with torch.no_grad():
             wanted = expert.classify(batch, _teacher_tokens(batch, teacher.card, distilling.teacher_budget, recipe))
         answered = model.classify(batch, tokens_for_step(batch, config, recipe, rng, generator))
-        truth = torch.from_numpy(np.where(mixed, -1, labels[indices])).to(device, non_blocking=True)  # (N,)
+        truth = torch.from_numpy(labels[indices]).to(device, non_blocking=True)  # (N,)
         return distil_loss(answered, wanted, truth, distilling, config.label_smoothing)
 
     held_out = None

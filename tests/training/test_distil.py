@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from amr_edge import cli
 from amr_edge.errors import CardError, ConfigError, DataError, LayoutError
-from amr_edge.preprocess import Clip, PrepareConfig
+from amr_edge.preprocess import PrepareConfig
 from amr_edge.store import Store, open_store, write_store
 from amr_edge.training import distil as distilling
 from amr_edge.training.checkpoint import load_classifier, load_weights, save_weights
@@ -25,7 +25,6 @@ from amr_edge.training.distil import (
     distil,
     distil_loss,
     in_the_teachers_words,
-    mix,
     open_teacher,
     seen_by,
 )
@@ -150,43 +149,10 @@ def test_a_teacher_whose_clip_the_patches_do_not_divide_is_refused() -> None:
         student("giant", PrepareConfig(), 1)
 
 
-@pytest.mark.parametrize(
-    "change", [{"alpha": 0.0}, {"alpha": 1.1}, {"temperature": 0.0}, {"teacher_budget": 0.0}, {"mix": 1.5}]
-)
+@pytest.mark.parametrize("change", [{"alpha": 0.0}, {"alpha": 1.1}, {"temperature": 0.0}, {"teacher_budget": 0.0}])
 def test_a_distillation_cannot_hold_nonsense(change: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(change))):
         DistilConfig(**change)
-
-
-def scene(clips: int, seed: int = 0) -> Clip:
-    rng = np.random.default_rng(seed)
-    present = rng.random((clips, 2, 4, 3)) > 0.2
-    return Clip(np.where(present[..., None], rng.normal(size=(clips, 2, 4, 3, 3)), 0).astype(np.float32), present)
-
-
-def test_a_mixed_clip_lies_between_two_and_shows_nothing_where_its_own_is_absent() -> None:
-    clips = scene(40)
-    values, present = clips
-    (mixed_values, mixed_present), mixed = mix(clips, 0.5, np.random.default_rng(1))
-    assert np.array_equal(mixed_present, present)
-    assert not mixed_values[~present].any()
-    assert 0 < mixed.sum() < 40
-    assert np.array_equal(mixed_values[~mixed], values[~mixed])
-    # Everybody's partner is found again by hand, from the same draws.
-    rng = np.random.default_rng(1)
-    other, _, part = rng.permutation(40), rng.random(40), rng.random(40)
-    clip, joint = next((n, v) for n in np.flatnonzero(mixed) for v in range(3) if present[other[n], 0, :, v].all())
-    expected = (1 - part[clip]) * values[clip, 0, :, joint] + part[clip] * values[other[clip], 0, :, joint]
-    seen = present[clip, 0, :, joint]
-    np.testing.assert_allclose(mixed_values[clip, 0, :, joint][seen], expected[seen], rtol=1e-5)
-
-
-def test_without_mixing_nothing_is_drawn() -> None:
-    clips, rng = scene(3), np.random.default_rng(2)
-    same_clips, mixed = mix(clips, 0.0, rng)
-    assert same_clips is clips
-    assert not mixed.any()
-    assert rng.random() == np.random.default_rng(2).random()
 
 
 def make(store: Store, teacher: Teacher, folder: Path, *wishes: str, unlabelled: bool = False) -> Run:
@@ -248,9 +214,9 @@ def test_a_student_comes_to_answer_as_its_teacher(tiny_store: Store, teacher: Te
 
 
 def test_the_teacher_may_look_at_a_part_of_the_clip(tiny_store: Store, teacher: Teacher, tmp_path: Path) -> None:
-    whole = make(tiny_store, teacher, tmp_path / "a", "finetune.optim.epochs=1")
-    part = make(tiny_store, teacher, tmp_path / "b", "finetune.optim.epochs=1", "distil.teacher_budget=0.25")
-    again = make(tiny_store, teacher, tmp_path / "c", "finetune.optim.epochs=1", "distil.teacher_budget=0.25")
+    whole = make(tiny_store, teacher, tmp_path / "a", "finetune.optim.epochs=1", "distil.teacher_budget=1")
+    part = make(tiny_store, teacher, tmp_path / "b", "finetune.optim.epochs=1", "distil.teacher_budget=0.5")
+    again = make(tiny_store, teacher, tmp_path / "c", "finetune.optim.epochs=1", "distil.teacher_budget=0.5")
     assert not same(whole.last, part.last)
     assert same(part.last, again.last)
 
