@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amr_edge.card import Card
 from amr_edge.errors import ClipError, ConfigError, MissingError
 from amr_edge.extras import EXTRAS
 from amr_edge.runtime import session as session_module
@@ -108,6 +109,13 @@ def test_auto_takes_openvino_where_it_is_and_says_so(write_model: WriteModel) ->
     np.testing.assert_allclose(
         session.probs(*clips()), open_session(write_model(), engine="onnxruntime").probs(*clips()), atol=1e-5
     )
+
+
+def test_auto_takes_onnx_runtime_for_dynamic_int8(write_model: WriteModel, card_of: Callable[..., Card]) -> None:
+    installed("openvino")
+    title = open_session(write_model(card_of(precision="int8"))).title
+    assert "on ONNX Runtime" in title
+    assert title.endswith("(the fastest for int8 with ranges found at every run)")
 
 
 def test_auto_goes_on_to_the_next_engine_when_one_cannot_start_and_says_why(
