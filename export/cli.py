@@ -189,5 +189,7 @@ def _evaluate_budgets(
         click.echo(f"the curve is in the run's card\nnext: amr-edge export {model} --onnx")
     elif model.is_dir():
         click.echo("the curve is not in the run's card, because it is not of the run's own data and split")
-    else:
+    elif model.suffix == ".onnx":
         click.echo(f"next: amr-edge live {model} --source 0 --budget {curve.points[-1].share:g}")
+    else:
+        click.echo(f"next: amr-edge export {model} --onnx")

@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="session")
 def _commands_can_be_interrupted() -> Iterator[None]:
-    """A job that a shell started in the background ignores SIGINT, and so would every command that a test interrupts."""
+    """A job that a shell runs in the background ignores SIGINT, and so would the commands that tests interrupt."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
