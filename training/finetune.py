@@ -111,6 +111,7 @@ def finetune(
         persons=recipe.persons,
         patch_frames=recipe.encoder.patch_frames,
         encoder=asdict(recipe.encoder),
+        focal_windows=recipe.pretrain.pretext.focal_windows,
         data=describe(store, split, train),
         recipe={"name": recipe.name, "seed": seed, "epochs": config.optim.epochs, "init": _named(init)},
         versions=versions(),
