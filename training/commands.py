@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from amr_edge.errors import ConfigError, DataError, MissingError
+from amr_edge.errors import ConfigError, DataError
 from amr_edge.score import report
 from amr_edge.skeleton import Mask
 from amr_edge.splits import offers, split
@@ -28,6 +28,7 @@ from amr_edge.training.distil import (
 )
 from amr_edge.training.evaluate import evaluate_run
 from amr_edge.training.finetune import finetune
+from amr_edge.training.machine import Machine, choose_device, choose_precision
 from amr_edge.training.picture import draw_curves
 from amr_edge.training.pretrain import pretrain
 from amr_edge.training.run import Run, new_run
@@ -53,6 +54,11 @@ class Order:
     teacher: Path | None = None
     student: str = ""
     unlabelled: bool = False
+    precision: str = "auto"
+    accumulate: int = 1
+    compile: bool = False
+    time_limit: float = 0.0
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,28 +73,23 @@ class Work:
     recipe: Recipe
     run: Run
     seed: int
-    device: torch.device
+    machine: Machine
     init: Path | None
     resume: bool
     teacher: Teacher | None = None
     unlabelled: bool = False
 
 
-def choose_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is the first CUDA card, else the CPU.
-
-    Raises:
-        MissingError: If there is no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as cause:
-        raise ConfigError(f"--device expects auto, cpu or cuda, got '{name}'") from cause
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise MissingError("--device cuda was asked for, but torch sees no CUDA device here; use --device cpu")
-    return device
+def _machine(order: Order) -> Machine:
+    device = choose_device(order.device)
+    return Machine(
+        device=device,
+        precision=choose_precision(order.precision, device),
+        accumulate=order.accumulate,
+        compile=order.compile,
+        time_limit_s=order.time_limit,
+        tensorboard=order.tensorboard,
+    )
 
 
 def weights_in(path: Path) -> Path:
@@ -176,7 +177,7 @@ def _fresh(order: Order) -> Work:
         recipe=made,
         run=run,
         seed=order.seed,
-        device=choose_device(order.device),
+        machine=_machine(order),
         init=order.init,
         resume=False,
         teacher=teacher,
@@ -214,7 +215,7 @@ def _resumed(order: Order, folder: Path) -> Work:
         recipe=made,
         run=run,
         seed=seed,
-        device=choose_device(order.device),
+        machine=_machine(order),
         init=Path(str(said["init"])) if said["init"] else None,
         resume=True,
         teacher=teacher,
@@ -224,7 +225,7 @@ def _resumed(order: Order, folder: Path) -> Work:
 
 def _pretrain(work: Work, run: Run) -> None:
     pretrain(
-        work.store, work.train, work.split, work.recipe, run, seed=work.seed, device=work.device, resume=work.resume
+        work.store, work.train, work.split, work.recipe, run, seed=work.seed, machine=work.machine, resume=work.resume
     )
     draw_curves(run.results(), "pre-training", run.folder / "curves.png")
 
@@ -239,7 +240,7 @@ def _distil(work: Work, teacher: Teacher) -> tuple[str, dict[str, object]]:
         run,
         teacher=teacher,
         seed=work.seed,
-        device=work.device,
+        machine=work.machine,
         unlabelled=work.unlabelled,
         validation=work.validation,
         resume=work.resume,
@@ -249,10 +250,10 @@ def _distil(work: Work, teacher: Teacher) -> tuple[str, dict[str, object]]:
     lines: list[str] = []
     answer: dict[str, object] = {"run": str(run.folder), "weights": str(run.last), "recipe": asdict(work.recipe)}
     if examined.any():
-        result = evaluate_run(run, model.to(work.device), card, work.store, work.test, work.device)
+        result = evaluate_run(run, model.to(work.machine.device), card, work.store, work.test, work.machine.device)
         lines.append(report(result, card.classes))
         answer |= {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class, "clips": result.clips}
-    beside = compare(teacher, model, work.store, examined if examined.any() else work.train, work.device)
+    beside = compare(teacher, model, work.store, examined if examined.any() else work.train, work.machine.device)
     run.write_json("teacher.json", beside)
     lines.append(
         told(beside, on="the test part" if examined.any() else "what it learned from; nothing is left to test on")
@@ -306,7 +307,7 @@ def _stages(verb: str, work: Work) -> tuple[str, dict[str, object]]:
         run,
         init=init,
         seed=work.seed,
-        device=work.device,
+        machine=work.machine,
         validation=work.validation,
         resume=work.resume,
     )
@@ -315,7 +316,7 @@ def _stages(verb: str, work: Work) -> tuple[str, dict[str, object]]:
     next_line = f"next: amr-edge export {run.folder} --onnx"
     if not (work.test & (work.store.labels >= 0)).any():
         return f"fine-tuned on everything, nothing left to test on: weights {run.last}\n{next_line}", answer
-    result = evaluate_run(run, model.to(work.device), card, work.store, work.test, work.device)
+    result = evaluate_run(run, model.to(work.machine.device), card, work.store, work.test, work.machine.device)
     run.log(report(result, card.classes), show=False)
     rows = run.results() + (run.stage("pretrain").results() if verb == "train" else [])
     seconds = sum(row["seconds"] for row in rows)

@@ -132,6 +132,8 @@ class OptimConfig:
     betas: tuple[float, float] = (0.9, 0.95)
     layer_decay: float = 1.0  # learning rate of a layer relative to the one above it
     clip_norm: float = 0.0  # 0 does not clip
+    ema: float = 0.0  # decay of the averaged weights that are kept instead of the last; 0 does not average
+    patience: int = 0  # epochs without a better validation score after which training stops; 0 never stops
 
     def __post_init__(self) -> None:
         _need(self.epochs >= 1, f"optim.epochs must be at least 1, got {self.epochs}")
@@ -143,6 +145,8 @@ class OptimConfig:
         _need(all(0 <= beta < 1 for beta in self.betas), f"optim.betas must lie in [0, 1), got {self.betas}")
         _need(0 < self.layer_decay <= 1, f"optim.layer_decay must lie in (0, 1], got {self.layer_decay}")
         _need(self.clip_norm >= 0, f"optim.clip_norm must be at least 0, got {self.clip_norm}")
+        _need(0 <= self.ema < 1, f"optim.ema must lie in [0, 1), got {self.ema}")
+        _need(self.patience >= 0, f"optim.patience must be at least 0, got {self.patience}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from amr_edge.training.energy import token_energy
 from amr_edge.training.finetune import tokens_for_step
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.inherit import inherit
+from amr_edge.training.machine import Machine
 from amr_edge.training.masking import keep_ranked
 from amr_edge.training.patchify import token_present
 from amr_edge.training.predict import predict
@@ -200,7 +201,7 @@ def distil(
     *,
     teacher: Teacher,
     seed: int,
-    device: torch.device,
+    machine: Machine,
     unlabelled: bool = False,
     init: Path | None = None,
     validation: Mask | None = None,
@@ -216,7 +217,7 @@ def distil(
         run: Where weights and results go.
         teacher: Whom to learn from.
         seed: Of all randomness.
-        device: Where to compute.
+        machine: What to compute on.
         unlabelled: Do not look at labels.
         init: A pre-trained encoder of the student's shape; None starts from what fits of the teacher's weights.
         validation: (N,) bool, labelled clips outside `train` that choose the `best` weights; None takes the last.
@@ -261,17 +262,17 @@ def distil(
         everything = sum(tensor.numel() for tensor in model.state_dict().values())
         run.log(f"from the teacher: {', '.join(taken) or 'nothing'}", show=False)
         run.log(f"from the teacher: {len(taken)} tensors, {count / everything:.0%} of {everything} parameters")
-    model = model.to(device)
+    model = model.to(machine.device)
     encoder.set_drop_path(config.drop_path)
-    expert = teacher.model.to(device).eval()
+    expert = teacher.model.to(machine.device).eval()
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         views = augment(clips.cuts(indices, config.augment.crop, rng), config.augment, rng)
-        batch = to_batch(views, device)
+        batch = to_batch(views, machine.device)
         with torch.no_grad():
             wanted = expert.classify(batch, _teacher_tokens(batch, teacher.card, distilling.teacher_budget, recipe))
         answered = model.classify(batch, tokens_for_step(batch, config, recipe, rng, generator))
-        truth = torch.from_numpy(labels[indices]).to(device, non_blocking=True)  # (N,)
+        truth = torch.from_numpy(labels[indices]).to(machine.device, non_blocking=True)  # (N,)
         return distil_loss(answered, wanted, truth, distilling, config.label_smoothing)
 
     held_out = None
@@ -279,7 +280,7 @@ def distil(
         held_out = Clips(store, validation & (store.labels >= 0), recipe.prepare, recipe.persons)
 
     def judge(held_out: Clips) -> tuple[float, dict[str, float]]:
-        top1 = score(predict(model, held_out, device), held_out.labels).top1
+        top1 = score(predict(model, held_out, machine.device), held_out.labels).top1
         return -top1, {"validation_top1": top1}
 
     stage = Stage(
@@ -292,7 +293,7 @@ def distil(
         clips=len(clips),
         config=config.optim,
         seed=seed,
-        device=device,
+        machine=machine,
         judge=None if held_out is None else partial(judge, held_out),
     )
     fit(stage, run, resume=resume)

@@ -24,6 +24,7 @@ from amr_edge.training.config import FinetuneConfig, Recipe
 from amr_edge.training.dataset import Batch, to_batch
 from amr_edge.training.energy import token_energy
 from amr_edge.training.fit import Stage, fit
+from amr_edge.training.machine import Machine
 from amr_edge.training.masking import keep_random, keep_ranked
 from amr_edge.training.patchify import token_present
 from amr_edge.training.predict import predict
@@ -70,7 +71,7 @@ def finetune(
     *,
     init: Path | None,
     seed: int,
-    device: torch.device,
+    machine: Machine,
     validation: Mask | None = None,
     resume: bool = False,
 ) -> tuple[Classifier, Card]:
@@ -84,7 +85,7 @@ def finetune(
         run: Where weights and results go.
         init: A pre-trained or fine-tuned checkpoint; None starts from scratch.
         seed: Of all randomness.
-        device: Where to compute.
+        machine: What to compute on.
         validation: (N,) bool, clips outside `train` that choose the `best` weights; None takes the last.
         resume: Go on from the run's state.
 
@@ -121,19 +122,19 @@ def finetune(
         load_encoder(init, encoder, card)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 2)
-        model = Classifier(encoder, len(store.classes), dropout=config.dropout).to(device)
+        model = Classifier(encoder, len(store.classes), dropout=config.dropout).to(machine.device)
     encoder.set_drop_path(config.drop_path)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        batch = to_batch(augment(clips.cuts(indices, config.augment.crop, rng), config.augment, rng), device)
-        labels = torch.from_numpy(clips.labels[indices]).to(device, non_blocking=True)  # (N,)
+        batch = to_batch(augment(clips.cuts(indices, config.augment.crop, rng), config.augment, rng), machine.device)
+        labels = torch.from_numpy(clips.labels[indices]).to(machine.device, non_blocking=True)  # (N,)
         logits = model.classify(batch, tokens_for_step(batch, config, recipe, rng, generator))
         return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
 
     held_out = Clips(store, validation & labelled, recipe.prepare, recipe.persons) if validation is not None else None
 
     def judge(held_out: Clips) -> tuple[float, dict[str, float]]:
-        top1 = score(predict(model, held_out, device), held_out.labels).top1
+        top1 = score(predict(model, held_out, machine.device), held_out.labels).top1
         return -top1, {"validation_top1": top1}
 
     stage = Stage(
@@ -146,7 +147,7 @@ def finetune(
         clips=len(clips),
         config=config.optim,
         seed=seed,
-        device=device,
+        machine=machine,
         judge=None if held_out is None else partial(judge, held_out),
     )
     fit(stage, run, resume=resume)

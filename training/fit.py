@@ -8,7 +8,6 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,7 @@ from amr_edge.terminal import progress
 from amr_edge.training.checkpoint import load_state, save_state, save_weights
 from amr_edge.training.config import OptimConfig
 from amr_edge.training.encoder import Encoder
+from amr_edge.training.machine import Machine
 from amr_edge.training.optimise import learning_rate, optimiser
 from amr_edge.training.run import Run
 
@@ -43,7 +43,7 @@ class Stage:
         clips: How many clips there are.
         config: The optimiser.
         seed: Of all randomness.
-        device: Where it runs.
+        machine: What it runs on.
         judge: After an epoch, a number that is better when lower and what to write beside the loss; None judges
             by the loss.
     """
@@ -57,7 +57,7 @@ class Stage:
     clips: int
     config: OptimConfig
     seed: int
-    device: torch.device
+    machine: Machine
     judge: Callable[[], tuple[float, dict[str, float]]] | None = None
 
 
@@ -126,17 +126,17 @@ def _epoch(stage: Stage, adam: torch.optim.AdamW, epoch: int, steps: int) -> dic
     order = rng.permutation(stage.clips)
     began = time.perf_counter()
     stage.module.train()
-    total = torch.zeros((), device=stage.device)
+    device = stage.machine.device
+    total = torch.zeros((), device=device)
     rate = 0.0
-    autocast = torch.autocast("cuda", dtype=torch.bfloat16) if stage.device.type == "cuda" else nullcontext()
-    devices = [stage.device] if stage.device.type == "cuda" else []
+    devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(rng.integers(2**62)))  # dropout and drop-path draw from torch's own generator
         for index, chosen in enumerate(np.array_split(order, steps)):
             rate = learning_rate(epoch * steps + index, steps, config)
             for group in adam.param_groups:
                 group["lr"] = rate * group["scale"]
-            with autocast:
+            with stage.machine.autocast():
                 loss = stage.step(chosen, rng, generator)
             adam.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -16,6 +16,7 @@ from amr_edge.training.config import Recipe
 from amr_edge.training.dataset import to_batch
 from amr_edge.training.encoder import Encoder
 from amr_edge.training.fit import Stage, fit
+from amr_edge.training.machine import Machine
 from amr_edge.training.pretext import MaskedReconstruction
 from amr_edge.training.run import Run, versions
 
@@ -46,7 +47,7 @@ def pretrain(
     run: Run,
     *,
     seed: int,
-    device: torch.device,
+    machine: Machine,
     resume: bool = False,
 ) -> Encoder:
     """Fit the recipe's pretext task on the training part of a store.
@@ -58,7 +59,7 @@ def pretrain(
         recipe: Settings, already fitted to the data.
         run: Where weights and results go.
         seed: Of all randomness.
-        device: Where to compute.
+        machine: What to compute on.
         resume: Go on from the run's state.
 
     Returns:
@@ -68,7 +69,7 @@ def pretrain(
     encoder = new_encoder(recipe, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
-        module = MaskedReconstruction(encoder, recipe.pretrain.pretext).to(device)
+        module = MaskedReconstruction(encoder, recipe.pretrain.pretext).to(machine.device)
     card = Card(
         name=recipe.name,
         kind="encoder",
@@ -84,7 +85,7 @@ def pretrain(
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         views = augment(clips.cuts(indices, recipe.pretrain.augment.crop, rng), recipe.pretrain.augment, rng)
-        batch = to_batch(views, device)
+        batch = to_batch(views, machine.device)
         loss: Tensor = module(batch.body, batch.present, generator).loss
         return loss
 
@@ -98,7 +99,7 @@ def pretrain(
         clips=len(clips),
         config=recipe.pretrain.optim,
         seed=seed,
-        device=device,
+        machine=machine,
     )
     fit(stage, run, resume=resume)
     return encoder

@@ -29,9 +29,10 @@ from amr_edge.training.distil import (
     seen_by,
 )
 from amr_edge.training.encoder import Encoder
+from amr_edge.training.machine import Machine
 from amr_edge.training.run import Run
 
-CPU = torch.device("cpu")
+CPU = Machine(device=torch.device("cpu"))
 SHORT = [
     "encoder.width=32",
     "encoder.depth=2",
@@ -160,7 +161,7 @@ def make(store: Store, teacher: Teacher, folder: Path, *wishes: str, unlabelled:
     words = in_the_teachers_words(store, teacher, unlabelled=unlabelled)
     distil(
         words, store.subjects < 4, "loso:4", recipe_for(teacher, *wishes), run,
-        teacher=teacher, seed=1, device=CPU, unlabelled=unlabelled,
+        teacher=teacher, seed=1, machine=CPU, unlabelled=unlabelled,
     )  # fmt: skip
     return run
 
@@ -197,13 +198,13 @@ def test_a_student_comes_to_answer_as_its_teacher(tiny_store: Store, teacher: Te
     words = in_the_teachers_words(tiny_store, teacher, unlabelled=True)
     learned = tiny_store.subjects < 4
     fresh = Classifier(Encoder(recipe_for(teacher).encoder, frames=16, joints=25), 2)
-    before = compare(teacher, fresh.eval(), words, learned, CPU)
+    before = compare(teacher, fresh.eval(), words, learned, CPU.device)
     run = make(
         tiny_store, teacher, tmp_path / "a", "finetune.optim.epochs=30", "finetune.optim.lr=3e-3",
         "finetune.full_share=0.5", "distil.alpha=1", unlabelled=True,
     )  # fmt: skip
     model, card = load_classifier(run.last)
-    after = compare(teacher, model, words, learned, CPU)
+    after = compare(teacher, model, words, learned, CPU.device)
     assert after["agreement"] > before["agreement"]
     assert after["agreement"] >= 0.9
     assert card.recipe["teacher_sha256"] == hashlib.sha256(teacher.path.read_bytes()).hexdigest()
@@ -291,7 +292,7 @@ def test_a_resumed_distillation_ends_with_the_weights_of_the_uninterrupted_one(
     words = in_the_teachers_words(tiny_store, teacher, unlabelled=False)
     distil(
         words, tiny_store.subjects < 4, "loso:4", recipe_for(teacher, "distil.teacher_budget=0.5"), broken,
-        teacher=teacher, seed=1, device=CPU, resume=True,
+        teacher=teacher, seed=1, machine=CPU, resume=True,
     )  # fmt: skip
     assert same(straight.last, broken.last)
     assert [row["loss"] for row in broken.results()] == [row["loss"] for row in straight.results()]

@@ -14,10 +14,11 @@ from amr_edge.training.config import Recipe, amr_small, override
 from amr_edge.training.dataset import fit_to_data
 from amr_edge.training.finetune import finetune
 from amr_edge.training.fit import Stage, fit
+from amr_edge.training.machine import Machine
 from amr_edge.training.pretrain import pretrain
 from amr_edge.training.run import Run, new_run
 
-CPU = torch.device("cpu")
+CPU = Machine(device=torch.device("cpu"))
 TINY = [
     "prepare.frames=16",
     "encoder.width=32",
@@ -48,7 +49,7 @@ def test_a_resumed_run_ends_with_the_weights_of_the_uninterrupted_one(
     which = np.ones(len(tiny_store), dtype=bool)
     recipe = tiny(tiny_store)
     straight, broken = run_in(tmp_path / "straight"), run_in(tmp_path / "broken")
-    pretrain(tiny_store, which, "all", recipe, straight, seed=3, device=CPU)
+    pretrain(tiny_store, which, "all", recipe, straight, seed=3, machine=CPU)
 
     seen = 0
     real = pretraining.to_batch
@@ -63,9 +64,9 @@ def test_a_resumed_run_ends_with_the_weights_of_the_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(pretraining, "to_batch", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            pretrain(tiny_store, which, "all", recipe, broken, seed=3, device=CPU)
+            pretrain(tiny_store, which, "all", recipe, broken, seed=3, machine=CPU)
     assert len(broken.results()) == 2
-    pretrain(tiny_store, which, "all", recipe, broken, seed=3, device=CPU, resume=True)
+    pretrain(tiny_store, which, "all", recipe, broken, seed=3, machine=CPU, resume=True)
 
     expected, _ = load_weights(straight.last)
     resumed, _ = load_weights(broken.last)
@@ -79,7 +80,7 @@ def test_another_seed_gives_other_weights(tmp_path: Path, tiny_store: Store) -> 
     weights = []
     for seed in (0, 1):
         run = run_in(tmp_path / str(seed))
-        pretrain(tiny_store, which, "all", recipe, run, seed=seed, device=CPU)
+        pretrain(tiny_store, which, "all", recipe, run, seed=seed, machine=CPU)
         weights.append(load_weights(run.last)[0]["encoder.embed.weight"])
     assert not torch.equal(*weights)
 
@@ -91,7 +92,7 @@ def test_a_tiny_classifier_learns_left_from_right_and_keeps_the_best_by_validati
     train, validation = tiny_store.subjects < 4, tiny_store.subjects == 4
     run = run_in(tmp_path / "run")
     model, card = finetune(
-        tiny_store, train, "loso:4", recipe, run, init=None, seed=0, device=CPU, validation=validation
+        tiny_store, train, "loso:4", recipe, run, init=None, seed=0, machine=CPU, validation=validation
     )
     rows = run.results()
     assert card.classes == ("left", "right")
@@ -127,7 +128,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_weights
         clips=4,
         config=OptimConfig(epochs=3, batch=2, warmup=0),
         seed=0,
-        device=CPU,
+        machine=CPU,
     )
     with pytest.raises(CheckFailedError, match="epoch 2"):
         fit(stage, run)
