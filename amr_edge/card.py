@@ -56,7 +56,7 @@ class Card:
         kind: "classifier" answers with probabilities; "encoder" is pre-trained and has no classes.
         classes: Class names in the order of the probabilities.
         none_class: The class that means "nothing is happening", if one does.
-        prepare: How poses become the clip it sees: layout, frames, window, scale, view.
+        prepare: How poses become the clip it sees: layout, frames, window, scale, view, stream.
         units: What it was trained on: "m" or "px".
         persons: Persons in one clip: 1 answers for each person, 2 or more for the scene.
         patch_frames: Frames of one joint in one token.

@@ -1,7 +1,8 @@
 """The one preprocessing of both sides: what training learns from is what the stream feeds.
 
 `prepare` turns a stretch of a recording into the clip a model sees: resampled by time, read in the model's
-layout, centred, optionally scaled and turned. It is pure, and its parameters travel inside the model's card.
+layout, centred, optionally scaled and turned, as joints, bones or steps. It is pure, and its parameters travel inside
+the model's card.
 """
 
 import math
@@ -29,6 +30,8 @@ class PrepareConfig:
         view: "camera" keeps the camera's view; "body" turns the window about the vertical so that the first
             person's hips and shoulders lie along x, facing +z.
         max_gap_s: A joint that is unseen for longer than this is absent meanwhile, not interpolated.
+        stream: "joint" gives positions, "bone" each joint from its parent, "motion" the step to the next frame; see
+            `streamed`.
     """
 
     layout: str = "ntu25"
@@ -37,6 +40,7 @@ class PrepareConfig:
     scale: Literal["none", "torso"] = "none"
     view: Literal["camera", "body"] = "camera"
     max_gap_s: float = 0.4
+    stream: Literal["joint", "bone", "motion"] = "joint"
 
     def __post_init__(self) -> None:
         layout(self.layout)
@@ -50,6 +54,8 @@ class PrepareConfig:
             raise ConfigError(
                 f"scale must be none or torso and view camera or body, got '{self.scale}' and '{self.view}'"
             )
+        if self.stream not in ("joint", "bone", "motion"):
+            raise ConfigError(f"stream must be joint, bone or motion, got '{self.stream}'")
 
     @property
     def fps(self) -> float:
@@ -153,6 +159,35 @@ def _facing(poses: Poses, target: Layout) -> NDArray[np.float32] | None:
     return None
 
 
+def streamed(poses: Poses, target: Layout, stream: Literal["joint", "bone", "motion"]) -> Poses:
+    """Positions as one of the three streams whose answers are commonly fused.
+
+    Args:
+        poses: (M, T, V, C) positions, absent joints NaN.
+        target: Their layout, whose parents make the bones.
+        stream: "joint" leaves them; "bone" is a joint minus its parent, 0 at the root; "motion" is the next frame
+            minus this one, 0 in the last frame.
+
+    Returns:
+        (M, T, V, C); NaN wherever an ingredient is absent.
+
+    Source:
+        The joint, bone and motion streams of 2s-AGCN (Shi et al., CVPR 2019) and its successors.
+
+    >>> walk = np.float32([[[[0.0]], [[1.0]], [[3.0]]]])  # (1, 3, 1, 1)
+    >>> streamed(walk, layout("ntu25"), "motion").ravel().tolist()
+    [1.0, 2.0, 0.0]
+    """
+    if stream == "joint":
+        return poses
+    # A joint minus itself: 0 where it was seen and NaN where it was not.
+    if stream == "bone":
+        parents = [joint if parent < 0 else parent for joint, parent in enumerate(target.parents)]
+        return np.asarray(poses - poses[..., parents, :], dtype=np.float32)
+    following = np.concatenate([poses[:, 1:], poses[:, -1:]], axis=1)  # (M, T, V, C)
+    return np.asarray(following - poses, dtype=np.float32)
+
+
 def prepare(
     poses: Poses,
     times_s: NDArray[np.float64],
@@ -208,6 +243,7 @@ def prepare(
         turn = _facing(out, target)
         if turn is not None:
             out = out @ turn.T
+    out = streamed(out, target, config.stream)
     present = present_joints(out)
     return Clip(np.where(present[..., None], out, 0).astype(np.float32), present)
 
