@@ -38,34 +38,85 @@ class EncoderConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretextConfig:
-    """Adaptive masked reconstruction: what is hidden, what is predicted, and what counts (methods of AMR).
+    """Masked reconstruction: what is hidden, who predicts it, what is predicted, and what counts.
+
+    The defaults are AMR's. `decoder="self"`, `enlarge=1`, `predict="hidden"` and `focal_k=0` make MAMP and, with
+    `target="joint"`, SkeletonMAE of the same encoder.
 
     Attributes:
+        mask: Which tokens the encoder sees: "random"; "motion" (still ones more often); "tube" (some joints, at all
+            times); "spatial_temporal" (some joints at some moments); "central_slow" hides joints of many bones and
+            slow moments, "leaf_fast" joints of few bones and fast moments.
         mask_ratio: Share of the tokens that the encoder does not see.
+        mask_tau: Of "motion": the smaller, the more strictly movement is hidden.
+        joint_share: Of "spatial_temporal": share of the joints that are seen; the moments follow from mask_ratio.
+        decoder: "cross": queries look at the encoder's tokens and not at each other. "self": queries and tokens look
+            at all of both, as in MAE.
+        decoder_depth: Layers.
+        memory: What a decoder layer sees of the encoder: its "last" layer, or a learned mix of all "layers".
+        queries: "placed": one learned vector plus a place in time and on the body. "free": one vector for each.
         enlarge: r; one query predicts r * patch_frames frames of one joint.
-        decoder_depth: Cross-attention layers.
+        downsample: n; what is predicted is every n-th frame, so that a query spans n times as long.
+        predict: "all" targets count in the loss, or those of "hidden" tokens only, which needs targets of the size
+            of tokens.
+        predict_share: Of the targets, the share that is predicted in a step, chosen by chance (decoder masking).
         target: "motion" predicts displacements to the next frame, "joint" positions.
         target_norm: "patch" normalises each target patch, "time" each joint and axis over the clip, "none" nothing.
         focal_k: k of the focal weight 1 / (1 + k * mean energy / energy); 0 weighs everything alike.
         focal_windows: Frames in the windows whose motion energies are fused.
+        focal_fusion: Whether "weights" or "energies" are meaned over the windows.
+        focal_source: Whose energy: of the "joint" positions or of the "motion" from frame to frame.
     """
 
+    mask: Literal["random", "motion", "tube", "spatial_temporal", "central_slow", "leaf_fast"] = "random"
     mask_ratio: float = 0.9
-    enlarge: int = 6
+    mask_tau: float = 0.8
+    joint_share: float = 0.4
+    decoder: Literal["cross", "self"] = "cross"
     decoder_depth: int = 5
+    memory: Literal["last", "layers"] = "last"
+    queries: Literal["placed", "free"] = "placed"
+    enlarge: int = 6
+    downsample: int = 1
+    predict: Literal["all", "hidden"] = "all"
+    predict_share: float = 1.0
     target: Literal["motion", "joint"] = "motion"
     target_norm: Literal["patch", "time", "none"] = "patch"
     focal_k: float = 0.01
     focal_windows: tuple[int, ...] = (4, 8, 12)
+    focal_fusion: Literal["weights", "energies"] = "weights"
+    focal_source: Literal["joint", "motion"] = "joint"
 
     def __post_init__(self) -> None:
         _need(0 < self.mask_ratio < 1, f"pretext.mask_ratio must lie in (0, 1), got {self.mask_ratio}")
+        _need(self.mask_tau > 0, f"pretext.mask_tau must be above 0, got {self.mask_tau}")
+        _need(0 < self.joint_share <= 1, f"pretext.joint_share must lie in (0, 1], got {self.joint_share}")
         _need(self.enlarge >= 1, f"pretext.enlarge must be at least 1, got {self.enlarge}")
+        _need(self.downsample >= 1, f"pretext.downsample must be at least 1, got {self.downsample}")
+        _need(0 < self.predict_share <= 1, f"pretext.predict_share must lie in (0, 1], got {self.predict_share}")
         _need(self.decoder_depth >= 1, f"pretext.decoder_depth must be at least 1, got {self.decoder_depth}")
-        _need(self.target in ("motion", "joint"), f"pretext.target must be motion or joint, got '{self.target}'")
+        for name, allowed in (
+            ("mask", ("random", "motion", "tube", "spatial_temporal", "central_slow", "leaf_fast")),
+            ("decoder", ("cross", "self")),
+            ("memory", ("last", "layers")),
+            ("queries", ("placed", "free")),
+            ("predict", ("all", "hidden")),
+            ("target", ("motion", "joint")),
+            ("target_norm", ("patch", "time", "none")),
+            ("focal_fusion", ("weights", "energies")),
+            ("focal_source", ("joint", "motion")),
+        ):
+            value = getattr(self, name)
+            _need(value in allowed, f"pretext.{name} must be one of {', '.join(allowed)}, got '{value}'")
         _need(
-            self.target_norm in ("patch", "time", "none"),
-            f"pretext.target_norm must be patch, time or none, got '{self.target_norm}'",
+            self.predict == "all" or self.enlarge == self.downsample == 1,
+            "pretext.predict=hidden needs targets of the size of tokens, so pretext.enlarge and pretext.downsample "
+            f"must be 1, got {self.enlarge} and {self.downsample}; or set pretext.predict=all",
+        )
+        _need(
+            self.memory == "last" or self.decoder == "cross",
+            "pretext.memory=layers gives every layer of a cross-attention decoder a mix of its own, so "
+            f"pretext.decoder must be cross, got '{self.decoder}'",
         )
         _need(self.focal_k >= 0, f"pretext.focal_k must be at least 0, got {self.focal_k}")
         _need(len(self.focal_windows) > 0, "pretext.focal_windows needs at least one window length")
@@ -73,16 +124,22 @@ class PretextConfig:
 
     def check(self, frames: int, patch_frames: int) -> None:
         """Refuse patches and windows that do not divide a clip of `frames` frames."""
-        steps = frames // patch_frames
-        allowed = [r for r in range(1, steps + 1) if steps % r == 0]
         _need(
             frames % patch_frames == 0,
             f"encoder.patch_frames must divide prepare.frames, got {patch_frames} and {frames}",
         )
+        steps = frames // patch_frames
+        allowed = [n for n in range(1, steps + 1) if steps % n == 0]
+        for name in ("enlarge", "downsample"):
+            _need(
+                getattr(self, name) in allowed,
+                f"pretext.{name} must divide the {steps} tokens of a joint in time; "
+                f"it may be {', '.join(map(str, allowed))}, got {getattr(self, name)}",
+            )
         _need(
-            self.enlarge in allowed,
-            f"pretext.enlarge must divide the {steps} tokens of a joint in time; "
-            f"it may be {', '.join(map(str, allowed))}, got {self.enlarge}",
+            steps % (self.enlarge * self.downsample) == 0,
+            f"pretext.enlarge times pretext.downsample must divide the {steps} tokens of a joint in time, got "
+            f"{self.enlarge} times {self.downsample}",
         )
         for window in self.focal_windows:
             _need(
@@ -267,6 +324,45 @@ def amr_small() -> Recipe:
     )
 
 
+def mamp() -> Recipe:
+    """MAMP on the same encoder: motion-aware masks, small motion targets, a decoder of self-attention over all tokens.
+
+    Source: Mao et al., ICCV 2023, with the five decoder layers that AMR's authors compare with.
+    """
+    return _peer(amr(), "mamp", PretextConfig(mask="motion"))
+
+
+def mamp_small() -> Recipe:
+    """MAMP for a CPU: the encoder, schedule and decoder depth of amr-small."""
+    return _peer(amr_small(), "mamp-small", PretextConfig(mask="motion", decoder_depth=3, focal_windows=(4, 8, 16)))
+
+
+def skeletonmae() -> Recipe:
+    """SkeletonMAE on the same encoder: whole joints and frames are hidden, and coordinates are predicted.
+
+    Source: Wu et al., ICMEW 2023. Its ratios are not known: two fifths of the joints at a quarter of the moments are
+    seen, a tenth of the tokens. `pretext.mask=random pretext.target_norm=patch` is what MAMP's authors call so.
+    """
+    return _peer(amr(), "skeletonmae", PretextConfig(mask="spatial_temporal", target="joint", target_norm="none"))
+
+
+def skeletonmae_small() -> Recipe:
+    """SkeletonMAE for a CPU: the encoder, schedule and decoder depth of amr-small."""
+    return _peer(
+        amr_small(),
+        "skeletonmae-small",
+        PretextConfig(
+            mask="spatial_temporal", target="joint", target_norm="none", decoder_depth=3, focal_windows=(4, 8, 16)
+        ),
+    )
+
+
+def _peer(own: Recipe, name: str, pretext: PretextConfig) -> Recipe:
+    """AMR's recipe with a predecessor's decoder: self-attention, targets of the hidden tokens, all weighed alike."""
+    pretext = replace(pretext, decoder="self", predict="hidden", enlarge=1, focal_k=0.0)
+    return replace(own, name=name, pretrain=replace(own.pretrain, pretext=pretext))
+
+
 STUDENTS = {
     "small": EncoderConfig(width=128, depth=4, heads=4, mlp_ratio=2, patch_frames=8),
     "tiny": EncoderConfig(width=64, depth=4, heads=2, mlp_ratio=4, patch_frames=8),
@@ -319,7 +415,14 @@ def student(name: str, prepare: PrepareConfig, persons: int) -> Recipe:
     )
 
 
-RECIPES = {"amr": amr, "amr-small": amr_small}
+RECIPES = {
+    "amr": amr,
+    "amr-small": amr_small,
+    "mamp": mamp,
+    "mamp-small": mamp_small,
+    "skeletonmae": skeletonmae,
+    "skeletonmae-small": skeletonmae_small,
+}
 
 
 def recipe(name: str) -> Recipe:

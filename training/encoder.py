@@ -133,6 +133,15 @@ class Encoder(nn.Module):
             Features (B, L', D) and existence (B, L') bool. Tokens that do not exist attend and are computed, but
             no other token looks at them; leave them out of whatever comes next.
         """
+        layers, exists = self.layers(body, present, kept)
+        return self.norm(layers[-1]), exists
+
+    def layers(self, body: Tensor, present: Tensor, kept: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
+        """What `forward` goes through before its last norm: the embedded tokens and every block's output.
+
+        Returns:
+            depth + 1 tensors (B, L', D), and existence (B, L') bool.
+        """
         patches = patchify(body, self.config.patch_frames)  # (B, L, u * C)
         exists = token_present(present, self.config.patch_frames)  # (B, L)
         position = (self.time_position[:, None] + self.joint_position[None]).reshape(self.tokens, -1)  # (L, D)
@@ -145,6 +154,7 @@ class Encoder(nn.Module):
             x = self.embed(patches) + position[kept]
         # A body without any token would have nothing to look at and answer NaN; it looks at everything instead.
         mask = exists | ~exists.any(dim=1, keepdim=True)
+        layers = [x]
         for block in self.blocks:
-            x = block(x, mask)
-        return self.norm(x), exists
+            layers.append(block(layers[-1], mask))
+        return layers, exists

@@ -4,6 +4,7 @@ Source: AMR (Sun et al., CVPR 2026), the focused reconstruction loss.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -33,21 +34,38 @@ def window_energy(body: Tensor, present: Tensor, frames: int) -> tuple[Tensor, T
     return energy, seen.sum(dim=2).squeeze(-1) > 0
 
 
-def focal_weights(body: Tensor, present: Tensor, windows: Sequence[int], k: float) -> Tensor:
+def focal_weights(
+    body: Tensor,
+    present: Tensor,
+    windows: Sequence[int],
+    k: float,
+    fusion: Literal["weights", "energies"] = "weights",
+) -> Tensor:
     """How much every joint counts in every frame: near 1 where it moves, near 0 where it is still.
 
-    w = 1 / (1 + k * mean energy of the clip / (energy + epsilon)), meaned over the window lengths.
+    w = 1 / (1 + k * mean energy of the clip / (energy + epsilon)), meaned over the window lengths; or the same of the
+    energies that were meaned over the window lengths first.
 
     Args:
         body: (B, T, V, C), metres.
         present: (B, T, V) bool.
         windows: Window lengths in frames; each divides T.
         k: 0 gives 1 everywhere.
+        fusion: What is meaned over the window lengths.
 
     Returns:
         (B, T, V) in (0, 1].
     """
+    if k == 0:
+        return torch.ones_like(body[..., 0])
     total = torch.zeros_like(body[..., 0])  # (B, T, V)
+    if fusion == "energies":
+        mean = body.new_zeros(len(body))
+        for frames in windows:
+            energy, seen = window_energy(body, present, frames)
+            mean = mean + energy.sum(dim=(1, 2)) / seen.sum(dim=(1, 2)).clamp(min=1)  # (B,)
+            total = total + energy.repeat_interleave(frames, dim=1)
+        return 1 / (1 + k * mean[:, None, None] / (total + EPSILON_M2 * len(windows)))
     for frames in windows:
         energy, seen = window_energy(body, present, frames)
         mean = energy.sum(dim=(1, 2)) / seen.sum(dim=(1, 2)).clamp(min=1)  # (B,)

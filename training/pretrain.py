@@ -69,7 +69,9 @@ def pretrain(
     encoder = new_encoder(recipe, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
-        module = MaskedReconstruction(encoder, recipe.pretrain.pretext).to(machine.device)
+        skeleton = layout(recipe.prepare.layout)
+        degrees = [sum(joint in bone for bone in skeleton.bones) for joint in range(len(skeleton))]
+        module = MaskedReconstruction(encoder, recipe.pretrain.pretext, degrees).to(machine.device)
     card = Card(
         name=recipe.name,
         kind="encoder",
