@@ -17,8 +17,9 @@ from amr_edge.runtime.draw import Film, Person
 from amr_edge.runtime.latency import Stages
 from amr_edge.runtime.session import Session
 from amr_edge.runtime.sighting import Sighting
-from amr_edge.runtime.sources.recorded import Take
-from amr_edge.runtime.stream import Answer, Stream
+from amr_edge.runtime.sources.health import Health, Status
+from amr_edge.runtime.sources.recorded import Take, Together
+from amr_edge.runtime.stream import Answer, Stream, slow_source
 from amr_edge.skeleton import Mask
 
 SCHEMA = 1  # of the JSON lines; docs/live-output.md
@@ -35,11 +36,13 @@ class LiveConfig:
         answers: Every answer of the model.
         events: Starts, updates and ends of what the answers add up to.
         limit_s: Stop after so many seconds of the source's time; None goes on to its end.
+        early: Share of a window from which early answers are given; None gives none.
     """
 
     answers: bool = True
     events: bool = True
     limit_s: float | None = None
+    early: float | None = None
 
     def __post_init__(self) -> None:
         if self.limit_s is not None and not self.limit_s > 0:
@@ -137,6 +140,25 @@ class _Said:
         ]
 
 
+@dataclass(slots=True)
+class _Running:
+    """A take that is on, and what follows it."""
+
+    take: Take
+    stream: Stream
+    decider: Decider
+    said: _Said
+    filmed: bool
+    told_slow: bool
+    first_s: float = math.nan
+    last_s: float = math.nan
+
+    @property
+    def seconds(self) -> float:
+        """How long it has gone on; 0 before the first sighting."""
+        return 0.0 if math.isnan(self.first_s) else self.last_s - self.first_s
+
+
 class Live:
     """Runs takes through a model, tells what comes out and keeps the totals."""
 
@@ -169,15 +191,19 @@ class Live:
         self._noted: set[str] = set()
         self.full = False  # the limit has been reached
         self.totals = Totals()
+        self.health = Health(self._status)
 
-    def run(self, takes: Iterable[Take]) -> None:
-        """Every take, one after the other.
+    def run(self, takes: Iterable[Take | Together]) -> None:
+        """Every take, one after the other; those that go on together, together.
 
         Raises:
             AmrError: What the source, the estimator or the model refuses; what came before has been told.
         """
         for take in takes:
-            self._take(take)
+            if isinstance(take, Together):
+                self._together(take)
+            else:
+                self._take(take)
             if self.full:
                 return
 
@@ -198,6 +224,7 @@ class Live:
             "frames": totals.frames,
             "frames_with_people": totals.frames_with_people,
             "dropped": totals.dropped,
+            "losses": self.health.losses,
             "seconds": round(totals.seconds, 6),
             "answers": totals.answers,
             "events": totals.events,
@@ -217,6 +244,9 @@ class Live:
         elif not totals.answers:
             window_s = self._session.card.prepare.window_s
             self._note(f"nobody stayed in view for a whole window of {window_s:g} s, so nothing was recognised")
+        if self.health.losses:
+            words = ", ".join(f"{state} {count}" for state, count in self.health.losses.items())
+            self._note(f"survived: {words}; docs/sources.md says what each means")
         if totals.skipped:
             self._note(f"{totals.skipped} recordings could not be read and were skipped")
         if totals.labelled:
@@ -229,40 +259,72 @@ class Live:
         )
 
     def _take(self, take: Take) -> None:
+        running = self._begin(take)
+        # A take of pictures times its own capture, before the pose; any other is timed here.
+        for sighting in take if take.size else self._stages.each("capture", take):
+            if not self._see(running, sighting):
+                break
+        self._end(running)
+        self.totals.seconds += running.seconds
+
+    def _together(self, together: Together) -> None:
+        running = [self._begin(take, filmed=not place) for place, take in enumerate(together.takes)]
+        for place, sighting in together.sightings:
+            if not self._see(running[place], sighting):
+                break
+        for each in running:
+            self._end(each)
+        self.totals.seconds += max((each.seconds for each in running), default=0.0)
+
+    def _begin(self, take: Take, *, filmed: bool = True) -> _Running:
         card = self._session.card
         try:
-            stream, decider = Stream(self._session, take.layout, take.units), Decider(card)
+            stream = Stream(self._session, take.layout, take.units, early=self._config.early)
         except LayoutError as cause:
             raise LayoutError(f"{take.title}: {cause}") from cause
         self._note_once(stream.note)
-        self._note_once(_slow(take.fps, card))
-        said = _Said(card.classes, take.spans)
+        slow = slow_source(take.fps, card)
+        self._note_once(slow)
         self.totals.recordings += 1
-        if self._film is not None:
+        if self._film is not None and filmed:
             self._film.begin(take.fps)
-        first_s = last_s = math.nan
-        # A take of pictures times its own capture, before the pose; any other is timed here.
-        for sighting in take if take.size else self._stages.each("capture", take):
-            first_s = sighting.time_s if math.isnan(first_s) else first_s
-            passed_s = self.totals.seconds + sighting.time_s - first_s
-            if self._config.limit_s is not None and passed_s > self._config.limit_s:
-                self.full = True
-                break
-            try:
-                answers = self._timed(partial(stream.push, sighting))
-            except ClipError as cause:
-                raise ClipError(f"{take.title}: {cause}") from cause
-            last_s = sighting.time_s
-            self._count(sighting, stream)
-            self._say(take, said, answers, decider.push(last_s, answers))
-            if self._film is not None:
-                self._film.show(sighting, take.layout, *_captions(stream, decider, card))
-        if not math.isnan(first_s):
-            self.totals.seconds += last_s - first_s
+        said = _Said(card.classes, take.spans)
+        return _Running(take, stream, Decider(card), said, filmed=filmed, told_slow=slow is not None)
+
+    def _see(self, running: _Running, sighting: Sighting) -> bool:
+        """The next instant of a take; False once the limit has been reached."""
+        take, stream = running.take, running.stream
+        running.first_s = sighting.time_s if math.isnan(running.first_s) else running.first_s
+        passed_s = self.totals.seconds + sighting.time_s - running.first_s
+        if self._config.limit_s is not None and passed_s > self._config.limit_s:
+            self.full = True
+            return False
+        try:
+            answers = self._timed(partial(stream.push, sighting))
+        except ClipError as cause:
+            raise ClipError(f"{take.title}: {cause}") from cause
+        running.last_s = sighting.time_s
+        self._count(sighting, stream)
+        if not running.told_slow and stream.slow is not None:
+            running.told_slow = True
+            self._note_once(f"{take.title}: {stream.slow}")
+        self._say(take, running.said, answers, running.decider.push(running.last_s, answers))
+        if self._film is not None and running.filmed:
+            captions = _captions(stream, running.decider, self._session.card)
+            self._film.show(sighting, take.layout, *captions)
+        return True
+
+    def _end(self, running: _Running) -> None:
         self._stages.begin()
-        answers = self._timed(stream.flush)
-        self._say(take, said, answers, [*decider.push(last_s, answers), *decider.flush()])
-        self._conclude(take, said)
+        answers = self._timed(running.stream.flush)
+        decider = running.decider
+        events = [*decider.push(running.last_s, answers), *decider.flush()]
+        self._say(running.take, running.said, answers, events)
+        self._conclude(running.take, running.said)
+
+    def _status(self, status: Status) -> None:
+        self._tell({"type": "status", **status.to_dict()})
+        self._note(f"note: {status.sentence}")
 
     def _note_once(self, sentence: str | None) -> None:
         """A folder of recordings that have the same flaw is told of it once."""
@@ -282,7 +344,7 @@ class Live:
     def _count(self, sighting: Sighting, stream: Stream) -> None:
         self.totals.frames += 1
         self.totals.frames_with_people += any(person is not None for person in stream.ids)
-        self.totals.dropped += sighting.picture.dropped if sighting.picture is not None else 0
+        self.totals.dropped += sighting.dropped
 
     def _say(self, take: Take, said: _Said, answers: Sequence[Answer], events: Iterable[Event]) -> None:
         for answer in answers:
@@ -326,21 +388,6 @@ class Live:
 
     def _tell(self, record: dict[str, Any]) -> None:
         self._emit({"schema": SCHEMA, **record})
-
-
-def _slow(fps: float, card: Card) -> str | None:
-    """What to know about a source that gives far fewer frames than the model was trained to see."""
-    if math.isnan(fps) or fps >= card.prepare.fps / 2:
-        return None
-    if 1 / fps > card.prepare.max_gap_s:
-        return (
-            f"the source gives {fps:.3g} frames a second; the model joins none that are more than "
-            f"{card.prepare.max_gap_s:g} s apart, so it sees next to nothing"
-        )
-    return (
-        f"the source gives {fps:.3g} frames a second, the model sees {card.prepare.fps:.3g}, interpolated between "
-        "them; expect lower accuracy for fast actions"
-    )
 
 
 def _captions(stream: Stream, decider: Decider, card: Card) -> tuple[list[Person], str]:

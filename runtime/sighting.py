@@ -35,6 +35,7 @@ class Sighting:
         ids: The identity of each person where the source knows it (a recording does, a detector does not).
         pixels: (P, V, 2) float32 image coordinates, y down, for drawing; None where there is no picture.
         picture: What it was seen in, if anything.
+        missed: Instants that a live source skipped since the one before this.
     """
 
     time_s: float
@@ -42,6 +43,12 @@ class Sighting:
     ids: tuple[int, ...] | None = None
     pixels: NDArray[np.float32] | None = None
     picture: Picture | None = None
+    missed: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """What was skipped before this, pictures or instants."""
+        return self.missed + (self.picture.dropped if self.picture is not None else 0)
 
 
 class SkeletonSource(Protocol):

@@ -9,9 +9,13 @@ it has the whole recording in its hands. Both follow the same rules and give the
   the last half second, or for the scene (a model for several) as soon as anybody was seen in the window.
 - Somebody unseen for longer than a window and its longest gap starts anew when they come back.
 - A recording that is shorter than a window gets one answer over all of it, marked partial.
+- If early answers are asked for, somebody (or the scene) who has been in view for a share of a window is answered
+  for as well, on the same beat. What came before they were seen is absent; such an answer is marked early.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +36,8 @@ RECENT_S = 0.5  # somebody unseen for longer gets no answer
 TOUCH_S = 1e-6  # 63 frames at 30 fps are 2.1 s, whatever the last bit says
 BATCH = 64  # clips of one forward on the offline road
 TOP = 5  # classes of an answer's JSON
+PACE_S = 2.0  # a frame rate is measured over at least so long
+PACE_FRAMES = 64  # and over at most so many frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +52,7 @@ class Answer:
         classes: Class names.
         probs: (K,) float32.
         partial: True if the recording was shorter than the window and was stretched to it.
+        early: True if whoever it is about had been in view for only a part of the window.
     """
 
     start_s: float
@@ -55,6 +62,7 @@ class Answer:
     classes: tuple[str, ...]
     probs: NDArray[np.float32]
     partial: bool = False
+    early: bool = False
 
     @property
     def label(self) -> str:
@@ -78,7 +86,23 @@ class Answer:
             "prob": round(self.prob, 6),
             "top": [[self.classes[k], round(float(self.probs[k]), 6)] for k in best],
             "partial": self.partial,
+            "early": self.early,
         }
+
+
+def slow_source(fps: float, card: Card) -> str | None:
+    """What to know about a source that gives far fewer frames than the model was trained to see."""
+    if math.isnan(fps) or fps >= card.prepare.fps / 2:
+        return None
+    if 1 / fps > card.prepare.max_gap_s:
+        return (
+            f"the source gives {fps:.3g} frames a second; the model joins none that are more than "
+            f"{card.prepare.max_gap_s:g} s apart, so it sees next to nothing"
+        )
+    return (
+        f"the source gives {fps:.3g} frames a second, the model sees {card.prepare.fps:.3g}, interpolated between "
+        "them; expect lower accuracy for fast actions"
+    )
 
 
 def check_source(card: Card, source: Layout, units: str) -> str | None:
@@ -121,17 +145,20 @@ def check_source(card: Card, source: Layout, units: str) -> str | None:
 class Stream:
     """Sightings in, answers out; pure of clocks, all times are the sightings' own."""
 
-    def __init__(self, session: Session, source: Layout, units: str) -> None:
+    def __init__(self, session: Session, source: Layout, units: str, *, early: float | None = None) -> None:
         """A stream of one source.
 
         Args:
             session: The model.
             source: The layout of the sightings.
             units: Their units, "m" or "px".
+            early: Share of a window, in (0, 1), from which early answers are given; None gives none.
 
         Raises:
+            ConfigError: If the share lies outside (0, 1).
             LayoutError: If the model cannot be fed from such a source (see `check_source`).
         """
+        self._first_s, self._least_s = _first_due(session.card, early)
         self.note = check_source(session.card, source, units)
         self._session = session
         self._card = session.card
@@ -142,12 +169,20 @@ class Stream:
         self._channels: int | None = None
         self._start_s = self._now_s = float("nan")
         self._ticks = 0  # due times that have passed
-        self._answered = False
+        self._pace: deque[float] = deque(maxlen=PACE_FRAMES)
 
     @property
     def ids(self) -> tuple[int | None, ...]:
         """Who the people of the newest sighting are; None for somebody of whom no joint was seen."""
         return self._ids
+
+    @property
+    def slow(self) -> str | None:
+        """What to know if sightings come far slower than the model was trained to see, by their own times."""
+        if len(self._pace) < 3 or self._pace[-1] - self._pace[0] < PACE_S:
+            return None
+        # The median: a camera that was lost for a minute is not slow.
+        return slow_source(1 / float(np.median(np.diff(self._pace))), self._card)
 
     @property
     def in_view(self) -> int:
@@ -165,6 +200,7 @@ class Stream:
         if np.isnan(self._start_s):
             self._start_s = time_s
         self._now_s = time_s
+        self._pace.append(time_s)
         self._ids = self._identify(sighting)
         for person, pose in zip(self._ids, sighting.poses, strict=True):
             if person is None:
@@ -174,7 +210,7 @@ class Stream:
             self._windows[person].push(time_s, pose)
         for person in [person for person, window in self._windows.items() if window.outlived(time_s)]:
             del self._windows[person]
-        passed = int((time_s + TOUCH_S - self._start_s - self._card.prepare.window_s) // self._card.stride_s) + 1
+        passed = int((time_s + TOUCH_S - self._start_s - self._first_s) // self._card.stride_s) + 1
         if passed <= self._ticks:
             return []
         self._ticks = passed
@@ -218,18 +254,22 @@ class Stream:
 
     def _answer(self, start_s: float, end_s: float, *, partial: bool) -> list[Answer]:
         """One forward for everyone who is due."""
+        asked: list[_Asked] = []
         if self._card.persons > 1:
             times_s, poses, ids = self._stacked()
             scene = scene_clip(poses, times_s, ids, self._source, self._card, (start_s, end_s))
-            return [] if scene is None else _ask(self._session, [scene], [(start_s, end_s)], partial=partial)
-        asked = []
+            if scene is not None:
+                since_s = max(start_s, self._start_s)
+                asked.append(_Asked(*scene, since_s, end_s, partial, early=_touches(start_s, since_s)))
+            return _ask(self._session, asked)
         for person in sorted(self._windows):
             window = self._windows[person]
-            full = end_s - window.since_s >= self._card.prepare.window_s - TOUCH_S
             recent = window.last_s >= end_s - min(RECENT_S, self._card.prepare.window_s)
-            if partial or (full and recent):
-                asked.append(((person,), window.clip(start_s, end_s)))
-        return _ask(self._session, asked, [(start_s, end_s)] * len(asked), partial=partial)
+            if partial or (recent and end_s - window.since_s >= self._least_s - TOUCH_S):
+                since_s = start_s if partial else max(start_s, window.since_s)
+                clip = window.clip(start_s, end_s)
+                asked.append(_Asked((person,), clip, since_s, end_s, partial, early=_touches(start_s, since_s)))
+        return _ask(self._session, asked)
 
     def _stacked(self) -> tuple[NDArray[np.float64], Poses, tuple[int, ...]]:
         """Everyone's samples on one time axis: times (T,), poses (M, T, V, C), ids (M,)."""
@@ -276,90 +316,119 @@ def _visible(poses: Poses) -> Mask:
     return np.asarray(present_joints(poses).any(axis=-1), dtype=np.bool_)
 
 
-def recognise(recording: Recording, session: Session) -> list[Answer]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A clip for the model, who is in it and what it is of."""
+
+    people: tuple[int, ...]
+    clip: Clip
+    start_s: float
+    end_s: float
+    partial: bool
+    early: bool
+
+
+def _touches(start_s: float, since_s: float) -> bool:
+    """Whether somebody who came into view at `since_s` missed a part of a window that begins at `start_s`."""
+    return since_s > start_s + TOUCH_S
+
+
+def _first_due(card: Card, early: float | None) -> tuple[float, float]:
+    """After how many seconds the first answer is due, and how long somebody must have been in view for one.
+
+    Early answers are due on the same beat as the others, so asking for them moves no other answer.
+    """
+    window_s = card.prepare.window_s
+    if early is None:
+        return window_s, window_s
+    if not 0 < early < 1:
+        raise ConfigError(f"early answers need a share of the window between 0 and 1, got {early}")
+    beats = math.floor((window_s * (1 - early) + TOUCH_S) / card.stride_s)
+    return window_s - beats * card.stride_s, window_s * early
+
+
+def recognise(recording: Recording, session: Session, *, early: float | None = None) -> list[Answer]:
     """All answers over a recording that is there as a whole.
 
     Args:
         recording: Any recording whose layout and units the model can be fed from.
         session: The model.
+        early: Share of a window, in (0, 1), from which early answers are given; None gives none.
 
     Returns:
         In the order of time, then of persons; a person's id is their place in the recording.
 
     Raises:
+        ConfigError: If the share lies outside (0, 1).
         LayoutError: If the model cannot be fed from such a recording (see `check_source`).
     """
     card, source = session.card, recording.skeleton
+    first_s, least_s = _first_due(card, early)
     check_source(card, source, recording.units)
     times_s = recording.times_s
     if not len(times_s):
         return []
     window_s = card.prepare.window_s
-    partial = recording.duration_s < window_s - TOUCH_S
-    if partial:
-        spans = [(float(times_s[0]), float(times_s[-1]))]
-    else:
-        due_s = np.arange(times_s[0] + window_s, times_s[-1] + 2 * TOUCH_S, card.stride_s)
-        frames = np.unique(np.searchsorted(times_s, due_s - TOUCH_S))
-        spans = [(float(t) - window_s, float(t)) for t in times_s[frames[frames < len(times_s)]]]
+    begun_s = float(times_s[0])
+    due_s = np.arange(begun_s + first_s, times_s[-1] + 2 * TOUCH_S, card.stride_s)
+    frames = np.unique(np.searchsorted(times_s, due_s - TOUCH_S))
+    spans = [(float(t) - window_s, float(t), False) for t in times_s[frames[frames < len(times_s)]]]
+    if recording.duration_s < window_s - TOUCH_S:
+        spans.append((begun_s, float(times_s[-1]), True))
     seen = _visible(recording.poses)  # (M, T)
-    asked: list[tuple[tuple[int, ...], Clip]] = []
-    asked_s: list[tuple[float, float]] = []
-    for span_s in spans:
+    asked: list[_Asked] = []
+    for start_s, end_s, partial in spans:
         if card.persons > 1:
             people = range(len(recording.poses))
-            scene = scene_clip(recording.poses, times_s, people, source, card, span_s)
-            found = [] if scene is None else [scene]
-        else:
-            found = [
-                ((person,), prepare(recording.poses[[person]], times_s, source, card.prepare, span_s))
-                for person in range(len(recording.poses))
-                if (seen[person].any() if partial else _in_view(times_s[seen[person]], span_s[1], card))
-            ]
-        asked += found
-        asked_s += [span_s] * len(found)
-    return [
-        answer
-        for first in range(0, len(asked), BATCH)
-        for answer in _ask(session, asked[first : first + BATCH], asked_s[first : first + BATCH], partial=partial)
-    ]
+            scene = scene_clip(recording.poses, times_s, people, source, card, (start_s, end_s))
+            if scene is not None:
+                since_s = max(start_s, begun_s)
+                asked.append(_Asked(*scene, since_s, end_s, partial, early=_touches(start_s, since_s)))
+            continue
+        for person in range(len(recording.poses)):
+            since_s = start_s
+            if partial:
+                if not seen[person].any():
+                    continue
+            else:
+                came_s = _in_view_since(times_s[seen[person]], end_s, card)
+                if came_s is None or end_s - came_s < least_s - TOUCH_S:
+                    continue
+                since_s = max(start_s, came_s)
+            clip = prepare(recording.poses[[person]], times_s, source, card.prepare, (start_s, end_s))
+            asked.append(_Asked((person,), clip, since_s, end_s, partial, early=_touches(start_s, since_s)))
+    return [answer for first in range(0, len(asked), BATCH) for answer in _ask(session, asked[first : first + BATCH])]
 
 
-def _in_view(seen_s: NDArray[np.float64], at_s: float, card: Card) -> bool:
-    """Whether somebody seen at the instants `seen_s` has been in view for a whole window at `at_s`."""
+def _in_view_since(seen_s: NDArray[np.float64], at_s: float, card: Card) -> float | None:
+    """Since when somebody seen at the instants `seen_s` has been in view at `at_s`; None if they are not."""
     seen_s = seen_s[seen_s <= at_s]
     window_s = card.prepare.window_s
     if not len(seen_s) or seen_s[-1] < at_s - min(RECENT_S, window_s):
-        return False
+        return None
     returns = np.flatnonzero(seen_s[:-1] < seen_s[1:] - window_s - card.prepare.max_gap_s)
-    since_s = seen_s[returns[-1] + 1] if len(returns) else seen_s[0]
-    return bool(at_s - since_s >= window_s - TOUCH_S)
+    return float(seen_s[returns[-1] + 1] if len(returns) else seen_s[0])
 
 
-def _ask(
-    session: Session,
-    asked: Sequence[tuple[tuple[int, ...], Clip]],
-    spans: Iterable[tuple[float, float]],
-    *,
-    partial: bool,
-) -> list[Answer]:
-    """One forward over (who, clip) of each answer."""
+def _ask(session: Session, asked: Sequence[_Asked]) -> list[Answer]:
+    """One forward over all clips."""
     if not asked:
         return []
-    bodies = max(len(clip.values) for _, clip in asked)
-    values = np.stack([_with_bodies(clip.values, bodies) for _, clip in asked])  # (N, M, T, V, 3)
-    present = np.stack([_with_bodies(clip.present, bodies) for _, clip in asked])  # (N, M, T, V)
+    bodies = max(len(each.clip.values) for each in asked)
+    values = np.stack([_with_bodies(each.clip.values, bodies) for each in asked])  # (N, M, T, V, 3)
+    present = np.stack([_with_bodies(each.clip.present, bodies) for each in asked])  # (N, M, T, V)
     return [
         Answer(
-            start_s=start_s,
-            time_s=end_s,
-            person=people[0] if session.card.persons == 1 else None,
-            people=people,
+            start_s=each.start_s,
+            time_s=each.end_s,
+            person=each.people[0] if session.card.persons == 1 else None,
+            people=each.people,
             classes=session.card.classes,
             probs=probs,
-            partial=partial,
+            partial=each.partial,
+            early=each.early,
         )
-        for (people, _), (start_s, end_s), probs in zip(asked, spans, session.probs(values, present), strict=True)
+        for each, probs in zip(asked, session.probs(values, present), strict=True)
     ]
 
 

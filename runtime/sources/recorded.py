@@ -49,6 +49,19 @@ class Take:
         return iter(self.sightings)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Together:
+    """Takes that go on at the same time: several cameras.
+
+    Attributes:
+        takes: Each with its own layout, clock and people; their own `sightings` are not to be gone through.
+        sightings: (place in `takes`, what is seen there), in the order of arrival.
+    """
+
+    takes: tuple[Take, ...]
+    sightings: Iterable[tuple[int, Sighting]]
+
+
 class RecordedSource:
     """A file or folder of recordings, one take each."""
 

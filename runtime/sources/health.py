@@ -1,0 +1,68 @@
+"""What has a source lost so far, and what is said about it: faults that are survived, counted, and told once."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+State = Literal["lost", "back", "malformed", "unordered", "restarted", "truncated", "failed", "unopened"]
+TOLD_EACH_TIME = frozenset(["lost", "back", "restarted", "truncated", "unopened"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Something that happened to a source and did not end it.
+
+    Attributes:
+        source: Its title.
+        state: "lost" a camera or stream broke off, "back" it is there again; "malformed" a line or packet could
+            not be read, "unordered" its time did not rise; "restarted" the sender's clock began anew; "truncated"
+            a video ended before its end; "failed" the pose estimator failed on a picture; "unopened" one source of
+            several could not be opened.
+        sentence: The same for a person.
+        time_s: When, on the source's clock; None where that is unknown.
+    """
+
+    source: str
+    state: State
+    sentence: str
+    time_s: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as docs/live-output.md describes it."""
+        time_s = None if self.time_s is None else round(self.time_s, 6)
+        return {"source": self.source, "state": self.state, "time_s": time_s, "sentence": self.sentence}
+
+
+class Health:
+    """Counts what was lost and tells of it; any thread may count, whoever reads the source tells."""
+
+    def __init__(self, told: Callable[[Status], None]) -> None:
+        """Health.
+
+        Args:
+            told: Takes what is to be said. Losses and returns come each time; a malformed or unordered line and a
+                picture that the estimator fails on only the first time of each source, so that a bad sender cannot
+                flood anybody.
+        """
+        self._told = told
+        self._lock = threading.Lock()  # guards the two below
+        self._losses: Counter[str] = Counter()
+        self._said: set[tuple[str, str]] = set()
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """How often each state came up, those that did."""
+        with self._lock:
+            return {state: count for state, count in sorted(self._losses.items()) if state != "back"}
+
+    def add(self, status: Status) -> None:
+        """Count something, and tell of it if it is news."""
+        with self._lock:
+            self._losses[status.state] += 1
+            key = (status.source, status.state)
+            news = status.state in TOLD_EACH_TIME or key not in self._said
+            self._said.add(key)
+        if news:
+            self._told(status)
