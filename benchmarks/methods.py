@@ -1,0 +1,91 @@
+"""One table: every objective of the family on one data set, equal encoder, epochs and seed, by three protocols.
+
+python benchmarks/methods.py DATA.npz --split xsub --work FOLDER --out benchmarks/results/methods_utd.json
+
+Every cell is an `amr-edge` command; the file holds it beside what it answered and how long it took. What is already in
+FOLDER is not run again, so an interrupted table goes on where it was.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+METHODS: dict[str, tuple[str, ...] | None] = {
+    "scratch": None,
+    "SkeletonMAE": ("--recipe", "skeletonmae-small"),
+    "MAMP": ("--recipe", "mamp-small"),
+    "AMR without focal": ("--recipe", "amr-small", "--set", "pretrain.pretext.focal_k=0"),
+    "AMR": ("--recipe", "amr-small"),
+}
+
+
+def amr_edge(work: Path, name: str, arguments: Sequence[str | Path]) -> dict[str, Any]:
+    """One command, its JSON, its text and its wall time; remembered in `work/name.json`."""
+    kept = work / f"{name}.json"
+    if kept.exists():
+        answer: dict[str, Any] = json.loads(kept.read_text())
+        return answer
+    words = [str(word) for word in arguments]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "amr_edge", *words, "--json"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    answer = {"command": words, "wall_s": round(time.perf_counter() - began, 1), "answer": json.loads(done.stdout)}
+    kept.write_text(json.dumps(answer, indent=2) + "\n")
+    return answer
+
+
+def main() -> None:
+    """Run what is missing and store the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="what `amr-edge data convert` wrote")
+    parser.add_argument("--split", required=True)
+    parser.add_argument("--work", type=Path, required=True, help="a folder for the runs")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--protocols", default="finetune,labels,probe")
+    parser.add_argument("--pretrain-epochs", default="60")
+    parser.add_argument("--finetune-epochs", default="40")
+    parser.add_argument("--labels", default="0.1")
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--precision", default="bf16")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    shared = ("--data", options.data, "--split", options.split, "--seed", options.seed, "--threads", "1")
+    shared += ("--precision", options.precision, "--project", options.work / "runs")
+    few = ("--set", f"finetune.optim.epochs={options.finetune_epochs}")
+    rows = []
+    for method in options.methods.split(","):
+        recipe = METHODS[method]
+        slug = method.lower().replace(" ", "-")
+        row: dict[str, Any] = {"method": method}
+        start: tuple[str | Path, ...] = ()
+        if recipe is not None:
+            epochs = ("--set", f"pretrain.optim.epochs={options.pretrain_epochs}")
+            row["pretrain"] = amr_edge(
+                options.work, f"{slug}-pretrain", ("pretrain", *recipe, *epochs, *shared, "--name", slug)
+            )
+            start = ("--init", str(row["pretrain"]["answer"]["run"]))
+        for protocol in options.protocols.split(","):
+            if protocol == "probe":
+                if start:
+                    row[protocol] = amr_edge(options.work, f"{slug}-probe", ("probe", start[1], *shared))
+                continue
+            name = slug if protocol == "finetune" else f"{slug}-{options.labels}"
+            share = () if protocol == "finetune" else ("--labels", options.labels)
+            row[protocol] = amr_edge(
+                options.work, f"{slug}-{protocol}", ("finetune", *start, *few, *share, *shared, "--name", name)
+            )
+        rows.append(row)
+        told = {p: f"{row[p]['answer']['top1']:.4f}" for p in options.protocols.split(",") if p in row}
+        print(f"{options.data.stem} {method}: {told}", flush=True)
+    options.out.write_text(json.dumps({"split": options.split, "seed": options.seed, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
