@@ -1,0 +1,272 @@
+"""What `amr-edge asma` does, from an order to a finished run: two encoders, a teacher, a student, a report."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from amr_edge.clips import Clips
+from amr_edge.errors import ConfigError, DataError, ReadError
+from amr_edge.score import score
+from amr_edge.skeleton import Mask
+from amr_edge.splits import offers, split
+from amr_edge.store import Store, open_store
+from amr_edge.training.asma.config import SIDES, AsmaRecipe, asma_recipe, from_dict
+from amr_edge.training.asma.stages import learn_from, pretrain_side, teach
+from amr_edge.training.classifier import Classifier
+from amr_edge.training.config import override
+from amr_edge.training.dataset import Batch, fit_to_data, to_batch
+from amr_edge.training.evaluate import evaluate_run
+from amr_edge.training.machine import Machine
+from amr_edge.training.predict import predict
+from amr_edge.training.run import Run, environment, new_run
+
+TURNS = 20  # in which teacher and student are timed, one after the other
+PER_TURN = 5  # answers in a turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsmaOrder:
+    """What a person typed after `amr-edge asma`."""
+
+    data: Path | None
+    split: str | None
+    recipe: str
+    settings: tuple[str, ...]
+    seed: int
+    machine: Machine
+    threads: int | None
+    project: Path
+    name: str | None
+    resume: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """A run that is ready to go."""
+
+    store: Store
+    split: str
+    train: Mask
+    test: Mask
+    recipe: AsmaRecipe
+    run: Run
+    seed: int
+    resume: bool
+
+
+def _sides(store: Store, name: str, seed: int) -> tuple[Mask, Mask, tuple[str, ...]]:
+    if name == "all":
+        everything = np.ones(len(store), dtype=np.bool_)
+        return everything, ~everything, ()
+    chosen = split(store, name, seed=seed)
+    return chosen.train, chosen.test, chosen.warnings
+
+
+def _fresh(order: AsmaOrder) -> _Work:
+    if order.data is None:
+        raise ConfigError("--data is missing; `amr-edge data convert SRC DST.npz` makes the file it wants")
+    store = open_store(order.data)
+    name = order.split or offers(store)[0]
+    train, test, warnings = _sides(store, name, order.seed)
+    made = override(asma_recipe(order.recipe), order.settings)
+    persons = min(made.persons, int(store.persons.max()))
+    made = replace(made, prepare=fit_to_data(made.prepare, store, train), persons=persons)
+    if not (train & (np.asarray(store.labels) >= 0)).any():
+        raise DataError(
+            f"{store.path}: no recording of the training part has a label, and the teacher's linear probe needs some; "
+            "`amr-edge pretrain` learns without"
+        )
+    run = new_run(order.project, "asma", order.name or made.name)
+    settings = {
+        "verb": "asma",
+        "data": str(order.data.resolve()),
+        "data_hash": store.content_hash,
+        "split": name,
+        "seed": order.seed,
+    }
+    for folder in (run, run.stage("teacher")):
+        # Both hold a model that can be judged and exported on the same recordings.
+        folder.write_json("config.json", {**settings, "asma": asdict(made)})
+    run.write_json("environment.json", environment())
+    run.log(f"run: {run.folder}")
+    run.log(f"data: {order.data}, {int(train.sum())} clips to learn from, {int(test.sum())} to test on (split {name})")
+    for warning in warnings:
+        run.log(f"note: {warning}")
+    return _Work(
+        store=store, split=name, train=train, test=test, recipe=made, run=run, seed=order.seed, resume=False
+    )  # fmt: skip
+
+
+def _resumed(order: AsmaOrder, folder: Path) -> _Work:
+    path = folder / "config.json"
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        verb, data, name, seed, settings = (
+            said["verb"],
+            said["data"],
+            said["split"],
+            int(said["seed"]),
+            said.get("asma"),
+        )
+        data_hash = said["data_hash"]
+    except (OSError, ValueError, KeyError, TypeError) as cause:
+        raise ReadError(f"{path}: is not the config of a run ({cause}); name a folder under runs/asma") from cause
+    if verb != "asma" or not isinstance(settings, dict):
+        raise ConfigError(f"{folder} is a run of `amr-edge {verb}`; resume it with that command")
+    store = open_store(order.data or Path(data))
+    if store.content_hash != data_hash:
+        raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
+    train, test, _ = _sides(store, name, seed)
+    return _Work(
+        store=store, split=name, train=train, test=test, recipe=from_dict(AsmaRecipe, settings), run=Run(folder),
+        seed=seed, resume=True,
+    )  # fmt: skip
+
+
+def parameters(model: Classifier) -> int:
+    """How many numbers a model has learned, frozen ones as well."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def pace(
+    one: Classifier,
+    other: Classifier,
+    batch: Batch,
+    now: Callable[[], float],
+    *,
+    turns: int = TURNS,
+    per_turn: int = PER_TURN,
+) -> tuple[float, float, float]:
+    """Time two models on the same clip in turns, so that whatever slows the machine slows both.
+
+    Args:
+        one: A model.
+        other: Another.
+        batch: What they answer.
+        now: A clock, seconds.
+        turns: Of each, after one that does not count.
+        per_turn: Answers in a turn.
+
+    Returns:
+        Median milliseconds of an answer of `one` and of `other`, and the median over turns of their ratio.
+    """
+    took: list[list[float]] = [[], []]
+    with torch.inference_mode():
+        for turn in range(turns + 1):
+            for index, model in enumerate((one.eval(), other.eval())):
+                began = now()
+                for _ in range(per_turn):
+                    model.classify(batch).sum().item()  # the sum has to come back from a device that runs ahead
+                if turn:
+                    took[index].append(1e3 * (now() - began) / per_turn)
+    first, second = np.array(took[0]), np.array(took[1])
+    return float(np.median(first)), float(np.median(second)), float(np.median(first / second))
+
+
+def set_side_by_side(
+    teacher: Classifier, student: Classifier, work: _Work, device: torch.device, now: Callable[[], float]
+) -> dict[str, float]:
+    """Teacher and student on the same whole clips: size, pace, agreement and, where there are labels, top-1."""
+    known = np.asarray(work.store.labels) >= 0
+    which = work.test & known if (work.test & known).any() else work.train
+    clips = Clips(work.store, which, work.recipe.prepare, work.recipe.persons)
+    theirs, own = predict(teacher, clips, device), predict(student, clips, device)  # (N, K)
+    large, small = parameters(teacher), parameters(student)
+    teacher_ms, student_ms, times_faster = pace(teacher, student, to_batch(clips.whole(np.array([0])), device), now)
+    found = {
+        "teacher_parameters": large,
+        "parameters": small,
+        "fewer_percent": 100 * (1 - small / large),
+        "teacher_ms": teacher_ms,
+        "student_ms": student_ms,
+        "times_faster": times_faster,
+        "clips": len(clips),
+        "agreement": float((own.argmax(axis=1) == theirs.argmax(axis=1)).mean()),
+    }
+    if (work.test & known).any():
+        found["teacher_top1"] = score(theirs, clips.labels).top1
+        found["student_top1"] = score(own, clips.labels).top1
+    return found
+
+
+def told(found: dict[str, float]) -> str:
+    """What `set_side_by_side` found, for a person."""
+    small, large = found["parameters"], found["teacher_parameters"]
+    line = (
+        f"student: {small / 1e6:.3f} M parameters instead of {large / 1e6:.3f} M (−{found['fewer_percent']:.1f} %), "
+        f"{found['times_faster']:.1f} times faster ({found['student_ms']:.2f} ms instead of {found['teacher_ms']:.2f} "
+        f"ms a clip, PyTorch, in turns)\nit answers as its teacher in {found['agreement']:.1%} of "
+        f"{found['clips']:.0f} clips"
+    )
+    if "teacher_top1" in found:
+        line += f"; top-1 {found['student_top1']:.4f}, the teacher's {found['teacher_top1']:.4f}"
+    return line
+
+
+def carry_out(order: AsmaOrder, *, now: Callable[[], float] = time.perf_counter) -> tuple[str, dict[str, object]]:
+    """Do what was ordered.
+
+    Args:
+        order: What was typed.
+        now: A clock, seconds.
+
+    Returns:
+        What to tell a person, and the same for a machine.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C, with the last finished epoch on disk and the way to go on said.
+    """
+    if order.threads:
+        torch.set_num_threads(order.threads)
+    work = _resumed(order, order.resume) if order.resume else _fresh(order)
+    try:
+        return _stages(work, order.machine, now)
+    except KeyboardInterrupt:
+        work.run.log(f"go on with: amr-edge asma --resume {work.run.folder}")
+        raise
+
+
+def _stages(work: _Work, machine: Machine, now: Callable[[], float]) -> tuple[str, dict[str, object]]:
+    store, train, name, recipe, run = work.store, work.train, work.split, work.recipe, work.run
+    encoders = (run.stage(SIDES[0]), run.stage(SIDES[1]))
+    for index, (side, folder) in enumerate(zip(SIDES, encoders, strict=True)):
+        # Seeds far apart, so that the two encoders do not start alike and the runs of neighbouring seeds do not meet.
+        pretrain_side(
+            side, store, train, name, recipe, folder,
+            seed=work.seed + 1000 * index, machine=machine, resume=work.resume,
+        )  # fmt: skip
+    schooling = run.stage("teacher")
+    teacher, teacher_card = teach(
+        store, train, name, recipe, schooling,
+        encoders=encoders, seed=work.seed + 2, machine=machine, resume=work.resume,
+    )  # fmt: skip
+    student, card = learn_from(
+        teacher, store, train, name, recipe, run, seed=work.seed + 3, machine=machine, resume=work.resume
+    )
+    if (work.test & (np.asarray(store.labels) >= 0)).any():
+        evaluate_run(schooling, teacher, teacher_card, store, work.test, machine.device)
+        evaluate_run(run, student, card, store, work.test, machine.device)
+    found = set_side_by_side(teacher, student, work, machine.device, now)
+    run.write_json("asma.json", found)
+    seconds = sum(row["seconds"] for folder in (*encoders, schooling, run) for row in folder.results())
+    text = told(found)
+    run.log(text, show=False)
+    answer: dict[str, object] = {
+        "run": str(run.folder),
+        "weights": str(run.last),
+        "teacher": str(schooling.last),
+        "recipe": asdict(recipe),
+        "seed": work.seed,
+        "split": name,
+        "seconds": seconds,
+        **found,
+    }
+    return (
+        f"{text}\nthe last epochs' weights: {run.last}, {schooling.last}\nnext: amr-edge export {run.folder} --onnx",
+        answer,
+    )

@@ -1,0 +1,320 @@
+"""The stages of ASMa: an encoder behind each mask, the aligned and linear-probed teacher, the student."""
+
+import math
+from dataclasses import asdict
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from amr_edge.card import Card
+from amr_edge.clips import Clips
+from amr_edge.errors import ConfigError, DataError
+from amr_edge.skeleton import Mask, layout
+from amr_edge.store import Store
+from amr_edge.training.aligned import Aligned
+from amr_edge.training.asma.barlow import ThreeStreams
+from amr_edge.training.asma.config import AsmaRecipe, Side, StudentConfig
+from amr_edge.training.asma.views import view
+from amr_edge.training.built import encoder_of
+from amr_edge.training.checkpoint import load_weights
+from amr_edge.training.classifier import Classifier
+from amr_edge.training.config import Recipe, student
+from amr_edge.training.dataset import Batch, to_batch
+from amr_edge.training.distil import distil_loss
+from amr_edge.training.encoder import Encoder
+from amr_edge.training.finetune import NONE_NAMES, tokens_for_step
+from amr_edge.training.fit import Stage, fit
+from amr_edge.training.machine import Machine
+from amr_edge.training.pretrain import describe, pretrain
+from amr_edge.training.run import Run, versions
+from amr_edge.training.stgcn import GraphConfig, GraphEncoder
+
+
+def card_for(
+    kind: str,
+    store: Store,
+    split: str,
+    train: Mask,
+    recipe: AsmaRecipe,
+    *,
+    encoder: dict[str, object],
+    said: dict[str, object],
+) -> Card:
+    """The card of a model of this recipe.
+
+    Args:
+        kind: "encoder" or "classifier".
+        store: What it learns from.
+        split: Name of the split.
+        train: (N,) bool, the part of it.
+        recipe: The settings.
+        encoder: What builds the encoder again: see `encoder_of`.
+        said: What the card says of the recipe.
+    """
+    # A graph looks at every joint in every frame.
+    patch_frames = encoder.get("patch_frames", 1)
+    inner = encoder.get("of")
+    if isinstance(inner, dict):
+        patch_frames = inner.get("patch_frames", 1)
+    classes = store.classes if kind == "classifier" else ()
+    return Card(
+        name=recipe.name,
+        kind=kind,
+        prepare=recipe.prepare,
+        classes=classes,
+        none_class=next((name for name in classes if name.lower() in NONE_NAMES), None),
+        units=store.units,
+        persons=recipe.persons,
+        patch_frames=int(str(patch_frames)),
+        encoder=encoder,
+        data=describe(store, split, train),
+        recipe={"name": recipe.name, **said},
+        versions=versions(),
+    )
+
+
+def graph_words(config: GraphConfig) -> dict[str, object]:
+    """What a card says of a graph encoder."""
+    return {"kind": "graph", **asdict(config)}
+
+
+def pretrain_side(
+    side: Side,
+    store: Store,
+    train: Mask,
+    split: str,
+    recipe: AsmaRecipe,
+    run: Run,
+    *,
+    seed: int,
+    machine: Machine,
+    resume: bool = False,
+) -> None:
+    """Pre-train the encoder of one mask; its weights are the run's last.
+
+    Args:
+        side: "central_slow" hides joints of many bones and slow moments, "leaf_fast" those of few and fast ones.
+        store: The recordings.
+        train: (N,) bool, the part to learn from; labels are not looked at.
+        split: Name of the split, for the card.
+        recipe: Settings, already fitted to the data.
+        run: Where weights and results go.
+        seed: Of all randomness; the two sides should have different ones.
+        machine: What to compute on.
+        resume: Go on from the run's state.
+
+    Raises:
+        ConfigError: If a step would hold a single clip, which has nothing to be compared with.
+    """
+    if recipe.backbone == "tokens":
+        made = recipe.reconstruction(side)
+        pretrain(store, train, split, made, run, seed=seed, machine=machine, resume=resume)
+        return
+    clips = Clips(store, train, recipe.prepare, recipe.persons)
+    config = recipe.pretrain
+    if len(clips) // math.ceil(len(clips) / config.batch) < 2:
+        raise ConfigError(
+            f"a step must hold at least 2 clips to compare, pretrain.batch={config.batch} leaves a single one of the "
+            f"{len(clips)}; set pretrain.batch={config.batch + 1} or more"
+        )
+    skeleton = layout(recipe.prepare.layout)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = GraphEncoder(recipe.graph, skeleton)
+        module = ThreeStreams(encoder, skeleton, side, recipe.hide, recipe.barlow).to(machine.device)
+
+    def step(indices: NDArray[np.int64], rng: np.random.Generator, _: torch.Generator) -> Tensor:
+        whole = clips.whole(indices)
+        streams = [to_batch(view(whole, recipe.views, skeleton, rng), machine.device) for _ in range(3)]
+        loss: Tensor = module(cast("tuple[Batch, Batch, Batch]", tuple(streams)), rng)
+        return loss
+
+    stage = Stage(
+        title=f"pre-train {side}",
+        module=module,
+        encoder=cast("Encoder", encoder),  # it has a depth, which is all that the optimiser asks for
+        step=step,
+        saved=module,
+        card=card_for(
+            "encoder", store, split, train, recipe,
+            encoder=graph_words(recipe.graph), said={"seed": seed, "epochs": config.epochs, "mask": side},
+        ),
+        clips=len(clips),
+        config=config,
+        seed=seed,
+        machine=machine,
+    )  # fmt: skip
+    fit(stage, run, resume=resume)
+
+
+def pre_trained(run: Run) -> Encoder:
+    """The encoder that `pretrain_side` left in a run."""
+    tensors, card = load_weights(run.last)
+    encoder = encoder_of(card)
+    encoder.load_state_dict(
+        {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
+    )
+    return encoder
+
+
+def _labelled(store: Store, train: Mask) -> Mask:
+    labelled: Mask = train & (np.asarray(store.labels) >= 0)
+    if not labelled.any():
+        raise DataError(
+            "no recording of the training part has a label; the linear probe needs labels, "
+            "convert recordings that have some or stop after `amr-edge pretrain`"
+        )
+    return labelled
+
+
+def teach(
+    store: Store,
+    train: Mask,
+    split: str,
+    recipe: AsmaRecipe,
+    run: Run,
+    *,
+    encoders: tuple[Run, Run],
+    seed: int,
+    machine: Machine,
+    resume: bool = False,
+) -> tuple[Classifier, Card]:
+    """Align two frozen encoders and probe the pair with one linear layer.
+
+    Args:
+        store: The recordings.
+        train: (N,) bool, the part whose labelled recordings are learned from.
+        split: Name of the split, for the card.
+        recipe: The settings.
+        run: Where weights and results go.
+        encoders: The runs of the two sides.
+        seed: Of all randomness.
+        machine: What to compute on.
+        resume: Go on from the run's state.
+
+    Returns:
+        The teacher of the last epoch, and its card.
+
+    Raises:
+        DataError: If no clip of the part has a label.
+    """
+    config = recipe.teacher
+    clips = Clips(store, _labelled(store, train), recipe.prepare, recipe.persons)
+    skeleton = layout(recipe.prepare.layout)
+    inner = graph_words(recipe.graph) if recipe.backbone == "graph" else asdict(recipe.encoder)
+    card = card_for(
+        "classifier", store, split, train, recipe,
+        encoder={"kind": "aligned", "heads": config.heads, "of": inner},
+        said={"seed": seed, "epochs": config.optim.epochs, "protocol": "linear probe of two aligned encoders"},
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        pair = Aligned(pre_trained(encoders[0]), pre_trained(encoders[1]), heads=config.heads)
+        model = Classifier(cast("Encoder", pair), len(store.classes), dropout=config.dropout).to(machine.device)
+
+    def step(indices: NDArray[np.int64], rng: np.random.Generator, _: torch.Generator) -> Tensor:
+        batch = to_batch(view(clips.whole(indices), config.views, skeleton, rng), machine.device)
+        labels = torch.from_numpy(clips.labels[indices]).to(machine.device, non_blocking=True)  # (N,)
+        return functional.cross_entropy(model.classify(batch), labels)
+
+    stage = Stage(
+        title="teacher",
+        module=model,
+        encoder=model.encoder,
+        step=step,
+        saved=model,
+        card=card,
+        clips=len(clips),
+        config=config.optim,
+        seed=seed,
+        machine=machine,
+    )
+    fit(stage, run, resume=resume)
+    return model.eval(), card
+
+
+def new_student(recipe: AsmaRecipe, classes: int, seed: int) -> tuple[Classifier, dict[str, object], Recipe | None]:
+    """A fresh student, what its card says of its encoder, and, of a transformer, the recipe of its token budgets."""
+    config: StudentConfig = recipe.student
+    skeleton = layout(recipe.prepare.layout)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if config.kind == "graph":
+            words, tokens = graph_words(config.graph), None
+            encoder = cast("Encoder", GraphEncoder(config.graph, skeleton))
+        else:
+            tokens = student(config.kind, recipe.prepare, recipe.persons)
+            words = asdict(tokens.encoder)
+            encoder = Encoder(tokens.encoder, frames=recipe.prepare.frames, joints=len(skeleton))
+        return Classifier(encoder, classes, dropout=config.dropout), words, tokens
+
+
+def learn_from(
+    teacher: Classifier,
+    store: Store,
+    train: Mask,
+    split: str,
+    recipe: AsmaRecipe,
+    run: Run,
+    *,
+    seed: int,
+    machine: Machine,
+    resume: bool = False,
+) -> tuple[Classifier, Card]:
+    """Distil a teacher into a student on the training part of a store; unlabelled clips teach by its answers alone.
+
+    Args:
+        teacher: Whom to learn from.
+        store: The recordings.
+        train: (N,) bool, the part to learn from.
+        split: Name of the split, for the card.
+        recipe: The settings.
+        run: Where weights and results go.
+        seed: Of all randomness.
+        machine: What to compute on.
+        resume: Go on from the run's state.
+
+    Returns:
+        The student of the last epoch, and its card.
+    """
+    config = recipe.student
+    clips = Clips(store, train, recipe.prepare, recipe.persons)
+    skeleton = layout(recipe.prepare.layout)
+    model, words, tokens = new_student(recipe, len(store.classes), seed)
+    model = model.to(machine.device)
+    expert = teacher.to(machine.device).eval()
+    card = card_for(
+        "classifier", store, split, train, recipe,
+        encoder=words,
+        said={
+            "seed": seed, "epochs": config.optim.epochs, "student": config.kind,
+            "alpha": recipe.distil.alpha, "temperature": recipe.distil.temperature,
+        },
+    )  # fmt: skip
+
+    def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        batch = to_batch(view(clips.whole(indices), config.views, skeleton, rng), machine.device)
+        with torch.no_grad():
+            wanted = expert.classify(batch)
+        kept = None if tokens is None else tokens_for_step(batch, tokens.finetune, tokens, rng, generator)
+        truth = torch.from_numpy(clips.labels[indices]).to(machine.device, non_blocking=True)  # (N,)
+        return distil_loss(model.classify(batch, kept), wanted, truth, recipe.distil)
+
+    stage = Stage(
+        title="student",
+        module=model,
+        encoder=model.encoder,
+        step=step,
+        saved=model,
+        card=card,
+        clips=len(clips),
+        config=config.optim,
+        seed=seed,
+        machine=machine,
+    )
+    fit(stage, run, resume=resume)
+    return model.eval(), card
