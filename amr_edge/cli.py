@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("amr_edge.training.cli:train", "Pre-train, fine-tune and evaluate in one run."),
     "distil": ("amr_edge.training.cli:distil", "Teach a small student what a large model answers."),
     "asma": ("amr_edge.training.asma.cli:asma", "Two masked encoders, an aligned teacher and a light student (ASMa)."),
+    "report": ("amr_edge.training.report_cli:report", "One HTML page about a run, or several compared."),
     "evaluate": ("amr_edge.export.cli:evaluate", "Accuracy of a run or an exported model on a split."),
     "export": ("amr_edge.export.cli:export", "Write ONNX and prove on real clips that nothing was lost."),
     "live": (
