@@ -18,11 +18,10 @@ from amr_edge.score import score
 from amr_edge.skeleton import Mask
 from amr_edge.splits import split
 from amr_edge.store import Store
-from amr_edge.training.augment import augment
 from amr_edge.training.checkpoint import load_classifier, load_encoder
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import DistilConfig, Recipe
-from amr_edge.training.dataset import Batch, to_batch
+from amr_edge.training.dataset import Batch
 from amr_edge.training.energy import token_energy
 from amr_edge.training.finetune import tokens_for_step
 from amr_edge.training.fit import Stage, fit
@@ -33,6 +32,7 @@ from amr_edge.training.patchify import token_present
 from amr_edge.training.predict import predict
 from amr_edge.training.pretrain import describe, new_encoder
 from amr_edge.training.run import Run, versions
+from amr_edge.training.views import Views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -227,8 +227,8 @@ def distil(
         The student of the last epoch, and its card.
     """
     config, distilling = recipe.finetune, recipe.distil
-    clips = Clips(store, train, recipe.prepare, recipe.persons)
-    labels = np.full(len(clips), -1) if unlabelled else clips.labels
+    views = Views(store, train, recipe.prepare, recipe.persons, config.augment, machine.device)
+    labels = np.full(len(views), -1) if unlabelled else views.labels
     card = replace(
         teacher.card,
         name=recipe.name,
@@ -267,8 +267,7 @@ def distil(
     expert = teacher.model.to(machine.device).eval()
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        views = augment(clips.cuts(indices, config.augment.crop, rng), config.augment, rng)
-        batch = to_batch(views, machine.device)
+        batch = views.batch(indices, rng)
         with torch.no_grad():
             wanted = expert.classify(batch, _teacher_tokens(batch, teacher.card, distilling.teacher_budget, recipe))
         answered = model.classify(batch, tokens_for_step(batch, config, recipe, rng, generator))
@@ -290,7 +289,7 @@ def distil(
         step=step,
         saved=model,
         card=card,
-        clips=len(clips),
+        clips=len(views),
         config=config.optim,
         seed=seed,
         machine=machine,

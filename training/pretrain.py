@@ -8,17 +8,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from amr_edge.card import Card
-from amr_edge.clips import Clips
 from amr_edge.skeleton import Mask, layout
 from amr_edge.store import Store
-from amr_edge.training.augment import augment
 from amr_edge.training.config import Recipe
-from amr_edge.training.dataset import to_batch
 from amr_edge.training.encoder import Encoder
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.machine import Machine
 from amr_edge.training.pretext import MaskedReconstruction
 from amr_edge.training.run import Run, versions
+from amr_edge.training.views import Views
 
 
 def new_encoder(recipe: Recipe, seed: int) -> Encoder:
@@ -65,7 +63,7 @@ def pretrain(
     Returns:
         The encoder of the last epoch.
     """
-    clips = Clips(store, train, recipe.prepare, recipe.persons)
+    views = Views(store, train, recipe.prepare, recipe.persons, recipe.pretrain.augment, machine.device)
     encoder = new_encoder(recipe, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
@@ -86,8 +84,7 @@ def pretrain(
     )
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        views = augment(clips.cuts(indices, recipe.pretrain.augment.crop, rng), recipe.pretrain.augment, rng)
-        batch = to_batch(views, machine.device)
+        batch = views.batch(indices, rng)
         loss: Tensor = module(batch.body, batch.present, generator).loss
         return loss
 
@@ -98,7 +95,7 @@ def pretrain(
         step=step,
         saved=module,
         card=card,
-        clips=len(clips),
+        clips=len(views),
         config=recipe.pretrain.optim,
         seed=seed,
         machine=machine,

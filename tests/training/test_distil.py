@@ -15,7 +15,6 @@ from amr_edge import cli
 from amr_edge.errors import CardError, ConfigError, DataError, LayoutError
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.store import Store, open_store, write_store
-from amr_edge.training import distil as distilling
 from amr_edge.training.checkpoint import load_classifier, load_weights, save_weights
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import STUDENTS, DistilConfig, Recipe, override, student
@@ -31,6 +30,7 @@ from amr_edge.training.distil import (
 from amr_edge.training.encoder import Encoder
 from amr_edge.training.machine import Machine
 from amr_edge.training.run import Run
+from amr_edge.training.views import Views
 
 CPU = Machine(device=torch.device("cpu"))
 SHORT = [
@@ -284,7 +284,7 @@ def test_a_resumed_distillation_ends_with_the_weights_of_the_uninterrupted_one(
 ) -> None:
     straight = make(tiny_store, teacher, tmp_path / "straight", "distil.teacher_budget=0.5")
     with monkeypatch.context() as patch:
-        patch.setattr(distilling, "to_batch", stopping(distilling.to_batch, at=5))
+        patch.setattr(Views, "batch", stopping(Views.batch, at=5))
         with pytest.raises(KeyboardInterrupt):
             make(tiny_store, teacher, tmp_path / "broken", "distil.teacher_budget=0.5")
     broken = Run(tmp_path / "broken", quiet=True)
@@ -379,7 +379,7 @@ def test_ctrl_c_ends_with_130_and_resuming_ends_as_if_it_had_not_been(
 ) -> None:
     assert cli.run(order(taught, tmp_path, "--name=straight")) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(distilling, "to_batch", stopping(distilling.to_batch, at=5))
+        patch.setattr(Views, "batch", stopping(Views.batch, at=5))
         assert cli.run(order(taught, tmp_path, "--name=broken")) == 130
     broken = tmp_path / "distil" / "broken-1"
     assert f"amr-edge distil --resume {broken}" in capsys.readouterr().err
