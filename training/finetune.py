@@ -17,11 +17,10 @@ from amr_edge.errors import DataError, ReadError
 from amr_edge.score import score
 from amr_edge.skeleton import Mask
 from amr_edge.store import Store
-from amr_edge.training.augment import augment
 from amr_edge.training.checkpoint import load_encoder
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import FinetuneConfig, Recipe
-from amr_edge.training.dataset import Batch, to_batch
+from amr_edge.training.dataset import Batch
 from amr_edge.training.energy import token_energy
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.machine import Machine
@@ -30,6 +29,7 @@ from amr_edge.training.patchify import token_present
 from amr_edge.training.predict import predict
 from amr_edge.training.pretrain import describe, new_encoder
 from amr_edge.training.run import Run, versions
+from amr_edge.training.views import Views
 
 NONE_NAMES = ("idle", "none", "nothing", "background")
 
@@ -101,7 +101,7 @@ def finetune(
         raise DataError(
             "no recording of the training part has a label; fine-tuning needs labels, pre-training does not"
         )
-    clips = Clips(store, train & labelled, recipe.prepare, recipe.persons)
+    views = Views(store, train & labelled, recipe.prepare, recipe.persons, config.augment, machine.device)
     card = Card(
         name=recipe.name,
         kind="classifier",
@@ -126,8 +126,8 @@ def finetune(
     encoder.set_drop_path(config.drop_path)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        batch = to_batch(augment(clips.cuts(indices, config.augment.crop, rng), config.augment, rng), machine.device)
-        labels = torch.from_numpy(clips.labels[indices]).to(machine.device, non_blocking=True)  # (N,)
+        batch = views.batch(indices, rng)
+        labels = torch.from_numpy(views.labels[indices]).to(machine.device, non_blocking=True)  # (N,)
         logits = model.classify(batch, tokens_for_step(batch, config, recipe, rng, generator))
         return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
 
@@ -144,7 +144,7 @@ def finetune(
         step=step,
         saved=model,
         card=card,
-        clips=len(clips),
+        clips=len(views),
         config=config.optim,
         seed=seed,
         machine=machine,
