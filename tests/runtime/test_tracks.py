@@ -107,3 +107,18 @@ def test_ids_at_one_instant_are_different_and_do_not_depend_on_the_order(frames:
         others = shuffled.assign(number / 10, people[order])
         for k, other in zip(order, others, strict=True):
             assert groups.setdefault(ids[k], other) == other
+
+
+def test_the_best_pairing_of_all_is_taken_and_not_the_nearest_pair_first() -> None:
+    # The one on the left stays near, the one on the right has moved to just beside where the left one was: joining the
+    # nearest pair first would leave the left one with nobody.
+    tracks = Tracks(TracksConfig(reach=0.5, reach_per_s=0.0))
+    assert tracks.assign(0.0, np.stack([at(0.0), at(0.7)])) == (0, 1)
+    assert tracks.assign(0.1, np.stack([at(0.05), at(-0.6)])) == (1, 0)
+
+
+def test_of_two_people_as_near_the_one_in_the_same_pose_is_taken() -> None:
+    tracks = Tracks()
+    squat = BODY * np.float32([1, 0.6])
+    tracks.assign(0.0, np.stack([at(0.0), squat + np.float32([0.3, 0])]))
+    assert tracks.assign(0.1, np.stack([squat + np.float32([0.2, 0]), at(0.1)])) == (1, 0)
