@@ -15,12 +15,41 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+
+def _amr(**pretext: object) -> tuple[str, ...]:
+    """amr-small with other settings of its pretext task."""
+    changed = (word for name, value in pretext.items() for word in ("--set", f"pretrain.pretext.{name}={value}"))
+    return ("--recipe", "amr-small", *changed)
+
+
 METHODS: dict[str, tuple[str, ...] | None] = {
     "scratch": None,
     "SkeletonMAE": ("--recipe", "skeletonmae-small"),
     "MAMP": ("--recipe", "mamp-small"),
-    "AMR without focal": ("--recipe", "amr-small", "--set", "pretrain.pretext.focal_k=0"),
-    "AMR": ("--recipe", "amr-small"),
+    "AMR without focal": _amr(focal_k=0),
+    "AMR": _amr(),
+}
+# The rows of the paper's ablation, all of which predict a quarter as many targets as there are tokens.
+ABLATION = {
+    "decoder masking": _amr(decoder="self", enlarge=1, predict="hidden", predict_share=0.278, focal_k=0),
+    "down-sampling": _amr(decoder="self", enlarge=1, downsample=4, focal_k=0),
+    "decoupled": _amr(focal_k=0),
+    "decoupled, focal": _amr(),
+}
+# What the paper does not say about its target.
+PILOT = {
+    "motion, per patch": _amr(),
+    "joints, over time": _amr(target="joint", target_norm="time"),
+    "joints, per patch": _amr(target="joint"),
+    "joints, plain": _amr(target="joint", target_norm="none"),
+    "motion, over time": _amr(target_norm="time"),
+    "mixed layers": _amr(memory="layers"),
+    "motion-aware mask": _amr(mask="motion"),
+}
+TABLES: dict[str, dict[str, tuple[str, ...] | None]] = {
+    "methods": METHODS,
+    "ablation": dict(ABLATION),
+    "pilot": dict(PILOT),
 }
 
 
@@ -47,7 +76,8 @@ def main() -> None:
     parser.add_argument("--split", required=True)
     parser.add_argument("--work", type=Path, required=True, help="a folder for the runs")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--table", default="methods", choices=TABLES)
+    parser.add_argument("--methods", help="some of the table's rows, separated by semicolons")
     parser.add_argument("--protocols", default="finetune,labels,probe")
     parser.add_argument("--pretrain-epochs", default="60")
     parser.add_argument("--finetune-epochs", default="40")
@@ -60,9 +90,10 @@ def main() -> None:
     shared += ("--precision", options.precision, "--project", options.work / "runs")
     few = ("--set", f"finetune.optim.epochs={options.finetune_epochs}")
     rows = []
-    for method in options.methods.split(","):
-        recipe = METHODS[method]
-        slug = method.lower().replace(" ", "-")
+    table = TABLES[options.table]
+    for method in options.methods.split(";") if options.methods else table:
+        recipe = table[method]
+        slug = method.lower().replace(", ", "-").replace(" ", "-")
         row: dict[str, Any] = {"method": method}
         start: tuple[str | Path, ...] = ()
         if recipe is not None:
