@@ -125,7 +125,8 @@ class MediaPipePose:
             that is not seen is NaN in both.
 
         Raises:
-            ClipError: If the picture is no (H, W, 3) uint8 array, its time is not finite, or we are closed.
+            ClipError: If the picture is no (H, W, 3) uint8 array, its time is not finite, MediaPipe fails on it, or
+                we are closed.
         """
         if self._landmarker is None:
             raise ClipError("the pose estimator is closed; open another one")
@@ -138,12 +139,17 @@ class MediaPipePose:
             raise ClipError(f"a picture's time must be finite, got {picture.time_s}; give it the time of its capture")
         self._last_ms = max(self._last_ms + 1, round(picture.time_s * 1000))
         frame = self._image(image_format=self._rgb, data=np.ascontiguousarray(image))
-        if self._found:
-            seen = self._landmarker.detect_for_video(frame, self._last_ms)
-        else:  # the landmark model has its say when it first runs
-            with without_chatter():
+        try:
+            if self._found:
                 seen = self._landmarker.detect_for_video(frame, self._last_ms)
-            self._found = bool(seen.pose_landmarks)
+            else:  # the landmark model has its say when it first runs
+                with without_chatter():
+                    seen = self._landmarker.detect_for_video(frame, self._last_ms)
+                self._found = bool(seen.pose_landmarks)
+        except (RuntimeError, ValueError) as cause:
+            raise ClipError(
+                f"MediaPipe failed on the picture at {picture.time_s:.3f} s ({_line(cause)}); try another --pose model"
+            ) from cause
         height, width = image.shape[:2]
         poses, pixels = self._read(seen, width=width, height=height)
         return Sighting(time_s=picture.time_s, poses=poses, pixels=pixels, picture=picture)

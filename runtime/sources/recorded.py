@@ -1,4 +1,4 @@
-"""Recorded skeletons as if they were happening now: files and folders of any format, and frames as JSON lines.
+"""Recorded skeletons as if they were happening now: files and folders of any format.
 
 A source is a sequence of takes. Within a take time goes on; between two takes everything starts anew.
 """
@@ -14,7 +14,6 @@ import numpy as np
 
 from amr_edge import readers
 from amr_edge.errors import ConfigError, ReadError
-from amr_edge.readers import jsonl
 from amr_edge.recording import Recording, Span
 from amr_edge.runtime.sighting import Sighting
 from amr_edge.skeleton import Layout
@@ -168,50 +167,3 @@ def _wait_for_each(
         if early_s > 0:
             sleep(early_s)
         yield item
-
-
-def takes_of_lines(lines: Iterable[str], where: str) -> Iterator[Take]:
-    """Takes out of JSON lines as `amr_edge.readers.jsonl` defines them, each frame as soon as its line is there.
-
-    A header begins a take, also in the middle: several files may be sent one after the other.
-
-    Args:
-        lines: The lines.
-        where: What they are, for the sentence when one is wrong.
-
-    Raises:
-        ReadError: If a line is not what it should be; its number is said.
-    """
-    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-    begin = next(numbered, None)
-    if begin is None:
-        raise ReadError(f"{where}: expected a header and frames as JSON lines, got nothing; docs/formats.md has both")
-
-    def frames(header: jsonl.Header) -> Iterator[Sighting]:
-        nonlocal begin
-        for number, line in numbered:
-            # A frame has no such key; the header's own parser says what is wrong with a line that has it.
-            if '"amr_edge"' in line:
-                begin = number, line
-                return
-            frame = jsonl.parse_frame(line, header, f"{where}, line {number}")
-            seen = slice(None) if frame.seen else slice(0)
-            yield Sighting(time_s=frame.time_s, poses=frame.poses[seen], ids=frame.ids[seen])
-
-    takes = 0
-    while begin is not None:
-        (number, line), begin = begin, None
-        header = jsonl.parse_header(line, f"{where}, line {number}")
-        takes += 1
-        sightings = frames(header)
-        yield Take(
-            title=where if takes == 1 else f"{where}#{takes}",
-            layout=header.layout,
-            units=header.units,
-            sightings=sightings,
-            label=header.label,
-            spans=header.spans,
-            fps=math.nan if header.fps is None else header.fps,
-        )
-        for _ in sightings:  # what nobody asked for still stands before the next take
-            pass

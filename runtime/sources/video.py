@@ -1,7 +1,8 @@
 """The pictures of a video file or a camera, each with the time it was taken.
 
 A file gives every picture it has, as fast as they are asked for. A camera is read in a thread of its own, which
-keeps only the newest picture: who is slow misses pictures, and is told how many, but never falls behind.
+keeps only the newest picture: who is slow misses pictures, and is told how many, but never falls behind. A camera that
+breaks off is opened again, for as long as it takes, with longer and longer pauses.
 """
 
 import math
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,14 @@ from numpy.typing import NDArray
 from amr_edge.errors import ConfigError, MissingError, ReadError
 from amr_edge.extras import require
 from amr_edge.runtime.sighting import Picture
+from amr_edge.runtime.sources.health import Health, Status
 
 _TRUNCATED = 0.95  # a file that gives less than this share of the pictures and of the time it states is cut short
 _LONGEST_S = 1e7  # 115 days; a timestamp beyond it, or below zero, is damage
-_RECONNECT_S = 0.2  # between two attempts to open a camera that broke off
+STALE_S = 0.5
+SILENT_S = 3.0  # a source that gives nothing for so long counts as lost
+_PAUSES_S = (0.2, 5.0)  # between attempts to open a camera that broke off: at first, doubling, at most
+_GLANCE_S = 0.1  # how often whoever waits looks up, to notice silence
 _JOIN_S = 2.0
 
 
@@ -197,6 +202,7 @@ class Camera:
         live: True: pictures are dropped.
         title: What it is, in a line; a stream's password is left out.
         dropped: Pictures that were read and handed to nobody, so far.
+        news: Notified of each new picture.
     """
 
     live: bool = True
@@ -206,7 +212,11 @@ class Camera:
         device: int | str,
         *,
         patience_s: float = 10.0,
-        stale_s: float = 1.0,
+        stale_s: float = STALE_S,
+        silent_s: float = SILENT_S,
+        give_up_s: float | None = None,
+        health: Health | None = None,
+        news: threading.Condition | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open a camera and start reading it.
@@ -214,28 +224,39 @@ class Camera:
         Args:
             device: Its number (0 is the first), its device path (`/dev/video0`), or the address of a stream
                 (`rtsp://...`, `http://...`).
-            patience_s: How long to wait for a picture, the first one included, before the camera counts as gone.
-                A camera that breaks off is opened again meanwhile.
+            patience_s: How long to wait for the first picture.
             stale_s: A picture older than this is not handed out any more, a newer one is waited for.
+            silent_s: A camera that gives no picture for so long counts as lost, as one that breaks off does. It is
+                opened again, first after 0.2 s, then after twice as long each time, up to 5 s.
+            give_up_s: A camera lost for so long is given up; None never gives up.
+            health: Counts and tells losses and returns, in the thread of whoever asks for pictures.
+            news: Notified of each new picture; cameras that are waited for together share one.
             clock: Seconds that rise; a picture's time is when it was read, counted from the opening.
 
         Raises:
             MissingError: If there is no such camera, it gives no picture, or OpenCV is not installed.
             ConfigError: If a duration is not positive, or the number is negative.
         """
-        if not (patience_s > 0 and stale_s > 0):
-            raise ConfigError(f"a camera's patience and staleness must be more than 0 s, got {patience_s}, {stale_s}")
+        limits = [patience_s, stale_s, silent_s, *([] if give_up_s is None else [give_up_s])]
+        if not all(limit_s > 0 for limit_s in limits):
+            raise ConfigError(f"a camera's patience, staleness and silence must be more than 0 s, got {limits}")
         if isinstance(device, int) and device < 0:
             raise ConfigError(f"cameras are numbered from 0, got {device}")
         self._cv2 = _opencv()
         self._device = device
         self._name = f"camera {device}" if isinstance(device, int) else _without_password(device)
         self._patience_s, self._stale_s = patience_s, stale_s
+        self._silent_s, self._give_up_s = silent_s, give_up_s
+        self._health = health
         self._clock = clock
-        self._news = threading.Condition()  # guards the five below
+        self.news = news if news is not None else threading.Condition()  # guards the five below
         self._newest: tuple[NDArray[np.uint8], float] | None = None
         self._read = 0  # pictures so far
+        self._read_s = 0.0  # when the newest came
+        self._breaks = 0  # how often it broke off
         self._handed: int | None = None  # what `_read` was when a picture was last handed out
+        self._told_breaks = 0
+        self._lost = False  # has been told so
         self.dropped = 0
         self._closed = threading.Event()
         self._begun_s = clock()
@@ -246,7 +267,7 @@ class Camera:
         self._thread = threading.Thread(target=self._work, args=(capture,), name=f"amr-edge {self._name}", daemon=True)
         self._thread.start()
         try:
-            image, _ = self._wait()
+            image = self._first()
         except BaseException:
             self.close()
             raise
@@ -257,60 +278,106 @@ class Camera:
         """The newest picture, whenever one is asked for, until `close`.
 
         Raises:
-            MissingError: If no picture has come for `patience_s`, or after `close`.
+            MissingError: If the camera has been lost for `give_up_s`, or after `close`.
         """
-        if self._closed.is_set():
+        if self.closed:
             raise MissingError(f"{self._name}: the camera has been closed; open it again")
-        while True:
-            try:
-                picture = self._take()
-            except _ClosedError:
-                return
+        while not self.closed:
+            picture = self.poll()
             if picture is not None:
                 yield picture
+                continue
+            with self.news:
+                self.news.wait_for(self.stirs, timeout=_GLANCE_S)
 
-    def _take(self) -> Picture | None:
-        """The newest picture, taken out of the slot; None if it had gone stale there."""
-        with self._news:
-            image, time_s = self._wait()
+    @property
+    def closed(self) -> bool:
+        """Whether `close` has been called."""
+        return self._closed.is_set()
+
+    def stirs(self) -> bool:
+        """Whether `poll` would have something to say; to be asked while `news` is held."""
+        return self._newest is not None or self._breaks > self._told_breaks or self.closed
+
+    def poll(self) -> Picture | None:
+        """The newest picture, taken out of the slot; None if there is no fresh one. Losses are told from here.
+
+        Raises:
+            MissingError: If the camera has been lost for `give_up_s`.
+        """
+        with self.news:
+            newest, read, breaks, read_s = self._newest, self._read, self._breaks, self._read_s
             self._newest = None
-            if self._clock() - self._begun_s - time_s > self._stale_s:
-                return None
-            # Before the first picture nobody was asking, so nothing was missed.
-            missed = 0 if self._handed is None else self._read - self._handed - 1
-            self._handed = self._read
-            self.dropped += missed
-            return Picture(image=image, time_s=time_s, dropped=missed)
+        now_s = self._clock() - self._begun_s
+        silent_s = now_s - read_s
+        broke = breaks > self._told_breaks
+        if (broke or silent_s > self._silent_s) and not self._lost:
+            why = "the connection broke off" if broke else f"no picture for {self._silent_s:g} s"
+            self._tell("lost", f"{self._name}: lost at {read_s:.1f} s ({why}); trying again until it is back", read_s)
+        self._lost = self._lost or broke or silent_s > self._silent_s
+        self._told_breaks = breaks
+        if newest is None:
+            if self._give_up_s is not None and silent_s > self._give_up_s:
+                raise MissingError(
+                    f"{self._name}: opened, but no picture has come for {self._give_up_s:g} s; check the cable or the "
+                    "network, close other programs that use it, then start again"
+                )
+            return None
+        image, time_s = newest
+        if self._lost:
+            self._lost = False
+            self._tell("back", f"{self._name}: back at {time_s:.1f} s", time_s)
+        if now_s - time_s > self._stale_s:
+            return None
+        # Before the first picture nobody was asking, so nothing was missed.
+        missed = 0 if self._handed is None else read - self._handed - 1
+        self._handed = read
+        self.dropped += missed
+        return Picture(image=image, time_s=time_s, dropped=missed)
 
-    def _wait(self) -> tuple[NDArray[np.uint8], float]:
-        """The picture in the slot, once there is one."""
-        with self._news:
-            self._news.wait_for(lambda: self._newest is not None or self._closed.is_set(), timeout=self._patience_s)
-            if self._closed.is_set():
-                raise _ClosedError
+    def _tell(self, state: Literal["lost", "back"], sentence: str, time_s: float) -> None:
+        if self._health is not None:
+            self._health.add(Status(source=self._name, state=state, sentence=sentence, time_s=time_s))
+
+    def _first(self) -> NDArray[np.uint8]:
+        """The first picture, left in the slot."""
+        with self.news:
+            self.news.wait_for(lambda: self._newest is not None, timeout=self._patience_s)
             if self._newest is None:
                 raise MissingError(
                     f"{self._name}: opened, but no picture has come for {self._patience_s:g} s; check the cable or the "
                     "network, close other programs that use it, then start again"
                 )
-            return self._newest
+            return self._newest[0]
 
     def _work(self, capture: Any) -> None:
         """Read pictures until `close`; runs in the camera's own thread, which alone touches `capture`."""
         last_s = -math.inf
+        pause_s, longest_s = _PAUSES_S
+        opened_s = self._clock()
+        whole = True  # has given a picture since it was opened
         try:
-            while not self._closed.is_set():
+            while not self.closed:
                 image, read_s = self._grab(capture)
                 if image is None:
                     capture.release()
-                    self._closed.wait(_RECONNECT_S)
-                    capture = self._connect()
+                    if whole and self._clock() - opened_s > longest_s:
+                        pause_s = _PAUSES_S[0]  # a connection that held for long is worth another quick try
+                    with self.news:
+                        self._breaks += whole
+                        self.news.notify_all()
+                    whole = False
+                    if self._closed.wait(pause_s):
+                        return
+                    pause_s = min(2 * pause_s, longest_s)
+                    capture, opened_s = self._connect(), self._clock()
                     continue
+                whole = True
                 last_s = read_s if read_s > last_s else last_s + 1e-6  # a coarse clock may stand still
-                with self._news:
-                    self._newest = (image, last_s)
+                with self.news:
+                    self._newest, self._read_s = (image, last_s), last_s
                     self._read += 1
-                    self._news.notify_all()
+                    self.news.notify_all()
         finally:
             capture.release()
 
@@ -321,7 +388,7 @@ class Camera:
             read_s = self._clock() - self._begun_s  # before decoding, which takes its time
             good, image = capture.retrieve() if good else (False, None)
         except self._cv2.error:
-            good, image, read_s = False, None, math.nan  # as good as no picture: the patience decides
+            good, image, read_s = False, None, math.nan  # as good as no picture: it is opened again
         return (self._cv2.cvtColor(image, self._cv2.COLOR_BGR2RGB) if good else None), read_s
 
     def _connect(self) -> Any:
@@ -330,8 +397,8 @@ class Camera:
         if isinstance(self._device, str) and "://" in self._device:
             backends = cv2.videoio_registry.getStreamBackends()
             if cv2.CAP_FFMPEG in backends:
-                patience_ms = max(1, round(self._patience_s * 1000))
-                limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience_ms]
+                patience_ms, silent_ms = (max(1, round(s * 1000)) for s in (self._patience_s, self._silent_s))
+                limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, silent_ms]
                 return cv2.VideoCapture(self._device, cv2.CAP_FFMPEG, limits)
         return cv2.VideoCapture(self._device)
 
@@ -352,8 +419,8 @@ class Camera:
     def close(self) -> None:
         """Release the camera; closing twice is allowed."""
         self._closed.set()
-        with self._news:
-            self._news.notify_all()
+        with self.news:
+            self.news.notify_all()
         if self._thread is not threading.current_thread():
             # A driver may sit in a read; the thread is a daemon and releases the device when that returns.
             self._thread.join(timeout=_JOIN_S)
@@ -363,10 +430,6 @@ class Camera:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class _ClosedError(Exception):
-    """The camera was closed while somebody waited for a picture."""
 
 
 def _without_password(address: str) -> str:

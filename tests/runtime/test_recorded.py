@@ -11,7 +11,8 @@ from amr_edge.errors import ConfigError, ReadError
 from amr_edge.readers import jsonl
 from amr_edge.recording import Recording
 from amr_edge.runtime.sighting import Sighting
-from amr_edge.runtime.sources.recorded import RecordedSource, Take, paced, take_of, takes_of_lines
+from amr_edge.runtime.sources.lines import takes_of_lines
+from amr_edge.runtime.sources.recorded import RecordedSource, Take, paced, take_of
 
 People = Callable[..., Recording]
 HEADER = '{"amr_edge": "skeleton", "schema": 1, "layout": "coco17"}'

@@ -274,9 +274,9 @@ def test_a_picture_that_went_stale_in_the_slot_is_not_handed_out(stream: Callabl
         assert time.monotonic() - before_s > 0.15, "the stale picture was handed out"
 
 
-def test_a_camera_that_falls_silent_is_given_up_after_the_patience(stream: Callable[..., Stream]) -> None:
+def test_a_camera_that_falls_silent_is_given_up_when_that_is_wanted(stream: Callable[..., Stream]) -> None:
     source = stream(fps=50)
-    with Camera(source.address, patience_s=0.8) as camera:
+    with Camera(source.address, silent_s=0.3, give_up_s=0.8) as camera:
         running = iter(camera)
         next(running)
         source.silent.set()

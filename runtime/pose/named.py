@@ -1,0 +1,49 @@
+"""What the word after --pose means: a model of MediaPipe's, an ONNX model with its description, or none."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from amr_edge.errors import MissingError
+from amr_edge.runtime.pose import fetch
+from amr_edge.runtime.pose.mediapipe_tasks import MediaPipePose
+from amr_edge.runtime.sighting import PoseEstimator
+
+NONE = "none"  # for sources that have joints already
+
+
+def open_pose(pose: str, *, people: int, environ: Mapping[str, str]) -> PoseEstimator:
+    """Open a pose estimator.
+
+    Args:
+        pose: lite, full or heavy (fetched before), or the path of a `.task` file.
+        people: How many people are looked for at most.
+        environ: Where the pose models are kept stands here.
+
+    Raises:
+        MissingError: If the model or a package is not here.
+        ReadError: If the model is damaged or foreign.
+        ConfigError: If the description means nothing.
+    """
+    return MediaPipePose(_task(pose, environ), people=people)
+
+
+def _task(pose: str, environ: Mapping[str, str]) -> Path:
+    """The MediaPipe model that a name or path means."""
+    variant = next((variant for variant in fetch.VARIANTS if variant == pose), None)
+    if variant is None:
+        path = Path(pose)
+        if not path.is_file():
+            raise MissingError(
+                f"there is no pose model '{pose}'; give {', '.join(fetch.VARIANTS)} or the path of a .task file, "
+                "and type: amr-edge pose fetch full"
+            )
+        return path
+    cache = fetch.cache_folder(environ)
+    fault = fetch.fault(variant, cache)
+    if fault is not None:
+        raise MissingError(
+            f"video and cameras need the pose model '{variant}', {os.fspath(cache)} has none that can be used "
+            f"({fault}); type: amr-edge pose fetch {variant}"
+        )
+    return fetch.model_path(variant, cache)
