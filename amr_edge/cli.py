@@ -24,6 +24,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "finetune": ("amr_edge.training.cli:finetune", "Teach a pre-trained encoder your actions."),
     "train": ("amr_edge.training.cli:train", "Pre-train, fine-tune and evaluate in one run."),
     "distil": ("amr_edge.training.cli:distil", "Teach a small student what a large model answers."),
+    "probe": (
+        "amr_edge.training.cli:probe",
+        "How much a frozen encoder tells apart: linear layer, nearest neighbours.",
+    ),
+    "fuse": ("amr_edge.training.cli:fuse", "Average the answers of several runs: joint, bone and motion streams."),
     "asma": ("amr_edge.training.asma.cli:asma", "Two masked encoders, an aligned teacher and a light student (ASMa)."),
     "report": ("amr_edge.training.report_cli:report", "One HTML page about a run, or several compared."),
     "evaluate": ("amr_edge.export.cli:evaluate", "Accuracy of a run or an exported model on a split."),

@@ -220,6 +220,11 @@ def split(store: Store, name: str, *, seed: int = 0) -> Split:
         train, test = by_parts(store.parts, stated[name])
     elif name in official:
         train, test = official[name](store)
+    elif name == "loso":
+        raise ConfigError(
+            f"split '{name}' is one fold for each subject, which `train` and `finetune` run; name who is left out, as "
+            "in loso:3"
+        )
     elif kind == "subjects" or (kind == "loso" and "," not in rest):
         people = _people(store, rest, name)
         test, train = by_number(store.subjects, train=people)

@@ -59,10 +59,14 @@ class Classifier(nn.Module):
         Returns:
             (N, K), equal to `forward` where all tokens are kept.
         """
+        return cast("Tensor", self.head(self.dropout(self.features(batch, kept))))
+
+    def features(self, batch: Batch, kept: Tensor | None = None) -> Tensor:
+        """What the head sees of each clip, the mean over its present persons and tokens: (N, D) float32."""
         pooled, here = self.pool(batch.body, batch.present, kept)
         pooled = pooled.float()
         weight = here[:, None].to(pooled.dtype)  # (B, 1)
         total = torch.zeros(batch.clips, pooled.shape[1], device=pooled.device)
         total = total.index_add(0, batch.clip_of, pooled * weight)  # (N, D)
         count = torch.zeros(batch.clips, 1, device=pooled.device).index_add(0, batch.clip_of, weight)
-        return cast("Tensor", self.head(self.dropout(total / count.clamp(min=1))))
+        return total / count.clamp(min=1)

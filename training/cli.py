@@ -1,4 +1,4 @@
-"""`amr-edge pretrain`, `finetune`, `train` and `distil`: parse, call one function, print."""
+"""`amr-edge pretrain`, `finetune`, `train`, `distil`, `probe` and `fuse`: parse, call one function, print."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,8 +33,13 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-_recipe = click.option("--recipe", default="amr-small", show_default=True, help="amr (the paper's size) or amr-small.")
+_recipe = click.option("--recipe", help="amr (the paper's size), amr-small, ...  [default: --init's own, or amr-small]")
 _split = click.option("--split", help="xsub, xview, official, loso:3, random, ...; the first that fits by default.")
+_folds = click.option("--split", help="xsub, xview, loso:3, random, ...; loso leaves out one subject after the other.")
+_labels = click.option(
+    "--labels", metavar="SHARE|FILE", help="Learn from 0.1 of every class's labels, or those in FILE."
+)
+_transfer = click.option("--transfer", is_flag=True, help="Read recordings of another layout in the checkpoint's.")
 _validate = click.option("--validate", metavar="SUBJECTS", help="Training subjects that choose the best epoch: 7,9.")
 
 
@@ -50,19 +55,25 @@ def pretrain(**options: Any) -> None:
 @click.command()
 @_shared
 @_recipe
-@_split
+@_folds
 @_validate
+@_labels
 @click.option("--init", type=click.Path(path_type=Path), help="A run or checkpoint to start from; none is scratch.")
+@_transfer
 def finetune(**options: Any) -> None:
-    """Teach an encoder the actions in DATA and evaluate it."""
+    """Teach an encoder the actions in DATA and evaluate it.
+
+    With --init the encoder and the way it sees clips are the checkpoint's.
+    """
     _run("finetune", options)
 
 
 @click.command()
 @_shared
 @_recipe
-@_split
+@_folds
 @_validate
+@_labels
 def train(**options: Any) -> None:
     """Pre-train, fine-tune and evaluate in one run."""
     _run("train", options)
@@ -93,12 +104,62 @@ def distil(**options: Any) -> None:
     _run("distil", options)
 
 
+@click.command()
+@click.argument("init", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="What `amr-edge data convert` wrote.")
+@_split
+@_validate
+@_labels
+@_transfer
+@click.option("--knn", is_flag=True, help="Ask the 1, 5 and 20 nearest clips instead of training a linear layer.")
+@click.option("--budget", default=1.0, show_default=True, help="Share of a body's tokens that the encoder looks at.")
+@click.option("--variant", default="mamp", show_default=True, help="mamp (batch norm, lr 0.1) or amr (none, lr 0.01).")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="views=0 (new ones every epoch), lr=0.3")
+@click.option("--seed", default=0, show_default=True, help="Of all randomness.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--precision", default="auto", show_default=True, help="bf16 (auto on CUDA) or fp32 (on a CPU).")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all by default.")
+@click.option("--project", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@click.option("--name", help="Of the run's folder; the checkpoint's name by default.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+def probe(knn: bool, budget: float, variant: str, as_json: bool, **options: Any) -> None:  # noqa: FBT001
+    """Evaluate the frozen encoder in INIT (a run folder or checkpoint): a linear layer on it, or nearest neighbours."""
+    require("train", "`amr-edge probe`")
+    from amr_edge.training.order import Order
+    from amr_edge.training.probe import carry_out_probe
+
+    order = Order(verb="probe", resume=None, **options)
+    _tell(*carry_out_probe(order, variant=variant, share=budget, knn=knn), as_json=as_json)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--weights", metavar="W,W,...", help="How much each run counts; all alike by default.")
+@click.option("--project", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@click.option("--name", default="fused", show_default=True, help="Of the folder that the report goes to.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+def fuse(runs: tuple[Path, ...], weights: str | None, project: Path, name: str, as_json: bool) -> None:  # noqa: FBT001
+    """Average what RUNS answered on the same test clips: the joint, bone and motion streams, several seeds, ..."""
+    require("train", "`amr-edge fuse`")
+    from amr_edge.training.fuse import fuse_runs, keep_fusion
+
+    fused = fuse_runs(runs, weights)
+    folder = keep_fusion(fused, project, name)
+    best = runs[max(range(len(runs)), key=lambda i: fused.each[i].top1)]
+    text = f"{fused.text()}\nreport: {folder}\nnext: amr-edge export {best} --onnx"
+    _tell(text, {"run": str(folder), **fused.to_dict()}, as_json=as_json)
+
+
 def _run(verb: str, options: dict[str, Any]) -> None:
     require("train", f"`amr-edge {verb}`")
     from amr_edge.training.commands import Order, carry_out
 
     as_json = options.pop("as_json")
-    text, answer = carry_out(Order(verb=verb, **options))
+    _tell(*carry_out(Order(verb=verb, **options)), as_json=as_json)
+
+
+def _tell(text: str, answer: dict[str, object], *, as_json: bool) -> None:
+    """The answer, for a machine or for a person."""
     if as_json:
         from amr_edge.terminal import to_json
 

@@ -1,271 +1,36 @@
 """What the training commands do, from an order to a finished run."""
 
-from dataclasses import asdict, dataclass, replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from amr_edge.card import Card
+from amr_edge.clips import Clips
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.score import report
-from amr_edge.skeleton import Mask
-from amr_edge.splits import offers, split
 from amr_edge.store import Store, open_store
-from amr_edge.training.checkpoint import load_classifier
-from amr_edge.training.config import Recipe, override, recipe, student
-from amr_edge.training.dataset import fit_to_data
-from amr_edge.training.distil import (
-    Teacher,
-    check_student,
-    compare,
-    data_of,
-    distil,
-    in_the_teachers_words,
-    open_teacher,
-    seen_by,
-    split_of,
-    told,
-)
+from amr_edge.training.answers import FILE, Answers, load_answers, save_answers
+from amr_edge.training.checkpoint import load_classifier, save_weights
+from amr_edge.training.classifier import Classifier
+from amr_edge.training.config import recipe
+from amr_edge.training.distil import Teacher, compare, distil, told
 from amr_edge.training.evaluate import evaluate_run
 from amr_edge.training.finetune import finetune
-from amr_edge.training.machine import Machine, choose_device, choose_precision
+from amr_edge.training.folds import EVERY_SUBJECT, Fold, fold_name, subjects_to_leave_out, summarise, write_folds
+from amr_edge.training.order import Order, Work, fresh, origin_of, resumed, sides_of, store_of, weights_in
 from amr_edge.training.picture import draw_curves
+from amr_edge.training.predict import predict
 from amr_edge.training.pretrain import pretrain
 from amr_edge.training.run import Run, new_run
 
+__all__ = ["Order", "carry_out", "weights_in"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a person typed after `amr-edge pretrain`, `finetune`, `train` or `distil`."""
-
-    verb: str
-    data: Path | None
-    settings: tuple[str, ...]
-    seed: int
-    device: str
-    threads: int | None
-    project: Path
-    name: str | None
-    resume: Path | None
-    split: str | None = None
-    init: Path | None = None
-    validate: str | None = None
-    recipe: str = ""
-    teacher: Path | None = None
-    student: str = ""
-    unlabelled: bool = False
-    precision: str = "auto"
-    accumulate: int = 1
-    compile: bool = False
-    time_limit: float = 0.0
-    tensorboard: bool = False
+Told = tuple[str, dict[str, object]]  # for a person, for a machine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """A run that is ready to go: everything decided, everything checked."""
-
-    store: Store
-    split: str
-    train: Mask
-    test: Mask
-    validation: Mask | None
-    recipe: Recipe
-    run: Run
-    seed: int
-    machine: Machine
-    init: Path | None
-    resume: bool
-    teacher: Teacher | None = None
-    unlabelled: bool = False
-
-
-def _machine(order: Order) -> Machine:
-    device = choose_device(order.device)
-    return Machine(
-        device=device,
-        precision=choose_precision(order.precision, device),
-        accumulate=order.accumulate,
-        compile=order.compile,
-        time_limit_s=order.time_limit,
-        tensorboard=order.tensorboard,
-    )
-
-
-def weights_in(path: Path) -> Path:
-    """The checkpoint that `path` means: itself, or the last weights of a run folder."""
-    return Run(path).last if path.is_dir() else path
-
-
-def _validation(store: Store, train: Mask, subjects: str | None) -> Mask | None:
-    if subjects is None:
-        return None
-    try:
-        chosen = [int(number) for number in subjects.split(",")]
-    except ValueError as cause:
-        raise ConfigError(f"--validate expects subject numbers like 7,9, got '{subjects}'") from cause
-    held_out: Mask = train & np.isin(store.subjects, chosen)
-    if not held_out.any() or held_out.sum() == train.sum():
-        raise ConfigError(f"--validate {subjects} must leave clips on both sides; the training part has {train.sum()}")
-    return held_out
-
-
-def _teacher(order: Order) -> Teacher | None:
-    """Whom a student learns from, on the data that the order names or else on the teacher's own."""
-    if order.verb != "distil":
-        return None
-    if order.teacher is None:
-        raise ConfigError("TEACHER is missing; give the run folder or the checkpoint of a fine-tuned model")
-    return open_teacher(weights_in(order.teacher))
-
-
-def _fresh(order: Order) -> Work:
-    teacher = _teacher(order)
-    data = order.data or (data_of(teacher) if teacher is not None else None)
-    if data is None:
-        raise ConfigError("--data is missing; `amr-edge data convert SRC DST.npz` makes the file it wants")
-    store = open_store(data)
-    if teacher is not None:
-        store = in_the_teachers_words(store, teacher, unlabelled=order.unlabelled)
-    name = order.split or (split_of(teacher, store) if teacher is not None else None)
-    name = name or ("all" if order.unlabelled else offers(store)[0])
-    if name == "all":
-        train = np.ones(len(store), dtype=np.bool_)
-        test = ~train
-        warnings: tuple[str, ...] = ()
-    else:
-        chosen = split(store, name, seed=order.seed)
-        train, test, warnings = chosen.train, chosen.test, chosen.warnings
-    validation = _validation(store, train, order.validate)
-    if validation is not None:
-        train = train & ~validation
-    if teacher is None:
-        made = override(recipe(order.recipe), order.settings)
-        persons = min(made.persons, int(store.persons.max()))
-        made = replace(made, prepare=fit_to_data(made.prepare, store, train), persons=persons)
-    else:
-        made = override(student(order.student, teacher.card.prepare, teacher.card.persons), order.settings)
-        check_student(made, teacher)
-        warnings += seen_by(teacher, store, test)
-    if order.init is not None:
-        order = replace(order, init=weights_in(order.init))
-    run = new_run(order.project, order.verb, order.name or made.name)
-    settings = {
-        "verb": order.verb,
-        "data": str(data.resolve()),
-        "data_hash": store.content_hash,
-        "split": name,
-        "seed": order.seed,
-        "init": str(order.init.resolve()) if order.init else None,
-        "validate": order.validate,
-    }
-    if teacher is not None:
-        settings["teacher"] = str(teacher.path.resolve())
-        settings["teacher_sha256"] = teacher.sha256
-        settings["unlabelled"] = order.unlabelled
-    run.write_settings(made, settings)
-    run.log(f"run: {run.folder}")
-    run.log(f"data: {data}, {int(train.sum())} clips to learn from, {int(test.sum())} to test on (split {name})")
-    for warning in warnings:
-        run.log(f"note: {warning}")
-    return Work(
-        store=store,
-        split=name,
-        train=train,
-        test=test,
-        validation=validation,
-        recipe=made,
-        run=run,
-        seed=order.seed,
-        machine=_machine(order),
-        init=order.init,
-        resume=False,
-        teacher=teacher,
-        unlabelled=order.unlabelled,
-    )
-
-
-def _resumed(order: Order, folder: Path) -> Work:
-    run = Run(folder)
-    made, said = run.read_settings()
-    if said.get("verb") != order.verb:
-        raise ConfigError(f"{folder} is a run of `amr-edge {said.get('verb')}`; resume it with that command")
-    store = open_store(order.data or Path(str(said["data"])))
-    if store.content_hash != said["data_hash"]:
-        raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
-    unlabelled = said.get("unlabelled") is True
-    teacher = None
-    if order.verb == "distil":
-        teacher = _teacher(replace(order, teacher=order.teacher or Path(str(said["teacher"]))))
-    if teacher is not None:
-        if teacher.sha256 != said["teacher_sha256"]:
-            raise DataError(f"{teacher.path} is not the teacher that {folder} was started with; give the same file")
-        store = in_the_teachers_words(store, teacher, unlabelled=unlabelled)
-    name, seed = str(said["split"]), int(str(said["seed"]))
-    everything = np.ones(len(store), dtype=np.bool_)
-    chosen = None if name == "all" else split(store, name, seed=seed)
-    train, test = (everything, ~everything) if chosen is None else (chosen.train, chosen.test)
-    validation = _validation(store, train, None if said["validate"] is None else str(said["validate"]))
-    return Work(
-        store=store,
-        split=name,
-        train=train if validation is None else train & ~validation,
-        test=test,
-        validation=validation,
-        recipe=made,
-        run=run,
-        seed=seed,
-        machine=_machine(order),
-        init=Path(str(said["init"])) if said["init"] else None,
-        resume=True,
-        teacher=teacher,
-        unlabelled=unlabelled,
-    )
-
-
-def _pretrain(work: Work, run: Run) -> None:
-    pretrain(
-        work.store, work.train, work.split, work.recipe, run, seed=work.seed, machine=work.machine, resume=work.resume
-    )
-    draw_curves(run.results(), "pre-training", run.folder / "curves.png")
-
-
-def _distil(work: Work, teacher: Teacher) -> tuple[str, dict[str, object]]:
-    run = work.run
-    distil(
-        work.store,
-        work.train,
-        work.split,
-        work.recipe,
-        run,
-        teacher=teacher,
-        seed=work.seed,
-        machine=work.machine,
-        unlabelled=work.unlabelled,
-        validation=work.validation,
-        resume=work.resume,
-    )
-    model, card = load_classifier(run.last)
-    examined = work.test & (work.store.labels >= 0)
-    lines: list[str] = []
-    answer: dict[str, object] = {"run": str(run.folder), "weights": str(run.last), "recipe": asdict(work.recipe)}
-    if examined.any():
-        result = evaluate_run(run, model.to(work.machine.device), card, work.store, work.test, work.machine.device)
-        lines.append(report(result, card.classes))
-        answer |= {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class, "clips": result.clips}
-    beside = compare(teacher, model, work.store, examined if examined.any() else work.train, work.machine.device)
-    run.write_json("teacher.json", beside)
-    lines.append(
-        told(beside, on="the test part" if examined.any() else "what it learned from; nothing is left to test on")
-    )
-    run.log("\n".join(lines), show=False)
-    answer |= {"beside_the_teacher": beside, "seed": work.seed, "split": work.split}
-    answer["seconds"] = sum(row["seconds"] for row in run.results())
-    lines += [f"the last epoch's weights: {run.last}", f"next: amr-edge export {run.folder} --onnx"]
-    return "\n".join(lines), answer
-
-
-def carry_out(order: Order) -> tuple[str, dict[str, object]]:
+def carry_out(order: Order) -> Told:
     """Do what was ordered.
 
     Returns:
@@ -276,7 +41,13 @@ def carry_out(order: Order) -> tuple[str, dict[str, object]]:
     """
     if order.threads:
         torch.set_num_threads(order.threads)
-    work = _resumed(order, order.resume) if order.resume else _fresh(order)
+    if order.resume is None and order.split == EVERY_SUBJECT and order.verb in ("train", "finetune"):
+        return _leave_one_out(order, None)
+    if order.resume is not None:
+        _, said = Run(order.resume).read_settings()
+        if said.get("split") == EVERY_SUBJECT:
+            return _leave_one_out(order, order.resume)
+    work = resumed(order, order.resume) if order.resume else fresh(order)
     try:
         return _stages(order.verb, work)
     except KeyboardInterrupt:
@@ -284,7 +55,115 @@ def carry_out(order: Order) -> tuple[str, dict[str, object]]:
         raise
 
 
-def _stages(verb: str, work: Work) -> tuple[str, dict[str, object]]:
+def _pretrain(work: Work, run: Run) -> None:
+    pretrain(
+        work.store,
+        work.sides.train,
+        work.split,
+        work.recipe,
+        run,
+        seed=work.seed,
+        machine=work.machine,
+        resume=work.resume,
+    )
+    draw_curves(run.results(), "pre-training", run.folder / "curves.png")
+
+
+def settle(run: Run, chosen_by: str) -> tuple[Classifier, Card, str]:
+    """Put the weights that count where everything looks for them, `weights/last.safetensors`.
+
+    Those are the last epoch's, or those that validation chose; the card says which. `state.safetensors` keeps the
+    last epoch's in either case.
+
+    Args:
+        run: A run that has finished.
+        chosen_by: "last", or what chose.
+
+    Returns:
+        The classifier, its card, and the same in words.
+    """
+    rows = run.results()
+    epoch = len(rows)
+    model, card = load_classifier(run.last if chosen_by == "last" else run.best)
+    words = f"the last epoch's weights ({epoch})"
+    if chosen_by != "last":
+        epoch = 1 + max(range(len(rows)), key=lambda i: rows[i].get("validation_top1", -1.0))
+        words = f"the weights of epoch {epoch} of {len(rows)}, chosen on {chosen_by}"
+    card = replace(card, recipe={**card.recipe, "epoch": epoch, "epoch_chosen_by": chosen_by})
+    save_weights(run.last, model, card)
+    return model, card, words
+
+
+def _examine(work: Work, model: Classifier, card: Card) -> Told:
+    """Score a run on its test part, write its report and keep its answers; nothing if no test clip has a label."""
+    run, store = work.run, work.store
+    examined = work.sides.test & (store.labels >= 0)
+    if not examined.any():
+        return "", {}
+    model = model.to(work.machine.device)
+    result = evaluate_run(run, model, card, store, work.sides.test, work.machine.device)
+    clips = Clips(store, examined, card.prepare, card.persons)
+    save_answers(
+        Answers(
+            names=tuple(clips.names),
+            labels=clips.labels,
+            probs=predict(model, clips, work.machine.device),
+            classes=card.classes,
+            data_hash=store.content_hash,
+            split=work.split,
+        ),
+        run.folder / FILE,
+    )
+    path = run.folder / "score.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    chosen = {"epoch": card.recipe["epoch"], "epoch_chosen_by": card.recipe["epoch_chosen_by"]}
+    run.write_json("score.json", {**said, **chosen, "split": work.split, **_labels(work)})
+    answer: dict[str, object] = {
+        "top1": result.top1,
+        "top5": result.top5,
+        "mean_class": result.mean_class,
+        "clips": result.clips,
+        **chosen,
+    }
+    return report(result, card.classes), answer
+
+
+def _labels(work: Work) -> dict[str, object]:
+    return {} if work.subset is None else {"labels": work.subset.to_dict()}
+
+
+def _distil(work: Work, teacher: Teacher) -> Told:
+    run, sides = work.run, work.sides
+    distil(
+        work.store,
+        sides.train,
+        work.split,
+        work.recipe,
+        run,
+        teacher=teacher,
+        seed=work.seed,
+        machine=work.machine,
+        unlabelled=work.unlabelled,
+        validation=sides.validation,
+        resume=work.resume,
+    )
+    model, card, which = settle(run, work.chosen_by)
+    answer: dict[str, object] = {"run": str(run.folder), "weights": str(run.last), "recipe": asdict(work.recipe)}
+    text, scored = _examine(work, model, card)
+    lines = [text] if text else []
+    answer |= scored
+    examined = sides.test & (work.store.labels >= 0)
+    beside = compare(teacher, model, work.store, examined if text else sides.train, work.machine.device)
+    run.write_json("teacher.json", beside)
+    lines.append(told(beside, on="the test part" if text else "what it learned from; nothing is left to test on"))
+    run.log("\n".join(lines), show=False)
+    answer |= {"beside_the_teacher": beside, "seed": work.seed, "split": work.split}
+    answer["seconds"] = sum(row["seconds"] for row in run.results())
+    lines += [f"{which}: {run.last}", f"next: amr-edge export {run.folder} --onnx"]
+    return "\n".join(lines), answer
+
+
+def _stages(verb: str, work: Work) -> Told:
     run, init = work.run, work.init
     if verb == "pretrain":
         _pretrain(work, run)
@@ -301,25 +180,126 @@ def _stages(verb: str, work: Work) -> tuple[str, dict[str, object]]:
         init = stage.last
     finetune(
         work.store,
-        work.train,
+        work.sides.train,
         work.split,
         work.recipe,
         run,
         init=init,
         seed=work.seed,
         machine=work.machine,
-        validation=work.validation,
+        subset=work.subset,
+        validation=work.sides.validation,
         resume=work.resume,
     )
-    model, card = load_classifier(run.last)
-    answer: dict[str, object] = {"run": str(run.folder), "weights": str(run.last), "recipe": asdict(work.recipe)}
-    next_line = f"next: amr-edge export {run.folder} --onnx"
-    if not (work.test & (work.store.labels >= 0)).any():
-        return f"fine-tuned on everything, nothing left to test on: weights {run.last}\n{next_line}", answer
-    result = evaluate_run(run, model.to(work.machine.device), card, work.store, work.test, work.machine.device)
-    run.log(report(result, card.classes), show=False)
+    model, card, which = settle(run, work.chosen_by)
+    text, scored = _examine(work, model, card)
+    if text:
+        run.log(f"{text}\n{which}", show=False)
+    else:
+        text = "fine-tuned on everything, nothing left to test on"
     rows = run.results() + (run.stage("pretrain").results() if verb == "train" else [])
-    seconds = sum(row["seconds"] for row in rows)
-    answer |= {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class, "clips": result.clips}
-    answer |= {"seed": work.seed, "split": work.split, "seconds": seconds}
-    return f"{report(result, card.classes)}\nthe last epoch's weights: {run.last}\n{next_line}", answer
+    answer = {"run": str(run.folder), "weights": str(run.last), "recipe": asdict(work.recipe), **scored}
+    answer |= {"seed": work.seed, "split": work.split, "seconds": sum(row["seconds"] for row in rows)}
+    answer |= _labels(work)
+    if work.subset is not None:
+        text = f"{text}\nlabels: {work.subset.told()}"
+    return f"{text}\n{which}: {run.last}\nnext: amr-edge export {run.folder} --onnx", answer
+
+
+def _leave_one_out(order: Order, folder: Path | None) -> Told:
+    """One run for each subject, who is left out of everything that it learns from; each is a run of its own."""
+    order, store, parent = _folds_begun(order) if folder is None else _folds_resumed(order, folder)
+    subjects = subjects_to_leave_out(store)
+    # Every refusal comes before the first hour of computing.
+    for subject in subjects:
+        sides_of(store, fold_name(subject), seed=order.seed, validate=order.validate, taught=True)
+    folds: list[Fold] = []
+    for subject in subjects:
+        run = parent.stage(f"folds/s{subject:02d}")
+        if not (run.folder / FILE).exists():
+            parent.log(f"fold {len(folds) + 1} of {len(subjects)}: subject {subject} is left out")
+            begun = (run.folder / "config.json").exists()
+            try:
+                if begun:
+                    work = resumed(order, run.folder, store=store)
+                else:
+                    work = fresh(replace(order, split=fold_name(subject)), store=store, into=run)
+                _stages(order.verb, work)
+            except KeyboardInterrupt:
+                parent.log(f"go on with: amr-edge {order.verb} --resume {parent.folder}")
+                raise
+        score = json.loads((run.folder / "score.json").read_text(encoding="utf-8"))
+        folds.append(
+            Fold(
+                subject=subject,
+                run=run.folder,
+                answers=load_answers(run.folder / FILE),
+                epoch=int(score["epoch"]),
+                chosen_by=str(score["epoch_chosen_by"]),
+                seconds=sum(row["seconds"] for stage in (run, Run(run.folder / "pretrain")) for row in stage.results()),
+            )
+        )
+    summary = summarise(folds)
+    write_folds(parent, summary)
+    parent.log(summary.text(), show=False)
+    next_line = f"next: amr-edge {order.verb} --data {store.path} --split all"
+    answer = {"run": str(parent.folder), "seed": order.seed, "split": EVERY_SUBJECT, **summary.to_dict()}
+    return f"{summary.text()}\neach fold is a run in {parent.folder / 'folds'}\n{next_line}", answer
+
+
+def _folds_begun(order: Order) -> tuple[Order, Store, Run]:
+    """Open the data and make the folder that the folds lie in."""
+    store = store_of(order)
+    subjects_to_leave_out(store)
+    origin = origin_of(order)
+    name = order.recipe or "amr-small"
+    made = recipe(name)
+    parent = new_run(order.project, order.verb, order.name or f"{name}-loso")
+    parent.write_settings(
+        made,
+        {
+            "verb": order.verb,
+            "data": str(store.path.resolve()),
+            "data_hash": store.content_hash,
+            "split": EVERY_SUBJECT,
+            "seed": order.seed,
+            "init": None if origin is None else str(origin.path.resolve()),
+            "validate": order.validate,
+            "labels_asked": order.labels,
+            "transfer": order.transfer,
+            "recipe_asked": order.recipe,
+            "settings": list(order.settings),
+        },
+    )
+    parent.log(f"run: {parent.folder}")
+    return order, store, parent
+
+
+def _folds_resumed(order: Order, folder: Path) -> tuple[Order, Store, Run]:
+    """The order that the folder was begun with, on the machine of this one."""
+    parent = Run(folder)
+    _, said = parent.read_settings()
+    if said.get("verb") != order.verb:
+        raise ConfigError(f"{folder} is a run of `amr-edge {said.get('verb')}`; resume it with that command")
+    store = open_store(order.data or Path(str(said["data"])))
+    if store.content_hash != said["data_hash"]:
+        raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
+
+    def text(name: str) -> str | None:
+        return None if said[name] is None else str(said[name])
+
+    init, settings = text("init"), said["settings"]
+    begun = replace(
+        order,
+        resume=None,
+        data=store.path,
+        split=EVERY_SUBJECT,
+        seed=int(str(said["seed"])),
+        init=None if init is None else Path(init),
+        validate=text("validate"),
+        labels=text("labels_asked"),
+        transfer=said["transfer"] is True,
+        recipe=text("recipe_asked"),
+        settings=tuple(map(str, settings)) if isinstance(settings, list) else (),
+    )
+    return begun, store, parent

@@ -29,6 +29,7 @@ from amr_edge.training.patchify import token_present
 from amr_edge.training.predict import predict
 from amr_edge.training.pretrain import describe, new_encoder
 from amr_edge.training.run import Run, versions
+from amr_edge.training.subsets import Subset
 from amr_edge.training.views import Views
 
 NONE_NAMES = ("idle", "none", "nothing", "background")
@@ -72,6 +73,7 @@ def finetune(
     init: Path | None,
     seed: int,
     machine: Machine,
+    subset: Subset | None = None,
     validation: Mask | None = None,
     resume: bool = False,
 ) -> tuple[Classifier, Card]:
@@ -86,6 +88,7 @@ def finetune(
         init: A pre-trained or fine-tuned checkpoint; None starts from scratch.
         seed: Of all randomness.
         machine: What to compute on.
+        subset: The labelled clips of the part that may be looked at; None takes all.
         validation: (N,) bool, clips outside `train` that choose the `best` weights; None takes the last.
         resume: Go on from the run's state.
 
@@ -96,6 +99,8 @@ def finetune(
         DataError: If no clip of the part has a label.
     """
     config = recipe.finetune
+    if subset is not None:
+        train = train & subset.mask(len(store))
     labelled = np.asarray(store.labels) >= 0
     if not (train & labelled).any():
         raise DataError(
@@ -113,7 +118,7 @@ def finetune(
         patch_frames=recipe.encoder.patch_frames,
         encoder=asdict(recipe.encoder),
         focal_windows=recipe.pretrain.pretext.focal_windows,
-        data=describe(store, split, train),
+        data=describe(store, split, train) | ({} if subset is None else {"labels": subset.to_dict()}),
         recipe={"name": recipe.name, "seed": seed, "epochs": config.optim.epochs, "init": _named(init)},
         versions=versions(),
     )
