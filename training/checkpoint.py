@@ -1,12 +1,9 @@
 """Weights on disk: safetensors with the card inside, written whole or not at all."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -19,19 +16,37 @@ from amr_edge.training.config import EncoderConfig
 from amr_edge.training.encoder import Encoder
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file whole or not at all, also if the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
         save_file({name: t.detach().contiguous().cpu() for name, t in tensors.items()}, part, metadata=metadata)
+        _flush(part)
         os.replace(part, path)  # noqa: PTH105  (atomic: a reader sees the old file or the new one)
+        if os.name == "posix":  # elsewhere a folder cannot be opened
+            _flush(path.parent)
     except SafetensorError as cause:
         raise OSError(f"{path} could not be written ({cause})") from cause
     finally:
         part.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, have reached the disk."""
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file.
+
+    Raises:
+        ReadError: If it cannot be read.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
@@ -43,7 +58,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def save_weights(path: Path, module: nn.Module, card: Card) -> None:
     """Write a module's weights with its card."""
-    _write(path, module.state_dict(), {CARD_KEY: card.to_json()})
+    write_tensors(path, module.state_dict(), {CARD_KEY: card.to_json()})
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], Card]:
@@ -53,7 +68,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Card]:
         ReadError: If it cannot be read.
         CardError: If it has no card.
     """
-    tensors, metadata = _read(path)
+    tensors, metadata = read_tensors(path)
     if CARD_KEY not in metadata:
         raise CardError(f"{path}: has no amr-edge card; only checkpoints that amr-edge wrote can be used")
     return tensors, Card.from_json(metadata[CARD_KEY], str(path))
@@ -110,35 +125,3 @@ def _fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
         module.load_state_dict(tensors)
     except RuntimeError as cause:
         raise CardError(f"{path}: its weights are not those that its card describes; the file is damaged") from cause
-
-
-def save_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
-    """Write all that a run needs to go on: weights, optimiser moments and where it was."""
-    tensors = {f"module/{name}": t for name, t in module.state_dict().items()}
-    for index, moments in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser/{index}/{name}": t for name, t in moments.items() if isinstance(t, Tensor)}
-    _write(path, tensors, {"progress": json.dumps(progress)})
-
-
-def load_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    """Put a module and its optimiser back to where `save_state` left them, and return its progress.
-
-    Raises:
-        ReadError: If the file is not a state of this run.
-    """
-    tensors, metadata = _read(path)
-    try:
-        progress: dict[str, Any] = json.loads(metadata["progress"])
-        module.load_state_dict({k.removeprefix("module/"): t for k, t in tensors.items() if k.startswith("module/")})
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in tensors.items():
-            kind, _, rest = key.partition("/")
-            if kind == "optimiser":
-                index, _, name = rest.partition("/")
-                state.setdefault(int(index), {})[name] = tensor
-        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    except (KeyError, ValueError, RuntimeError) as cause:
-        raise ReadError(
-            f"{path}: is not the state of this run; resume with the settings it was started with"
-        ) from cause
-    return progress

@@ -1,32 +1,37 @@
-"""The one training loop: epochs, steps, schedule, checkpoints, resume.
+"""The one training loop: epochs, judgement, checkpoints, resume, recovery.
 
-Every epoch draws its randomness from (seed, epoch) alone, so a run that is interrupted and resumed from its last
-finished epoch sees what the uninterrupted run would have seen.
+Every step draws its randomness from (seed, epoch, step) alone, and everything else that training changes is in the
+state on disk. A run that was interrupted at any step and resumed therefore ends with the weights of the uninterrupted
+one, bit for bit on a CPU.
 """
 
 import math
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from amr_edge.card import Card
-from amr_edge.errors import CheckFailedError
-from amr_edge.terminal import progress
-from amr_edge.training.checkpoint import load_state, save_state, save_weights
+from amr_edge.errors import CheckFailedError, ConfigError, DataError
+from amr_edge.terminal import progress as bar
+from amr_edge.training.advance import Step, advance, batches
+from amr_edge.training.board import open_board
+from amr_edge.training.checkpoint import save_weights
 from amr_edge.training.config import OptimConfig
 from amr_edge.training.encoder import Encoder
-from amr_edge.training.machine import Machine
-from amr_edge.training.optimise import learning_rate, optimiser
+from amr_edge.training.machine import Machine, compile_module
+from amr_edge.training.optimise import Average, learning_rate, optimiser
+from amr_edge.training.parallel import World, world
 from amr_edge.training.run import Run
+from amr_edge.training.state import Progress, load_state, read_progress, save_state
+from amr_edge.training.watch import OutOfTimeError, Watch, Wish
 
-# indices of the clips of a step, randomness for NumPy and torch -> loss
-Step = Callable[[NDArray[np.int64], np.random.Generator, torch.Generator], Tensor]
+CHECK_EVERY = 50  # steps; to know sooner whether a loss is finite would make an accelerator wait at every step
+HALVINGS = 3  # of the learning rate, before a run whose loss is not finite is given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,7 @@ class Stage:
         title: What the person reads: "pre-train".
         module: What is trained.
         encoder: The encoder inside it, for layer-wise learning rates.
-        step: The loss of a step.
+        step: The loss of a step, a mean over its clips.
         saved: What the checkpoint holds: the module itself or its encoder.
         card: The card that is written with the weights.
         clips: How many clips there are.
@@ -45,7 +50,7 @@ class Stage:
         seed: Of all randomness.
         machine: What it runs on.
         judge: After an epoch, a number that is better when lower and what to write beside the loss; None judges
-            by the loss.
+            by the loss. With an average of weights (optim.ema) the module holds the average while it is judged.
     """
 
     title: str
@@ -61,8 +66,12 @@ class Stage:
     judge: Callable[[], tuple[float, dict[str, float]]] | None = None
 
 
+class _NotFiniteError(Exception):
+    """A loss or a gradient was infinite or not a number."""
+
+
 def fit(stage: Stage, run: Run, *, resume: bool = False) -> list[dict[str, float]]:
-    """Train, writing weights, state and results after every epoch.
+    """Train, writing weights, state and results after every epoch, and the state inside long ones.
 
     Args:
         stage: What to train and how.
@@ -70,84 +79,241 @@ def fit(stage: Stage, run: Run, *, resume: bool = False) -> list[dict[str, float
         resume: Go on from the run's state; a run that has finished returns at once.
 
     Returns:
-        One row an epoch: epoch, loss, lr, seconds and what the judge adds.
+        One row an epoch: epoch, loss, grad_norm, lr, seconds and what the judge adds. The module holds the weights of
+        the last epoch, averaged if optim.ema asks for it.
 
     Raises:
-        CheckFailedError: If the loss stops being finite; the last good weights stay.
-        KeyboardInterrupt: After Ctrl-C; the last finished epoch is on disk.
+        ConfigError: If the settings cannot be carried out here.
+        CheckFailedError: If the loss stops being finite whatever the learning rate; the last good weights stay.
+        DataError: If the run cannot be written to; what was written before stays.
+        OutOfTimeError: If the time limit has passed; everything is on disk.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM; everything is on disk.
     """
-    config = stage.config
-    steps = math.ceil(stage.clips / config.batch)
-    adam = optimiser(stage.module, stage.encoder, config)
-    rows: list[dict[str, float]] = []
-    best = math.inf
-    if resume and run.state.exists():
-        saved = load_state(run.state, stage.module, adam)
-        rows = run.results()[: saved["epochs"]]
-        best = saved["best"] if saved["best"] is not None else math.inf
-        run.log(f"{stage.title}: resumed after epoch {saved['epochs']} of {config.epochs}")
-    else:
-        save_weights(run.last, stage.saved, stage.card)
-        save_state(run.state, stage.module, adam, {"epochs": 0, "best": None})
-    started = time.perf_counter()
-    first = len(rows)
-    try:
-        with progress(range(first, config.epochs), label=stage.title) as epochs:
-            for epoch in epochs:
-                row = _epoch(stage, adam, epoch, steps)
-                judged = row["loss"]
-                if stage.judge is not None:
-                    judged, more = stage.judge()
-                    row |= more
-                rows.append(row)
-                save_weights(run.last, stage.saved, stage.card)
-                if judged < best:
-                    best = judged
-                    save_weights(run.best, stage.saved, stage.card)
-                run.write_results(rows)
-                save_state(run.state, stage.module, adam, {"epochs": epoch + 1, "best": best})
-                left_s = (time.perf_counter() - started) / (epoch + 1 - first) * (config.epochs - epoch - 1)
-                line = f"{stage.title}: epoch {epoch + 1}/{config.epochs}  " + "  ".join(
-                    f"{key} {value:.4g}" for key, value in row.items() if key != "epoch"
-                )
-                tenth = (epoch + 1) % max(1, config.epochs // 10) == 0 or epoch + 1 == config.epochs
-                run.log(f"{line}  {left_s:.0f} s left", show=tenth and not sys.stderr.isatty())
-    except KeyboardInterrupt:
-        run.log(f"{stage.title}: interrupted after epoch {len(rows)} of {config.epochs}; the weights are in {run.last}")
-        raise
-    return rows
+    peers = world()
+    with peers.together():
+        _check(stage, peers)
+        with Watch(stage.machine, speaks=peers.leads and not run.quiet) as watch:
+            return _Fitting(stage, run, peers, watch).carry_out(resume=resume)
 
 
-def _epoch(stage: Stage, adam: torch.optim.AdamW, epoch: int, steps: int) -> dict[str, float]:
-    """All clips once, in an order and with randomness that depend on (seed, epoch) alone."""
+def _check(stage: Stage, peers: World) -> None:
     config = stage.config
-    rng = np.random.default_rng([stage.seed, epoch])
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    order = rng.permutation(stage.clips)
-    began = time.perf_counter()
-    stage.module.train()
-    device = stage.machine.device
-    total = torch.zeros((), device=device)
-    rate = 0.0
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int(rng.integers(2**62)))  # dropout and drop-path draw from torch's own generator
-        for index, chosen in enumerate(np.array_split(order, steps)):
-            rate = learning_rate(epoch * steps + index, steps, config)
-            for group in adam.param_groups:
-                group["lr"] = rate * group["scale"]
-            with stage.machine.autocast():
-                loss = stage.step(chosen, rng, generator)
-            adam.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if config.clip_norm:
-                nn.utils.clip_grad_norm_(stage.module.parameters(), config.clip_norm)
-            adam.step()
-            total += loss.detach() * len(chosen)
-    mean = float(total) / stage.clips
-    if not math.isfinite(mean):
-        raise CheckFailedError(
-            f"{stage.title}: the loss was {mean} in epoch {epoch + 1}; the weights of epoch {epoch} are kept; "
-            "lower the learning rate or set optim.clip_norm=1"
+    if config.patience and stage.judge is None:
+        raise ConfigError(
+            f"{stage.title}: optim.patience={config.patience} needs validation subjects to judge by; name them with "
+            "--validate, or leave optim.patience at 0"
         )
-    return {"epoch": epoch + 1, "loss": mean, "lr": rate, "seconds": time.perf_counter() - began}
+    smallest = len(batches(stage.clips, config.batch, stage.seed, 0)[-1])
+    if smallest < peers.size:
+        raise ConfigError(
+            f"{stage.title}: optim.batch={config.batch} leaves batches of {smallest} clips for {peers.size} processes; "
+            "start fewer processes or take larger batches"
+        )
+
+
+class _Fitting:
+    """All that changes while a stage is fitted."""
+
+    def __init__(self, stage: Stage, run: Run, peers: World, watch: Watch) -> None:
+        self.stage, self.run, self.peers, self.watch = stage, run, peers, watch
+        peers.same_start(stage.module)
+        self.adam = optimiser(stage.module, stage.encoder, stage.config)
+        self.average = Average(stage.module, stage.config.ema) if stage.config.ema else None
+        self.progress = Progress(pieces=peers.size * stage.machine.accumulate)
+        self.rows: list[dict[str, float]] = []
+
+    def carry_out(self, *, resume: bool) -> list[dict[str, float]]:
+        stage, run, config = self.stage, self.run, self.stage.config
+        if resume and run.state.exists():
+            self._resume()
+        else:
+            with self._writing():
+                save_weights(run.last, stage.saved, stage.card)
+                self._save()
+        ahead = range(self.progress.epochs, 0 if self.progress.stopped else config.epochs)
+        if ahead and stage.machine.compile:
+            run.log(f"{stage.title}: {compile_module(stage.module, stage.machine.device)}")
+        started = time.perf_counter()
+        shown = bar(ahead, label=stage.title) if self.peers.leads else nullcontext(ahead)
+        devices = [stage.machine.device] if stage.machine.device.type == "cuda" else []
+        with open_board(run, stage.machine) as board, torch.random.fork_rng(devices=devices), shown as epochs:
+            for epoch in epochs:
+                row = self._epoch_that_ends_well(epoch)
+                self._finish(row)
+                board(row)
+                left_s = (time.perf_counter() - started) / (epoch + 1 - ahead.start) * (config.epochs - epoch - 1)
+                with self._writing():
+                    self._tell(row, left_s)
+                wish = Wish(self.peers.largest(self.watch.wish()))
+                done = self.progress.stopped or epoch + 1 == config.epochs
+                if not done or wish is Wish.STOP_NOW:
+                    self._obey(wish)
+                if done:
+                    break
+        if self.average is not None:
+            self.average.swap()
+        return self.rows
+
+    def _resume(self) -> None:
+        stage, run = self.stage, self.run
+        path = run.state
+        if run.midway.exists():
+            at, between = read_progress(run.state), read_progress(run.midway)
+            if (at.epochs, at.halvings) == (between.epochs, between.halvings):
+                path = run.midway
+        pieces = self.progress.pieces
+        self.progress = load_state(path, stage.module, self.adam, self.average)
+        self.rows = run.results()[: self.progress.epochs]
+        where = f"epoch {self.progress.epochs}" + (f" and {self.progress.steps} steps" if self.progress.steps else "")
+        run.log(f"{stage.title}: resumed after {where} of {stage.config.epochs}")
+        if pieces != self.progress.pieces:
+            run.log(
+                f"{stage.title}: batches were cut into {self.progress.pieces} parts before and are into {pieces} now "
+                "(processes times --accumulate), so randomness goes on differently"
+            )
+            self.progress.pieces = pieces
+
+    def _epoch_that_ends_well(self, epoch: int) -> dict[str, float]:
+        """An epoch, from its beginning with half the learning rate as often as its loss is not finite."""
+        while True:
+            with suppress(_NotFiniteError):
+                return self._epoch(epoch)
+            self._go_back(epoch)
+
+    def _go_back(self, epoch: int) -> None:
+        stage, run = self.stage, self.run
+        halvings = self.progress.halvings + 1
+        if halvings > HALVINGS:
+            raise CheckFailedError(
+                f"{stage.title}: the loss or its gradient was not finite in epoch {epoch + 1}, also with the learning "
+                f"rate halved {HALVINGS} times; the weights of epoch {epoch} are kept, start again with a lower "
+                "optim.lr or with optim.clip_norm=1"
+            )
+        # Always to the end of an epoch, never to a save inside one: when those are made depends on the clock.
+        self.progress = load_state(run.state, stage.module, self.adam, self.average)
+        self.progress.halvings = halvings
+        with self._writing():
+            self._save()
+        run.log(
+            f"{stage.title}: the loss or its gradient was not finite in epoch {epoch + 1}; back to the end of epoch "
+            f"{epoch} with the learning rate times {0.5**halvings:g}"
+        )
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        """All clips once, or what is left of them."""
+        stage, progress, config = self.stage, self.progress, self.stage.config
+        todo = batches(stage.clips, config.batch, stage.seed, epoch)
+        steps = len(todo)
+        device = stage.machine.device
+        losses = torch.tensor(progress.loss_sum, device=device)
+        norms = torch.tensor(progress.norm_sum, device=device)
+        began = time.perf_counter() - progress.seconds
+        cooled = 0.5**progress.halvings
+        stage.module.train()
+        for index in range(progress.steps, steps):
+            taken = epoch * steps + index
+            loss, norm = advance(
+                stage.step,
+                stage.module,
+                self.adam,
+                todo[index],
+                where=(stage.seed, epoch, index),
+                rate=learning_rate(taken, steps, config) * cooled,
+                config=config,
+                machine=stage.machine,
+                peers=self.peers,
+            )
+            losses += loss * len(todo[index])
+            norms += norm
+            if self.average is not None:
+                self.average.update(taken + 1)
+            wish = self.peers.largest(self.watch.wish())
+            last = index + 1 == steps
+            look = last or wish or (index + 1) % CHECK_EVERY == 0
+            if look and not math.isfinite(float(losses + norms)):
+                raise _NotFiniteError
+            if wish and not last:
+                progress.steps = index + 1
+                progress.loss_sum, progress.norm_sum = float(losses), float(norms)
+                progress.seconds = time.perf_counter() - began
+                with self._writing():
+                    self._save(midway=True)
+                self._obey(Wish(wish))
+        return {
+            "epoch": epoch + 1,
+            "loss": float(losses) / stage.clips,
+            "grad_norm": float(norms) / steps,
+            "lr": learning_rate((epoch + 1) * steps - 1, steps, config) * cooled,
+            "seconds": time.perf_counter() - began,
+        }
+
+    def _finish(self, row: dict[str, float]) -> None:
+        """Judge, keep and write what an epoch has come to."""
+        stage, run, progress = self.stage, self.run, self.progress
+        with self.average.worn() if self.average is not None else nullcontext():
+            judged, more = self.peers.from_the_first(stage.judge) if stage.judge is not None else (row["loss"], {})
+            row |= more
+            self.rows.append(row)
+            better = progress.best is None or judged < progress.best
+            with self._writing():
+                save_weights(run.last, stage.saved, stage.card)
+                if better:
+                    save_weights(run.best, stage.saved, stage.card)
+                run.write_results(self.rows)
+        stale = 0 if better else progress.stale + 1
+        self.progress = replace(
+            progress,
+            epochs=progress.epochs + 1,
+            steps=0,
+            loss_sum=0.0,
+            norm_sum=0.0,
+            seconds=0.0,
+            best=judged if better else progress.best,
+            stale=stale,
+            stopped=0 < stage.config.patience <= stale,
+        )
+        with self._writing():
+            self._save()
+
+    def _save(self, *, midway: bool = False) -> None:
+        run = self.run
+        path = run.midway if midway else run.state
+        save_state(path, self.stage.module, self.adam, self.average, self.progress)
+        if not midway:
+            run.midway.unlink(missing_ok=True)
+        self.watch.saved()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as cause:
+            raise DataError(
+                f"{self.run.folder} could not be written to ({cause.strerror or cause}); what was saved before is "
+                f"whole: free some space or give back the rights, then {self.run.go_on()}"
+            ) from cause
+
+    def _obey(self, wish: Wish) -> None:
+        """Stop, everything being saved, if that is the wish."""
+        title, progress, epochs = self.stage.title, self.progress, self.stage.config.epochs
+        where = f"after epoch {progress.epochs} of {epochs}" + (f" and {progress.steps} steps" * bool(progress.steps))
+        if wish is Wish.STOP_NOW:
+            self.run.log(f"{title}: interrupted {where}; the weights are in {self.run.last}")
+            raise KeyboardInterrupt
+        if wish is Wish.STOP_IN_TIME:
+            limit_s = self.stage.machine.time_limit_s
+            sentence = f"{title}: unfinished, stopped at the time limit of {limit_s:g} s {where}; {self.run.go_on()}"
+            self.run.log(sentence, show=False)
+            raise OutOfTimeError(sentence)
+
+    def _tell(self, row: dict[str, float], left_s: float) -> None:
+        title, epochs, epoch = self.stage.title, self.stage.config.epochs, int(row["epoch"])
+        line = f"{title}: epoch {epoch}/{epochs}  " + "  ".join(
+            f"{key} {value:.4g}" for key, value in row.items() if key != "epoch"
+        )
+        if self.progress.stopped:
+            line += f"  no better for {self.progress.stale} epochs, stopped (optim.patience)"
+        else:
+            line += f"  {left_s:.0f} s left"
+        tenth = epoch % max(1, epochs // 10) == 0 or epoch == epochs or self.progress.stopped
+        self.run.log(line, show=tenth and not sys.stderr.isatty())

@@ -1,9 +1,12 @@
-"""How weights move: AdamW groups, layer-wise learning rates, and the schedule."""
+"""How weights move: AdamW groups, layer-wise learning rates, the schedule, and the average of weights over time."""
 
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from amr_edge.training.config import OptimConfig
 from amr_edge.training.encoder import Encoder
@@ -52,3 +55,53 @@ def learning_rate(step: int, steps_per_epoch: int, config: OptimConfig) -> float
         return config.lr * min(1.0, (step + 1) / warm)
     share = (step - warm) / max(config.epochs * steps_per_epoch - warm, 1)
     return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+class Average:
+    """The exponential moving average of a module's weights, which is judged and kept in their place.
+
+    After step t the average moves by 1 - min(decay, (1 + t) / (10 + t)) towards the weights, so that it forgets the
+    start of a short run too.
+
+    Args:
+        module: Whose weights to average; numbers that are not floating (counters) are not.
+        decay: In (0, 1).
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        kept = module.state_dict(keep_vars=True).keys()
+        named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        self._weights = {name: t.detach() for name, t in named.items() if name in kept and t.is_floating_point()}
+        self._decay = decay
+        self.tensors = {name: tensor.clone() for name, tensor in self._weights.items()}
+
+    def update(self, step: int) -> None:
+        """Take in the weights that step number `step`, counted from 1, has left."""
+        blend = get_ema_multi_avg_fn(min(self._decay, (1 + step) / (10 + step)))  # type: ignore[no-untyped-call]
+        blend(tuple(self.tensors.values()), tuple(self._weights.values()), step)
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go back to an average that was saved.
+
+        Raises:
+            KeyError: If it is not of this module.
+        """
+        for name, tensor in self.tensors.items():
+            tensor.copy_(tensors[name])
+
+    def swap(self) -> None:
+        """Exchange the average and the module's weights."""
+        for name, tensor in self.tensors.items():
+            weight = self._weights[name]
+            current = weight.clone()
+            weight.copy_(tensor)
+            tensor.copy_(current)
+
+    @contextmanager
+    def worn(self) -> Iterator[None]:
+        """The module answers with the average inside it."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()

@@ -1,6 +1,7 @@
 """The folder of a run: settings, environment, log, results, weights; a new one for every run."""
 
 import csv
+import io
 import json
 import platform
 import subprocess
@@ -16,6 +17,7 @@ from amr_edge import __version__
 from amr_edge.errors import ReadError
 from amr_edge.terminal import note, to_json
 from amr_edge.training.config import Recipe, from_dict
+from amr_edge.training.parallel import world
 
 
 def versions() -> dict[str, str]:
@@ -55,12 +57,19 @@ class Run:
     """A folder that a training run writes into.
 
     `weights/last.safetensors` are the weights of the last finished epoch, `weights/best.safetensors` those of the
-    best; `state.safetensors` is what a resumed run goes on from.
+    best; `state.safetensors` is what a resumed run goes on from, or `midway.safetensors` where it was saved later,
+    inside an epoch. Of several processes the first has the folder, the others a private copy of it.
+
+    Args:
+        folder: Where.
+        quiet: Whether to tell the person nothing.
+        whole: The run that this is one stage of.
     """
 
-    def __init__(self, folder: Path, *, quiet: bool = False) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, quiet: bool = False, whole: "Run | None" = None) -> None:
+        self.folder = world().own_copy(folder)
         self.quiet = quiet
+        self.whole = whole or self
 
     @property
     def last(self) -> Path:
@@ -74,14 +83,28 @@ class Run:
 
     @property
     def state(self) -> Path:
-        """Weights, optimiser and progress to resume from."""
+        """Weights, optimiser and progress after the last finished epoch."""
         return self.folder / "state.safetensors"
+
+    @property
+    def midway(self) -> Path:
+        """The same inside the epoch after it, if the run was saved there."""
+        return self.folder / "midway.safetensors"
 
     def stage(self, name: str) -> "Run":
         """A sub-folder for one stage of a run of several."""
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
-        return Run(folder, quiet=self.quiet)
+        return Run(folder, quiet=self.quiet, whole=self.whole)
+
+    def go_on(self) -> str:
+        """What to type to go on with a run that has not finished."""
+        verb = self.whole.read_settings()[1].get("verb") if (self.whole.folder / "config.json").exists() else None
+        if verb is None:
+            return f"resume from {self.whole.folder}"
+        peers = world()
+        command = "amr-edge" if peers.size == 1 else f"torchrun --nproc-per-node {peers.size} -m amr_edge"
+        return f"go on with: {command} {verb} --resume {self.whole.folder}"
 
     def log(self, text: str, *, show: bool = True) -> None:
         """Append a line to log.txt and, unless quiet, tell the person."""
@@ -92,17 +115,25 @@ class Run:
 
     def write_json(self, name: str, value: object) -> Path:
         """Write `value` to a JSON file of the run."""
-        path = self.folder / name
-        path.write_text(to_json(value, indent=2) + "\n", encoding="utf-8")
-        return path
+        return self._write(name, to_json(value, indent=2) + "\n")
 
     def write_table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
         """Write rows to a CSV file of the run."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(header)
+        writer.writerows(rows)
+        return self._write(name, text.getvalue())
+
+    def _write(self, name: str, text: str) -> Path:
+        """Write a text file whole or not at all."""
         path = self.folder / name
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(rows)
+        part = path.with_name(path.name + ".part")
+        try:
+            part.write_text(text, encoding="utf-8", newline="")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
         return path
 
     def results(self) -> list[dict[str, float]]:
@@ -142,10 +173,16 @@ class Run:
 
 def new_run(project: Path, verb: str, name: str, *, quiet: bool = False) -> Run:
     """A fresh folder `project/verb/name-N`, N one above the highest there is."""
-    parent = project / verb
+    peers = world()
+    folder = peers.own(peers.from_the_first(lambda: _new_folder(project / verb, name)))
+    folder.mkdir(parents=True, exist_ok=True)
+    return Run(folder, quiet=quiet)
+
+
+def _new_folder(parent: Path, name: str) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     taken = [p.name.removeprefix(f"{name}-") for p in parent.iterdir() if p.name.startswith(f"{name}-")]
     number = max((int(n) for n in taken if n.isdigit()), default=0) + 1
     folder = parent / f"{name}-{number}"
     folder.mkdir()
-    return Run(folder, quiet=quiet)
+    return folder

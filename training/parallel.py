@@ -1,0 +1,213 @@
+"""How do the processes that torchrun started stay one run?
+
+Every process holds the whole model and computes its share of each batch. Gradients are summed by one flat all_reduce
+after the backward pass, not by DistributedDataParallel's hooks: any step function works that way, whatever methods of
+its module it calls, and the sum is that of one process with as many micro-batches, term by term. What is given up is
+communication that overlaps the backward pass; docs/training-runs.md says what that costs.
+
+The first process leads: it alone writes into the run's folder, logs and shows. Each of the others keeps a private copy
+of that folder until it ends, so that whatever reads and writes a run works the same in all of them. A failure anywhere
+ends all, with one sentence.
+"""
+
+import atexit
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
+
+from amr_edge.errors import AmrError, CheckFailedError, ConfigError
+
+Value = TypeVar("Value")
+FAILED = "amr-edge/failed"  # how many processes have failed; the first one tells why
+
+
+class PeerGoneError(CheckFailedError):
+    """Another process of the run has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class World:
+    """The processes of a run.
+
+    Attributes:
+        rank: Which one this is; 0 leads.
+        size: How many there are.
+        store: What they can leave notes in; None for a single process.
+        scratch: Where a process that does not lead keeps its copies of run folders.
+    """
+
+    rank: int = 0
+    size: int = 1
+    store: Any = None  # a torch.distributed Store
+    scratch: Path | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def own(self, folder: Path) -> Path:
+        """Where this process keeps a run's folder: there, or a private place for those who do not lead."""
+        if self.scratch is None or folder.is_relative_to(self.scratch):
+            return folder
+        return self.scratch / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12] / folder.name
+
+    def own_copy(self, folder: Path) -> Path:
+        """The same, with what the folder holds if it is a run's."""
+        own = self.own(folder)
+        if own != folder and not own.exists():
+            if not (folder / "config.json").exists():
+                return folder
+            shutil.copytree(folder, own, ignore=shutil.ignore_patterns("*.part"))
+        return own
+
+    def add_up(self, tensor: Tensor) -> None:
+        """Put the sum over all processes in place of `tensor`."""
+        if self.store is not None:
+            with _peers():
+                dist.all_reduce(tensor)
+
+    def largest(self, number: int) -> int:
+        """The largest of the processes' numbers, known to all."""
+        if self.store is None:
+            return number
+        told = torch.tensor(number)  # on the CPU, so that no accelerator is waited for
+        with _peers():
+            dist.all_reduce(told, op=dist.ReduceOp.MAX)
+        return int(told)
+
+    def from_the_first(self, make: Callable[[], Value]) -> Value:
+        """What `make` returns in the process that leads, known to all; the others wait and do not call it."""
+        if self.store is None:
+            return make()
+        told: list[Any] = [make() if self.leads else None]
+        with _peers():
+            dist.broadcast_object_list(told, device=torch.device("cpu"))
+        value: Value = told[0]
+        return value
+
+    def add_up_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
+        """Sum gradients and loss over all processes by one message.
+
+        Every process has computed at least one clip, so a parameter without a gradient has none anywhere.
+        """
+        if self.store is None:
+            return loss
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([*(g.reshape(-1) for g in gradients), loss.reshape(1).to(gradients[0].dtype)])
+        self.add_up(flat)
+        start = 0
+        for gradient in gradients:
+            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+            start += gradient.numel()
+        return flat[-1]
+
+    def same_start(self, module: nn.Module) -> None:
+        """Give every process the weights of the first."""
+        if self.store is not None:
+            with _peers(), torch.no_grad():
+                for tensor in (*module.parameters(), *module.buffers()):
+                    dist.broadcast(tensor, 0)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """End all processes if one fails; only the first to fail, or the leader of a common stop, says why."""
+        if self.store is None:
+            yield
+            return
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.leads:
+                raise
+            raise SystemExit(130) from None
+        except AmrError as stop:
+            common = stop.exit_code == 0  # nothing went wrong: all have agreed to stop
+            if self.leads if common else self._first_to_fail():
+                raise
+            raise SystemExit(stop.exit_code) from None
+        except Exception:
+            if self._first_to_fail():
+                raise
+            raise SystemExit(1) from None
+
+    def _first_to_fail(self) -> bool:
+        first = bool(self.store.add(FAILED, 1) == 1)
+        if first and sys.__stderr__ is not None:
+            sys.stderr = sys.__stderr__
+        return first
+
+
+@contextmanager
+def _peers() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as cause:
+        raise PeerGoneError(
+            "another process of this run ended without a word, killed or out of memory; what was saved is whole, "
+            "go on with the same torchrun command and --resume RUN"
+        ) from cause
+
+
+@cache
+def world() -> World:
+    """The processes that torchrun started with this one, which joins them on the first call; or this one alone.
+
+    Raises:
+        ConfigError: If the environment asks for several processes and does not say how they find each other.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+        return World()
+    try:
+        store, rank, size = next(rendezvous("env://"))
+    except (ValueError, RuntimeError) as cause:
+        raise ConfigError(
+            f"WORLD_SIZE={os.environ['WORLD_SIZE']} asks for several processes which could not meet ({cause}); "
+            "start them with: torchrun --nproc-per-node N -m amr_edge train ..."
+        ) from cause
+    cuda = torch.cuda.is_available() and dist.is_nccl_available()
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", store=store, rank=rank, world_size=size)
+    atexit.register(dist.destroy_process_group)
+    if not rank:
+        return World(size=size, store=store)
+    # Answers and notes are the leader's; the first to fail gets its stderr back.
+    sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (for the rest of the process)
+    scratch = Path(tempfile.mkdtemp(prefix="amr-edge-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    return World(rank=rank, size=size, store=store, scratch=scratch)
+
+
+def shares(chosen: NDArray[np.int64], rank: int, size: int, accumulate: int) -> list[tuple[int, NDArray[np.int64]]]:
+    """The part of a batch that one process computes, in micro-batches.
+
+    Args:
+        chosen: The clips of the batch.
+        rank: Which process.
+        size: How many processes.
+        accumulate: Micro-batches of each process; those that would be empty are left out.
+
+    Returns:
+        The number of each micro-batch among those of all processes, and its clips. Over all ranks every clip is there
+        once, and N processes cut a batch as one process with N micro-batches does.
+
+    >>> [(number, clips.tolist()) for number, clips in shares(np.arange(5), 1, 2, 2)]
+    [(2, [3]), (3, [4])]
+    """
+    mine = np.array_split(chosen, size)[rank]
+    pieces = enumerate(np.array_split(mine, accumulate), start=rank * accumulate)
+    return [(number, piece) for number, piece in pieces if len(piece)]
