@@ -11,6 +11,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "pose": ("mediapipe", "cv2"),
     "video": ("cv2",),
     "openvino": ("openvino",),
+    "sinks": ("paho", "websockets"),
     "tensorboard": ("tensorboard",),
 }
 

@@ -1,8 +1,14 @@
 """`amr-edge live`, `bench`, `doctor`, `pose` and `model`: what runs on the device."""
 
 import os
+import secrets
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +17,22 @@ import numpy as np
 
 from amr_edge import readers
 from amr_edge.card import Card
-from amr_edge.errors import ConfigError
+from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.runtime.bench.cli import bench
 from amr_edge.runtime.doctor_cli import doctor
-from amr_edge.runtime.draw import Film
+from amr_edge.runtime.explain import ExplainConfig, Explainer
 from amr_edge.runtime.latency import Stages
 from amr_edge.runtime.live import Live, LiveConfig
+from amr_edge.runtime.outputs import Outputs, OutputsConfig
 from amr_edge.runtime.pose.cli import pose
 from amr_edge.runtime.session import AUTO, ENGINES, Session, describe, model_path, open_session
 from amr_edge.runtime.sources.named import SourceConfig, opened
 from amr_edge.runtime.target import largest_that_holds
-from amr_edge.terminal import note, table, to_json
+from amr_edge.terminal import note, table
 
 __all__ = ["bench", "doctor", "live", "model", "pose"]
+
+EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
 
 
 @click.command()
@@ -37,8 +46,26 @@ __all__ = ["bench", "doctor", "live", "model", "pose"]
 @click.option("--format", "format_", type=click.Choice(readers.FORMATS), default="auto", show_default=True)
 @click.option("--pose", "pose_", default="full", show_default=True, help="lite, full, heavy, or the path of a .task.")
 @click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="To look for in pictures.")
+@click.option(
+    "--to",
+    multiple=True,
+    help="Also tell it to: FILE.jsonl, .csv, .srt, .mp4, mqtt://HOST/TOPIC, http(s)://HOOK, ws://HOST/PATH, ws://:PORT.",
+)
 @click.option("--save", type=click.Path(path_type=Path), help="Write an MP4 with skeletons and labels.")
-@click.option("--mirror-view", is_flag=True, help="Show the MP4 as in a mirror; the model never is.")
+@click.option("--show", is_flag=True, help="Show a window.")
+@click.option("--ui", type=click.IntRange(0, 65535), is_flag=False, flag_value=8765, help="Serve a page here.  [8765]")
+@click.option(
+    "--ui-host", default="127.0.0.1", show_default=True, help="Where the page listens; with a token if not here."
+)
+@click.option("--show-video", is_flag=True, help="The page shows the pictures too, not only joints.")
+@click.option("--mirror-view", is_flag=True, help="Show everything as in a mirror; the model never sees that.")
+@click.option(
+    "--explain",
+    type=click.IntRange(min=1),
+    is_flag=False,
+    flag_value=4,
+    help="Say which joints and moments drove one answer in N.  [4]",
+)
 @click.option("--speed", type=click.FloatRange(min=0), default=0.0, show_default=True, help="1: real time, 0: all out.")
 @click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds of the source.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the model.  [default: one for each core]")
@@ -56,8 +83,14 @@ def live(
     format_: str,
     pose_: str,
     people: int,
+    to: tuple[str, ...],
     save: Path | None,
+    show: bool,  # noqa: FBT001
+    ui: int | None,
+    ui_host: str,
+    show_video: bool,  # noqa: FBT001
     mirror_view: bool,  # noqa: FBT001
+    explain: int | None,
     speed: float,
     limit: float | None,
     threads: int | None,
@@ -71,26 +104,85 @@ def live(
     MODEL is an exported model.onnx or a run folder. Answers and events go to stdout, one JSON object a line
     (docs/live-output.md); everything for people goes to stderr.
     """
-    config = LiveConfig(answers=told != "events", events=told != "answers", limit_s=limit)
     if budget is not None and target_ms is not None:
         raise ConfigError("--budget says what to look at and --target-ms finds it out; give one of them")
+    if save is not None and save.suffix.lower() != ".mp4":
+        raise ConfigError(f"--save {save}: a film is written as MP4; give it a name that ends in .mp4")
+    outputs_config = OutputsConfig(
+        to=(*to, *([] if save is None else [str(save)])),
+        answers=told != "events",
+        events=told != "answers",
+        replay=not _hurries(source) and not speed,
+        mirror=mirror_view,
+        window=show,
+        port=ui,
+        host=ui_host,
+        video=show_video,
+    )
     session = _opened(model, engine, threads, budget, target_ms, people)
     note(f"model: {session.title}")
     stages = Stages(time.perf_counter, np.random.default_rng(0))
-    film = None if save is None else Film(save, mirror=mirror_view)
-    run = Live(session, config=config, stages=stages, emit=_emit, note=note, film=film)
+    explainer = None
+    if explain is not None:
+        allowance_ms = None if outputs_config.replay else EXPLAIN_MS
+        explainer = Explainer(session, ExplainConfig(every=explain, allowance_ms=allowance_ms), time.perf_counter)
+    token = secrets.token_urlsafe(16)
+    outputs = Outputs(outputs_config, session.card, session.title, note=note, token=token, environ=os.environ)
+    run = Live(
+        session,
+        config=LiveConfig(limit_s=limit),
+        stages=stages,
+        emit=outputs.emit,
+        note=outputs.note,
+        views=outputs.views,
+        explainer=explainer,
+        deliveries=outputs.deliveries,
+    )
+    outputs.status = partial(run.summary, ended="")
     reading = SourceConfig(format=format_, pose=pose_, people=people, speed=speed)
+    whole = False
     try:
-        with opened(source, reading, stages=stages, note=note, skipped=run.skip, environ=os.environ) as takes:
+        with (
+            _terminable(),
+            opened(source, reading, stages=stages, note=outputs.note, skipped=run.skip, environ=os.environ) as takes,
+        ):
             run.run(takes)
+        run.close_with("limit" if run.full else "end")
+        whole = True
     except KeyboardInterrupt:
+        outputs.hurry()
         run.close_with("interrupted")
         raise
     finally:
-        if film is not None:
-            film.close()
-            note(f"{save}: {film.frames} frames" if film.frames else f"{save}: not written, there was no frame")
-    run.close_with("limit" if run.full else "end")
+        try:
+            outputs.close()
+        except (CheckFailedError, BrokenPipeError) as cause:
+            if whole:
+                raise
+            # What ended the run is said last; this came with it.
+            note(str(cause))
+
+
+def _hurries(source: str) -> bool:
+    """Whether a source goes on whether or not anybody keeps up with it."""
+    return source.isdecimal() or "://" in source or Path(source).is_char_device()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, which services are stopped with, finishes everything as Ctrl-C does."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _opened(
@@ -109,10 +201,6 @@ def _opened(
     )
     note(held.sentence())
     return held.session
-
-
-def _emit(record: dict[str, Any]) -> None:
-    click.echo(to_json(record))
 
 
 @click.group()

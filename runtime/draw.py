@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ Pixels = NDArray[np.float32]  # (..., 2) x to the right, y down
 
 BLACK_SIZE = (640, 640)  # width and height of a film without pictures
 MARGIN = 0.1  # of the black film, on each side
+HOT = (255, 72, 48)  # joints and moments that drove the label
 FPS, FASTEST = 30.0, 120.0  # where the source does not say, and at most
 STILL_S = 10.0  # a longer pause of the source is cut to this
 # Colours that stay apart for people who do not see red and green apart (Okabe and Ito), RGB.
@@ -29,6 +31,31 @@ class Person(NamedTuple):
 
     id: int | None
     caption: str
+    weights: NDArray[np.float32] | None = None  # (V,) in [0, 1]: how much each joint drove the label, 0 where unknown
+    moments: NDArray[np.float32] | None = None  # (S,) in [0, 1]: the same for stretches of the window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scene:
+    """What there is to see at one instant.
+
+    Attributes:
+        take: Which take it belongs to: another number means that everything starts anew.
+        title: Of the take.
+        fps: The take's frame rate, NaN where unknown.
+        layout: The layout of the poses.
+        sighting: Who is where.
+        people: One for each pose of the sighting.
+        banner: What is said of the scene as a whole, "" for nothing.
+    """
+
+    take: int
+    title: str
+    fps: float
+    layout: Layout
+    sighting: Sighting
+    people: tuple[Person, ...]
+    banner: str
 
 
 class Fit:
@@ -85,11 +112,31 @@ def draw(cv2: Any, image: Image, pixels: Pixels, layout: Layout, people: Sequenc
         for parent, child in layout.bones:
             if here[parent] and here[child]:
                 cv2.line(image, points[parent], points[child], colour, thick, cv2.LINE_AA)
+        weights = np.zeros(len(here)) if person.weights is None else person.weights
         for index in np.flatnonzero(here):
-            cv2.circle(image, points[index], thick + 1, colour, -1, cv2.LINE_AA)
+            weight = float(weights[index])
+            shade = tuple(round((1 - weight) * cold + weight * hot) for cold, hot in zip(colour, HOT, strict=True))
+            cv2.circle(image, points[index], thick + 1 + round(5 * thick * weight), shade, -1, cv2.LINE_AA)
         left, top = np.nanmin(joints[:, 0]), np.nanmin(joints[:, 1])
         _write(cv2, image, person.caption, (float(left), float(top) - 6 * thick), colour, thick)
     _write(cv2, image, banner, (4.0 * thick, 14.0 * thick), (255, 255, 255), thick)
+    strips = [person for person in people if person.moments is not None and len(person.moments)]
+    for row, person in enumerate(reversed(strips)):
+        _strip(cv2, image, person, row, thick)
+
+
+def _strip(cv2: Any, image: Image, person: Person, row: int, thick: int) -> None:
+    """The window of a person along the lower edge, past to present, hot where it drove the label."""
+    height, width = image.shape[:2]
+    high = 6 * thick
+    bottom = height - 1 - row * (high + thick)
+    colour = COLOURS[(row if person.id is None else person.id) % len(COLOURS)]
+    moments = np.empty(0) if person.moments is None else person.moments
+    for place, weight in enumerate(moments.tolist()):
+        left, right = (round(edge * (width - 1) / len(moments)) for edge in (place, place + 1))
+        shade = tuple(round(weight * hot) for hot in HOT)
+        cv2.rectangle(image, (left, bottom - high), (right, bottom), shade, -1)
+    cv2.rectangle(image, (0, bottom - high), (width - 1, bottom), colour, 1)
 
 
 def _write(
@@ -104,6 +151,53 @@ def _write(
     y = int(np.clip(at[1], high, max(image.shape[0] - below, high)))
     cv2.putText(image, text, (x, y), font, size, (0, 0, 0), thick * 3, cv2.LINE_AA)
     cv2.putText(image, text, (x, y), font, size, colour, thick, cv2.LINE_AA)
+
+
+class Painter:
+    """Draws scenes as pictures of one size: that of the first."""
+
+    def __init__(self, cv2: Any, *, mirror: bool = False) -> None:
+        """A painter.
+
+        Args:
+            cv2: OpenCV.
+            mirror: Show everything as in a mirror.
+        """
+        self._cv2 = cv2
+        self._mirror = mirror
+        self._fit = Fit(BLACK_SIZE)
+        self._size: tuple[int, int] | None = None
+
+    def begin(self) -> None:
+        """A take begins: its people have nothing to do with those before."""
+        self._fit = Fit(self._size or BLACK_SIZE)
+
+    def size(self, sighting: Sighting) -> tuple[int, int]:
+        """Width and height of every picture; decided by the first sighting, even because codecs want that."""
+        if self._size is None:
+            if sighting.picture is None:
+                self._size = BLACK_SIZE
+            else:
+                height, width = sighting.picture.image.shape[:2]
+                self._size = (width - width % 2, height - height % 2)
+            self.begin()
+        return self._size
+
+    def paint(self, sighting: Sighting, layout: Layout, people: Sequence[Person], banner: str) -> Image:
+        """The picture (H, W, 3) RGB."""
+        width, height = self.size(sighting)
+        if sighting.picture is not None and sighting.pixels is not None:
+            seen = sighting.picture.image
+            # Takes of several sizes are all scaled to the first.
+            scale = np.array([width / seen.shape[1], height / seen.shape[0]], dtype=np.float32)
+            image: Image = self._cv2.resize(seen, (width, height)) if (scale != 1).any() else seen.copy()
+            pixels = np.asarray(sighting.pixels * scale, dtype=np.float32)
+        else:
+            image, pixels = np.zeros((height, width, 3), dtype=np.uint8), self._fit(sighting.poses)
+        if self._mirror:
+            image, pixels = mirrored(image, pixels)
+        draw(self._cv2, image, pixels, layout, people, banner)
+        return image
 
 
 class Film:
@@ -129,11 +223,9 @@ class Film:
 
         self._cv2: Any = cv2
         self._path = path
-        self._mirror = mirror
+        self._painter = Painter(cv2, mirror=mirror)
         self._writer: Any = None
         self._fps = FPS
-        self._size = BLACK_SIZE
-        self._fit = Fit(BLACK_SIZE)
         self._first_s = self._last_s = math.nan
         self._take_frames = 0  # of the take that is on
         self.frames = 0
@@ -146,7 +238,7 @@ class Film:
         """
         if self._writer is None:
             self._fps = min(fps, FASTEST) if fps > 0 else FPS
-        self._fit = Fit(self._size)
+        self._painter.begin()
         self._first_s = self._last_s = math.nan
         self._take_frames = 0
 
@@ -165,47 +257,39 @@ class Film:
         due = math.floor((sighting.time_s - self._first_s) * self._fps + 0.5) + 1 - self._take_frames
         if due <= 0:
             return
-        image = self._image(sighting, layout, people, banner)
+        if self._writer is None:
+            self._open(self._painter.size(sighting))
+        image = self._painter.paint(sighting, layout, people, banner)
+        image = np.asarray(self._cv2.cvtColor(image, self._cv2.COLOR_RGB2BGR), dtype=np.uint8)
         for _ in range(due):
             self._writer.write(image)
         self._take_frames += due
         self.frames += due
 
-    def _image(self, sighting: Sighting, layout: Layout, people: Sequence[Person], banner: str) -> Image:
-        """The picture (H, W, 3) BGR of the film's size."""
-        if self._writer is None:
-            self._open(sighting)
-        width, height = self._size
-        if sighting.picture is not None and sighting.pixels is not None:
-            seen = sighting.picture.image
-            # Takes of several sizes make one film: all are scaled to the first.
-            scale = np.array([width / seen.shape[1], height / seen.shape[0]], dtype=np.float32)
-            image: Image = self._cv2.resize(seen, (width, height)) if (scale != 1).any() else seen.copy()
-            pixels = np.asarray(sighting.pixels * scale, dtype=np.float32)
-        else:
-            image, pixels = np.zeros((height, width, 3), dtype=np.uint8), self._fit(sighting.poses)
-        if self._mirror:
-            image, pixels = mirrored(image, pixels)
-        draw(self._cv2, image, pixels, layout, people, banner)
-        return np.asarray(self._cv2.cvtColor(image, self._cv2.COLOR_RGB2BGR), dtype=np.uint8)
-
-    def _open(self, sighting: Sighting) -> None:
-        """Begin the file, in the size of the first picture; its codec wants even numbers."""
-        if sighting.picture is not None:
-            height, width = sighting.picture.image.shape[:2]
-            self._size = (width - width % 2, height - height % 2)
-        self._fit = Fit(self._size)
+    def _open(self, size: tuple[int, int]) -> None:
         codec = self._cv2.VideoWriter_fourcc(*"mp4v")
-        writer = self._cv2.VideoWriter(str(self._path), codec, self._fps, self._size)
+        writer = self._cv2.VideoWriter(str(self._path), codec, self._fps, size)
         if not writer.isOpened():
             raise ReadError(f"{self._path}: OpenCV cannot write an MP4 there; check the rights and the free space")
         self._writer = writer
 
     def close(self) -> None:
-        """Finish the file, so that it can be played; closing twice is allowed."""
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
+        """Finish the file, so that it can be played; closing twice is allowed.
+
+        Raises:
+            ReadError: If it cannot be played: OpenCV says nothing when the disk is full.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        capture = self._cv2.VideoCapture(str(self._path))
+        there = int(capture.get(self._cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        capture.release()
+        if there < self.frames:
+            raise ReadError(
+                f"{self._path}: {self.frames} frames were written, {there} can be read; check the free space"
+            )
 
     def __enter__(self) -> "Film":
         return self

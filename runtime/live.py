@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from amr_edge.card import Card
 from amr_edge.errors import ClipError, ConfigError, LayoutError
 from amr_edge.recording import Span
 from amr_edge.runtime.decide import Decider, Event
-from amr_edge.runtime.draw import Film, Person
+from amr_edge.runtime.draw import Person, Scene
+from amr_edge.runtime.explain import Explainer, Explanation
 from amr_edge.runtime.latency import Stages
 from amr_edge.runtime.session import Session
 from amr_edge.runtime.sighting import Sighting
@@ -26,6 +27,16 @@ SCHEMA = 1  # of the JSON lines; docs/live-output.md
 
 Emit = Callable[[dict[str, Any]], None]
 Note = Callable[[str], None]
+
+REMEMBERED_S = 5.0  # how long an explanation stays beside a person, by the source's clock
+
+
+class View(Protocol):
+    """Something that shows scenes; it never makes recognition wait."""
+
+    def show(self, scene: Scene) -> None:
+        """What there is to see at one instant."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +67,7 @@ class _Timed:
     inner: Session
     stages: Stages
     spent_ms: float = 0.0
+    asked: tuple[NDArray[np.float32], Mask] | None = None  # the clips of the last forward
 
     @property
     def card(self) -> Card:
@@ -73,6 +85,7 @@ class _Timed:
         before_ms = self.stages.since_begin_ms()
         probs = self.inner.probs(values, present)
         self.spent_ms = self.stages.since_begin_ms() - before_ms
+        self.asked = values, present
         return probs
 
 
@@ -170,7 +183,9 @@ class Live:
         stages: Stages,
         emit: Emit,
         note: Note,
-        film: Film | None = None,
+        views: Sequence[View] = (),
+        explainer: Explainer | None = None,
+        deliveries: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         """A run.
 
@@ -180,14 +195,19 @@ class Live:
             stages: Times the work.
             emit: Takes each record for stdout.
             note: Takes each line for the person.
-            film: Draws what is seen and said, if a film is wanted.
+            views: Show what is seen and said.
+            explainer: Says which joints and moments drove the answers, if that is wanted.
+            deliveries: What has become of the records of every sink until now, for the summary.
         """
         self._session = _Timed(session, stages)
         self._config = config
         self._stages = stages
         self._emit = emit
         self._note = note
-        self._film = film
+        self._views = views
+        self._explainer = explainer
+        self._deliveries = deliveries
+        self._explained: dict[tuple[str, int | None], Explanation] = {}
         self._noted: set[str] = set()
         self.full = False  # the limit has been reached
         self.totals = Totals()
@@ -231,6 +251,7 @@ class Live:
             "labelled": totals.labelled,
             "accuracy": totals.right / totals.labelled if totals.labelled else None,
             "latency_ms": self._stages.report(),
+            "sinks": self._deliveries(),
         }
 
     def close_with(self, ended: str) -> None:
@@ -286,8 +307,7 @@ class Live:
         slow = slow_source(take.fps, card)
         self._note_once(slow)
         self.totals.recordings += 1
-        if self._film is not None and filmed:
-            self._film.begin(take.fps)
+        self._explained.clear()
         said = _Said(card.classes, take.spans)
         return _Running(take, stream, Decider(card), said, filmed=filmed, told_slow=slow is not None)
 
@@ -309,9 +329,11 @@ class Live:
             running.told_slow = True
             self._note_once(f"{take.title}: {stream.slow}")
         self._say(take, running.said, answers, running.decider.push(running.last_s, answers))
-        if self._film is not None and running.filmed:
-            captions = _captions(stream, running.decider, self._session.card)
-            self._film.show(sighting, take.layout, *captions)
+        self._explain(take, answers)
+        if self._views and running.filmed:
+            scene = self._scene(running, sighting)
+            for view in self._views:
+                view.show(scene)
         return True
 
     def _end(self, running: _Running) -> None:
@@ -320,6 +342,7 @@ class Live:
         decider = running.decider
         events = [*decider.push(running.last_s, answers), *decider.flush()]
         self._say(running.take, running.said, answers, events)
+        self._explain(running.take, answers, finish=True)
         self._conclude(running.take, running.said)
 
     def _status(self, status: Status) -> None:
@@ -358,6 +381,42 @@ class Live:
                 self._tell({"type": "event", "recording": take.title, **event.to_dict(), **self._latency()})
         if answers:
             self._stages.add("total", self._stages.since_begin_ms())
+
+    def _explain(self, take: Take, answers: Sequence[Answer], *, finish: bool = False) -> None:
+        """Go on explaining, and tell what has been found."""
+        if self._explainer is None:
+            return
+        before_ms = self._stages.since_begin_ms()
+        if answers and self._session.asked is not None:
+            self._explainer.offer(answers, *self._session.asked)
+        explanation = self._explainer.work(finish=finish)
+        spent_ms = self._stages.since_begin_ms() - before_ms
+        if explanation is not None:
+            self._stages.add("explain", spent_ms)
+            self._explained[take.title, explanation.answer.person] = explanation
+            if len(self._explained) > 100:  # people who left long ago
+                del self._explained[next(iter(self._explained))]
+            self._tell({"type": "explain", "recording": take.title, **explanation.to_dict(), **self._latency()})
+
+    def _scene(self, running: _Running, sighting: Sighting) -> Scene:
+        """What there is to see, with what drove each label."""
+        take, stream = running.take, running.stream
+        people, banner = _captions(stream, running.decider, self._session.card)
+        for place, person in enumerate(people):
+            found = self._explained.get((take.title, None if self._session.card.persons > 1 else person.id))
+            if found is None or person.id is None or sighting.time_s - found.answer.time_s > REMEMBERED_S:
+                continue
+            weights = found.joint_weights(person.id, take.layout)
+            people[place] = person._replace(weights=weights, moments=found.moment_weights())
+        return Scene(
+            take=self.totals.recordings,
+            title=take.title,
+            fps=take.fps,
+            layout=take.layout,
+            sighting=sighting,
+            people=tuple(people),
+            banner=banner,
+        )
 
     def _latency(self) -> dict[str, float]:
         return {"latency_ms": round(self._stages.since_begin_ms(), 3)}

@@ -1,0 +1,1 @@
+"""A local web page of what is seen and said."""
