@@ -25,6 +25,8 @@ from amr_edge.preprocess import PrepareConfig
 from amr_edge.score import Score, per_class_rows
 from amr_edge.store import open_store
 from amr_edge.terminal import to_json
+from amr_edge.training.answers import FILE as ANSWERS
+from amr_edge.training.answers import load_answers
 from amr_edge.training.checkpoint import load_weights
 from amr_edge.training.config import Recipe, recipe, student
 from amr_edge.training.picture import (
@@ -36,10 +38,18 @@ from amr_edge.training.picture import (
     per_class_figure,
     to_svg,
 )
+from amr_edge.training.reconstruct import draw_reconstruction
 from amr_edge.training.run import Run
 from amr_edge.training.strips import SHOWN, as_strip, draw_strips, wrong_title
 
-STAGES = {"pretrain": "pre-training", "finetune": "fine-tuning", "train": "fine-tuning", "distil": "distillation"}
+STAGES = {
+    "pretrain": "pre-training",
+    "finetune": "fine-tuning",
+    "train": "fine-tuning",
+    "distil": "distillation",
+    "probe": "linear probe",
+}
+HEADLINE = ("top1", "top5", "mean_class")
 # What a run takes from its data, whatever the recipe says.
 FITTED = ("prepare.layout", "prepare.window_s", "prepare.scale", "persons")
 PAIRS, FILES = 12, 60  # rows of the longest tables
@@ -69,7 +79,7 @@ class Told:
 
     Attributes:
         folder: The run.
-        settings: config.json without the recipe.
+        settings: config.json without the recipe; empty for what no recipe made, such as a fusion.
         recipe: The recipe in it, as JSON has it.
         environment: environment.json.
         score: score.json; empty where nothing was tested.
@@ -119,6 +129,18 @@ class Told:
         """Whether every stage had its epochs."""
         return all(len(rows) >= self.epochs.get(stage, 0) for stage, rows in self.stages.items())
 
+    def figures(self) -> dict[str, float]:
+        """top1, top5, mean_class and clips, as far as they are known; empty where nothing was tested."""
+        pooled = self.score.get("pooled")
+        said = {**self.score, **(pooled if isinstance(pooled, dict) else {})}
+        found = {key: float(said[key]) for key in HEADLINE if isinstance(said.get(key), int | float)}
+        clips = len(self.answers) or said.get("clips")
+        if not clips:
+            return {}
+        if self.answers and "top1" not in found:
+            found["top1"] = sum(a.truth == a.answer for a in self.answers) / len(self.answers)
+        return {**found, "clips": clips} if "top1" in found else {}
+
     def confusion(self) -> NDArray[np.int64]:
         """(K, K) counts, rows are what was done."""
         place = {name: index for index, name in enumerate(self.classes)}
@@ -143,12 +165,14 @@ class Told:
 
     def to_dict(self) -> dict[str, object]:
         """The same for machines."""
-        interval = wilson(float(self.score["top1"]), int(self.score["clips"])) if self.score.get("clips") else None
+        figures = self.figures()
+        interval = wilson(figures["top1"], int(figures["clips"])) if figures else None
         return {
             "run": self.folder,
             "verb": self.verb,
             "data": {"name": "", **(self.card.data if self.card else {}), "split": self.settings.get("split")},
             "seed": self.settings.get("seed"),
+            **figures,
             "score": dict(self.score),
             "top1_interval_95": interval,
             "epochs": {stage: {"done": len(rows), "of": self.epochs.get(stage)} for stage, rows in self.stages.items()},
@@ -207,7 +231,19 @@ def _json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _answers(path: Path) -> tuple[Answer, ...]:
+def _answers(folder: Path) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
+    """What was answered to each test clip, and the classes, as far as they are told."""
+    if (folder / ANSWERS).exists():
+        told = load_answers(folder / ANSWERS)
+        if len(told) and not 0 <= told.labels.min() <= told.labels.max() < len(told.classes):
+            raise ReadError(f"{folder / ANSWERS}: a label has no class; the file is damaged, evaluate the run again")
+        names = zip(told.names, told.labels, told.probs, strict=True)
+        answers = (Answer(n, told.classes[y], told.classes[int(p.argmax())], float(p.max())) for n, y, p in names)
+        return tuple(answers), told.classes
+    return _written_answers(folder / "answers.csv"), ()
+
+
+def _written_answers(path: Path) -> tuple[Answer, ...]:
     if not path.exists():
         return ()
     try:
@@ -270,10 +306,10 @@ def read_run(folder: Path) -> Told:
     Raises:
         ReadError: If this is no run folder, or a file in it is damaged.
     """
-    if not (folder / "config.json").is_file():
+    if not any((folder / name).is_file() for name in ("config.json", "score.json")):
         raise ReadError(f"{folder}: is not the folder of a run (it has no config.json); name one under runs/")
     settings = _json(folder / "config.json")
-    values = settings.pop("recipe", {})
+    values = settings.pop("recipe", settings.pop("asma", {}))
     if not isinstance(values, dict):
         raise ReadError(f"{folder / 'config.json'}: its recipe is not an object; name a folder under runs/")
     verb = str(settings.get("verb", ""))
@@ -288,21 +324,23 @@ def read_run(folder: Path) -> Told:
         title = STAGES.get(sub.parent.name, sub.parent.name)
         stages[title] = _results(Run(sub.parent))
         epochs[title] = planned.get(f"{sub.parent.name}.optim.epochs")
-    if (folder / "results.csv").exists() or not stages:
+    if (folder / "results.csv").exists():
         title = STAGES.get(verb, verb or "training")
         stages[title] = _results(Run(folder))
         epochs[title] = planned.get(f"{'pretrain' if verb == 'pretrain' else 'finetune'}.optim.epochs")
-    answers = _answers(folder / "answers.csv")
+    answers, classes = _answers(folder)
     card, parameters = None, 0
-    try:
-        tensors, card = load_weights(Run(folder).last)
-        parameters = sum(tensor.numel() for tensor in tensors.values())
-    except AmrError as cause:
-        notes.append(str(cause))
-    named = {name for answer in answers for name in (answer.truth, answer.answer)}
-    classes = card.classes if card is not None and named <= set(card.classes) else tuple(sorted(named))
+    if Run(folder).last.exists():
+        try:
+            tensors, card = load_weights(Run(folder).last)
+            parameters = sum(tensor.numel() for tensor in tensors.values())
+        except AmrError as cause:
+            notes.append(str(cause))
+    if not classes:
+        named = {name for answer in answers for name in (answer.truth, answer.answer)}
+        classes = card.classes if card is not None and named <= set(card.classes) else tuple(sorted(named))
     changes = changed(verb, values)
-    if changes is None:
+    if changes is None and values.get("name") and verb != "asma":
         notes.append(f"this amr-edge has no recipe '{values.get('name')}' to compare the settings with")
     return Told(
         folder=folder,
@@ -328,7 +366,9 @@ def _draw_worst(told: Told) -> str:
     if not told.worst() or path.with_suffix(".svg").exists():
         return ""
     data = Path(str(told.settings.get("data", "")))
-    if told.card is None or not data.is_file():
+    if told.card is None or not told.settings.get("data"):
+        return "They are drawn in the reports of the runs that this one is made of."
+    if not data.is_file():
         return f"The clips cannot be drawn: the recordings ({data.name or 'unknown'}) are not where the run had them."
     try:
         store = open_store(data)
@@ -460,21 +500,27 @@ def _tile(value: str, said: str) -> str:
 
 def _which_epoch(told: Told) -> str:
     by = str(told.score.get("epoch_chosen_by", "last"))
+    if told.score.get("epoch") is None:
+        return by if "epoch_chosen_by" in told.score else "each fold's own"
     how = "the last, fixed in advance" if by == "last" else f"chosen by {by}"
     return f"epoch {told.score.get('epoch')}, {how}"
 
 
 def _headline(told: Told) -> str:
     tiles = []
-    if told.score.get("clips"):
-        clips, top1 = int(told.score["clips"]), float(told.score["top1"])
+    figures = told.figures()
+    if figures:
+        clips, top1 = int(figures["clips"]), figures["top1"]
         low, high = wilson(top1, clips)
-        tiles += [
-            _tile(_percent(top1), f"top-1 of {clips} test clips; 95 % interval {_percent(low)} to {_percent(high)}"),
-            _tile(_percent(told.score.get("mean_class")), f"mean over {len(told.classes)} classes"),
-            _tile(_percent(told.score.get("top5")), "top-5"),
-            _tile(str(len(list(told.stages.values())[-1])), f"epochs; reported is {_which_epoch(told)}"),
-        ]
+        tiles.append(
+            _tile(_percent(top1), f"top-1 of {clips} test clips; 95 % interval {_percent(low)} to {_percent(high)}")
+        )
+        if "mean_class" in figures:
+            tiles.append(_tile(_percent(figures["mean_class"]), f"mean over {len(told.classes)} classes"))
+        if "top5" in figures:
+            tiles.append(_tile(_percent(figures["top5"]), "top-5"))
+        done = str(len(list(told.stages.values())[-1])) if told.stages else "–"
+        tiles.append(_tile(done, f"epochs; reported is {_which_epoch(told)}"))
     elif told.stages:
         stage, rows = list(told.stages.items())[-1]
         if rows:
@@ -484,7 +530,8 @@ def _headline(told: Told) -> str:
         if stage in told_already:
             continue
         tiles.append(_tile(f"{len(rows)}", f"epochs of {stage}, of {told.epochs.get(stage, len(rows))}"))
-    tiles.append(_tile(_seconds(told.seconds), "of training"))
+    if told.seconds:
+        tiles.append(_tile(_seconds(told.seconds), "of training"))
     if told.parameters:
         tiles.append(_tile(f"{told.parameters / 1e6:.2f} M", "parameters"))
     return f'<div class="figures">{"".join(tiles)}</div>'
@@ -493,11 +540,12 @@ def _headline(told: Told) -> str:
 def _about(told: Told) -> str:
     """One sentence: what was done on what."""
     data = told.card.data if told.card else {}
-    name = data.get("name") or Path(str(told.settings.get("data", ""))).name or "unknown data"
-    parts = [f"{name}, split {told.settings.get('split')}"]
+    name = data.get("name") or Path(str(told.settings.get("data", ""))).name or "several runs"
+    parts = [f"{name}, split {told.settings.get('split', told.score.get('split'))}"]
     if data.get("train_clips"):
         parts.append(f"{data['train_clips']} clips to learn from")
-    parts.append(f"seed {told.settings.get('seed')}")
+    if "seed" in told.settings:
+        parts.append(f"seed {told.settings['seed']}")
     if told.settings.get("validate"):
         parts.append(f"validation subjects {told.settings['validate']}")
     return ", ".join(parts)
@@ -546,13 +594,47 @@ def _scored(told: Told) -> str:
     )
 
 
+def _more(told: Told) -> str:
+    """What else score.json tells: folds, fused runs, neighbours, label subsets."""
+    parts, rows = [], []
+    for key, value in told.score.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            header = tuple(dict.fromkeys(name for item in value for name in item))
+            table = [tuple(_brief(item.get(name, "")) for name in header) for item in value]
+            numeric = [
+                i for i, name in enumerate(header) if all(isinstance(item.get(name), int | float) for item in value)
+            ]
+            parts.append(f"<h2>{_text(key.replace('_', ' ').capitalize())}</h2>{_table(header, table, numeric)}")
+        elif isinstance(value, dict):
+            rows += [(f"{key} {name}", _brief(item)) for name, item in flat(value).items()]
+        elif key not in (*HEADLINE, "clips", "epoch", "epoch_chosen_by", "split", "seed", "run") and value is not None:
+            rows.append((key, _brief(value)))
+    more = [(name.replace("_", " "), value) for name, value in rows]
+    return "".join([*parts, f"<h2>More figures</h2>{_table(('', ''), more)}" if more else ""])
+
+
+def _brief(value: object) -> object:
+    """A value for a table; of a path its end, because what lies above is nobody's business."""
+    if isinstance(value, str) and "/" in value and not value.startswith("http"):
+        return "/".join(value.rsplit("/", 2)[-2:])
+    return value
+
+
 def _reconstructed(told: Told) -> str:
-    """What pre-training sees and predicts, where there is a picture of it."""
-    for folder in (told.folder / "pretrain", told.folder):
-        picture = _stored(folder / "reconstruction.png", "masked input, prediction, target and focal weights")
-        if picture:
-            return f"<h2>What pre-training sees and predicts</h2>{picture}"
-    return ""
+    """What pre-training sees and predicts; drawn now where the run's state is newer than its picture."""
+    stage = Run(told.folder if told.verb == "pretrain" else told.folder / "pretrain")
+    drawn = stage.folder / "reconstruction.svg"
+    if not stage.state.is_file():
+        return ""
+    said = ""
+    if not drawn.exists() or drawn.stat().st_mtime < stage.state.stat().st_mtime:
+        try:
+            made, settings = Run(told.folder, quiet=True).read_settings()
+            draw_reconstruction(stage, made, settings)
+        except AmrError as cause:
+            said = f"<p class=quiet>{'From an earlier epoch' if drawn.exists() else 'Not drawn'}: {_text(cause)}</p>"
+    picture = _stored(drawn, "masked input, prediction, target and focal weights")
+    return f"<h2>What pre-training sees and predicts</h2>{said}{picture}"
 
 
 def _budget(told: Told) -> str:
@@ -573,11 +655,14 @@ def _teacher(told: Told) -> str:
 
 
 def _settings(told: Told) -> str:
+    if not told.recipe:
+        return ""
     chosen = [(c.field, c.usual, c.here) for c in told.changes if not c.fitted]
     fitted = [(c.field, c.here) for c in told.changes if c.fitted]
     name = told.recipe.get("name")
     parts = [f"<h2>Settings</h2><p>Recipe <b>{_text(name)}</b>"]
-    parts.append(", changed in:</p>" if chosen else ", nothing changed.</p>")
+    known = _usual(told.verb, told.recipe) is not None
+    parts.append(", changed in:</p>" if chosen else ", nothing changed.</p>" if known else ".</p>")
     if chosen:
         parts.append(_table(("setting", "recipe", "this run"), chosen))
     if fitted:
@@ -624,8 +709,9 @@ def _run_page(told: Told, page: Path) -> str:
             f"<h1>{_text(told.name)}</h1><p class=quiet>{_text(_about(told))}</p>",
             _headline(told),
             _notes(told),
-            f"<h2>How it learned</h2>{_curves([told])}",
+            f"<h2>How it learned</h2>{_curves([told])}" if any(told.stages.values()) else "",
             _scored(told),
+            _more(told),
             _budget(told),
             _teacher(told),
             _reconstructed(told),
@@ -644,15 +730,13 @@ def _same_test(runs: Sequence[Told]) -> bool:
 def _comparison(runs: Sequence[Told], page: Path) -> str:
     """Runs beside each other, then each in turn."""
     parts = [f"<h1>{len(runs)} runs compared</h1>"]
-    scored = [told for told in runs if told.score.get("clips")]
-    best = {
-        key: max((float(told.score[key]) for told in scored if key in told.score), default=math.nan)
-        for key in ("top1", "mean_class", "top5")
-    }
+    figures = [told.figures() for told in runs]
+    scored = [told for told, found in zip(runs, figures, strict=True) if found]
+    best = {key: max((found[key] for found in figures if key in found), default=math.nan) for key in HEADLINE}
     comparable = len(scored) > 1 and _same_test(scored)
 
     def share(told: Told, key: str) -> object:
-        value = told.score.get(key)
+        value = told.figures().get(key)
         bold = comparable and value == best[key]
         return _Markup(f'<span class="best">{_percent(value)}</span>') if bold else _percent(value)
 
@@ -662,10 +746,10 @@ def _comparison(runs: Sequence[Told], page: Path) -> str:
             _about(told),
             share(told, "top1"),
             share(told, "mean_class"),
-            told.score.get("clips", "–"),
+            told.figures().get("clips", "–"),
             _which_epoch(told) if told.score else "–",
-            f"{told.parameters / 1e6:.2f}",
-            _seconds(told.seconds),
+            f"{told.parameters / 1e6:.2f}" if told.parameters else "–",
+            _seconds(told.seconds) if told.seconds else "–",
         )
         for i, told in enumerate(runs)
     ]

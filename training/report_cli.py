@@ -28,10 +28,10 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:  # 
     rows = [
         (
             one.name,
-            one.settings.get("split", ""),
-            f"{one.score['top1']:.4f}" if one.score else "-",
-            one.score.get("clips", "-"),
-            one.score.get("epoch", max((len(stage) for stage in one.stages.values()), default=0)),
+            one.settings.get("split") or one.score.get("split", ""),
+            f"{one.figures()['top1']:.4f}" if one.figures() else "-",
+            one.figures().get("clips", "-"),
+            one.score.get("epoch") or max((len(stage) for stage in one.stages.values()), default=0),
             f"{one.parameters / 1e6:.2f}",
             f"{one.seconds:.0f}",
         )

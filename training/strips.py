@@ -26,6 +26,7 @@ COLOURS = ((LEFT, RIGHT, MIDDLE), (SERIES[2], SERIES[3], "#a9a38f"))
 FEET = ("foot", "ankle", "toe", "heel")
 TRAILS = 3  # joints of each person that draw where they came from
 HEIGHT_INCHES, CELL_INCHES = 1.25, 1.05
+PALE = 0.2  # opacity of what is drawn over
 
 Points = NDArray[np.float32]  # (M, T, V, 2), x to the right, y up, absent NaN
 
@@ -110,7 +111,8 @@ def draw_moments(
     cell: float,
     trails: bool = True,
     faded: bool = False,
-) -> None:
+    shifts: Sequence[float] | None = None,
+) -> list[float]:
     """Stick figures beside each other, each in a cell of `cell` units, all to one scale.
 
     Args:
@@ -121,17 +123,22 @@ def draw_moments(
         cell: Width of a cell, in units of the points.
         trails: Draw where the busiest joints were since the moment before.
         faded: Draw everything pale, to be drawn over.
+        shifts: How far to move each moment to the right; None puts its middle into the middle of its cell.
+
+    Returns:
+        The shifts, NaN where nobody is there.
     """
     side = np.array(sides(layout))
     ends = _ends(layout)
+    opacity = PALE if faded else 1.0
     before = int(frames[1] - frames[0]) if len(frames) > 1 else 0
     trailing = [[joint for joint in busiest(points, m, 2 * TRAILS) if joint in ends] for m in range(len(points))]
-    for place, frame in enumerate(frames.tolist()):
-        middle = _middle(points, frame)
-        if np.isnan(middle):
+    if shifts is None:
+        shifts = [(place + 0.5) * cell - _middle(points, frame) for place, frame in enumerate(frames.tolist())]
+    for place, (frame, shift) in enumerate(zip(frames.tolist(), shifts, strict=True)):
+        if np.isnan(shift):
             panel.text((place + 0.5) * cell, 0.4 * cell, "nobody", ha="center", fontsize=7, color=MIDDLE)
             continue
-        shift = (place + 0.5) * cell - middle
         for person in range(len(points)):
             colours = COLOURS[min(person, len(COLOURS) - 1)]
             pose = points[person, frame] + (shift, 0)  # (V, 2)
@@ -145,10 +152,11 @@ def draw_moments(
                 bones = [np.stack([pose[a], pose[b], (np.nan, np.nan)]) for a, b in layout.bones if side[b] == which]
                 if bones:
                     line = np.concatenate(bones)  # (3 * bones, 2), a gap after each
-                    panel.plot(*line.T, color=colours[which], lw=1.8, alpha=0.3 if faded else 1, solid_capstyle="round")
+                    panel.plot(*line.T, color=colours[which], lw=1.8, alpha=opacity, solid_capstyle="round")
                 dots = pose[(side == which) & np.isfinite(pose[:, 0])]
-                panel.plot(*dots.T, ".", ms=2.6, color=colours[which], alpha=0.3 if faded else 1)
+                panel.plot(*dots.T, ".", ms=2.6, color=colours[which], alpha=opacity)
     panel.axis("off")
+    return list(shifts)
 
 
 def frame_of(points: Points, frames: NDArray[np.int64], floor: float) -> tuple[float, float, float]:
