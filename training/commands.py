@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 
 from amr_edge.card import Card
-from amr_edge.clips import Clips
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.score import report
 from amr_edge.store import Store, open_store
-from amr_edge.training.answers import FILE, Answers, load_answers, save_answers
+from amr_edge.training.answers import FILE, load_answers
 from amr_edge.training.checkpoint import load_classifier, save_weights
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import recipe
@@ -21,7 +20,6 @@ from amr_edge.training.finetune import finetune
 from amr_edge.training.folds import EVERY_SUBJECT, Fold, fold_name, subjects_to_leave_out, summarise, write_folds
 from amr_edge.training.order import Order, Work, fresh, origin_of, resumed, sides_of, store_of, weights_in
 from amr_edge.training.picture import draw_curves
-from amr_edge.training.predict import predict
 from amr_edge.training.pretrain import pretrain
 from amr_edge.training.run import Run, new_run
 
@@ -100,32 +98,15 @@ def _examine(work: Work, model: Classifier, card: Card) -> Told:
     examined = work.sides.test & (store.labels >= 0)
     if not examined.any():
         return "", {}
-    model = model.to(work.machine.device)
-    result = evaluate_run(run, model, card, store, work.sides.test, work.machine.device)
-    clips = Clips(store, examined, card.prepare, card.persons)
-    save_answers(
-        Answers(
-            names=tuple(clips.names),
-            labels=clips.labels,
-            probs=predict(model, clips, work.machine.device),
-            classes=card.classes,
-            data_hash=store.content_hash,
-            split=work.split,
-        ),
-        run.folder / FILE,
-    )
-    path = run.folder / "score.json"
-    said = json.loads(path.read_text(encoding="utf-8"))
-    chosen = {"epoch": card.recipe["epoch"], "epoch_chosen_by": card.recipe["epoch_chosen_by"]}
-    run.write_json("score.json", {**said, **chosen, "split": work.split, **_labels(work)})
-    answer: dict[str, object] = {
+    result = evaluate_run(run, model.to(work.machine.device), card, store, work.sides.test, work.machine.device)
+    return report(result, card.classes), {
         "top1": result.top1,
         "top5": result.top5,
         "mean_class": result.mean_class,
         "clips": result.clips,
-        **chosen,
+        "epoch": card.recipe["epoch"],
+        "epoch_chosen_by": card.recipe["epoch_chosen_by"],
     }
-    return report(result, card.classes), answer
 
 
 def _labels(work: Work) -> dict[str, object]:

@@ -12,6 +12,8 @@ from amr_edge.clips import Clips
 from amr_edge.score import Score, per_class_rows, score
 from amr_edge.skeleton import Mask
 from amr_edge.store import Store
+from amr_edge.training.answers import FILE as ANSWERS
+from amr_edge.training.answers import Answers, save_answers
 from amr_edge.training.checkpoint import save_weights
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.picture import draw_confusion, draw_curves, per_class_figure, save_png
@@ -59,8 +61,8 @@ def draw_worst(store: Store, tested: NDArray[np.int64], card: Card, probs: NDArr
 def evaluate_run(run: Run, model: Classifier, card: Card, store: Store, test: Mask, device: torch.device) -> Score:
     """Score the last weights on the test part and write what a person wants to see into the run.
 
-    Writes score.json, per_class.csv, answers.csv, confusion_matrix.png, per_class.png, worst_clips.png, curves.png,
-    report.html, and the card with its metrics into the last weights.
+    Writes score.json, per_class.csv, answers.csv, answers.npz, confusion_matrix.png, per_class.png, worst_clips.png,
+    curves.png, report.html, and the card with its metrics into the last weights.
     """
     labelled = test & (store.labels >= 0)
     clips = Clips(store, labelled, card.prepare, card.persons)
@@ -69,7 +71,26 @@ def evaluate_run(run: Run, model: Classifier, card: Card, store: Store, test: Ma
     metrics = {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class}
     save_weights(run.last, model, replace(card, metrics=metrics, data={**card.data, "test_clips": result.clips}))
     epochs = run.results()
-    run.write_json("score.json", {**metrics, "clips": result.clips, "epoch": len(epochs), "epoch_chosen_by": "last"})
+    run.write_json(
+        "score.json",
+        {
+            **metrics,
+            "clips": result.clips,
+            "epoch": card.recipe.get("epoch", len(epochs)),
+            "epoch_chosen_by": card.recipe.get("epoch_chosen_by", "last"),
+            "split": card.data.get("split"),
+            **({"labels": card.data["labels"]} if "labels" in card.data else {}),
+        },
+    )
+    answers = Answers(
+        names=tuple(clips.names),
+        labels=clips.labels,
+        probs=probs,
+        classes=card.classes,
+        data_hash=store.content_hash,
+        split=str(card.data.get("split", "")),
+    )
+    save_answers(answers, run.folder / ANSWERS)
     rows = per_class_rows(result, card.classes)
     run.write_table("per_class.csv", ("class", "clips", "right", "taken_for"), rows)
     run.write_table(
