@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from amr_edge.runtime.pose import description
 from amr_edge.runtime.pose import fetch as models
 from amr_edge.terminal import note, table, to_json
 
@@ -62,6 +63,14 @@ def list_(as_json: bool) -> None:  # noqa: FBT001
     click.echo(table(rows, ["model", "state", "bytes", "sha256"]))
     ready = any(state["installed"] for state in states)
     click.echo(_NEXT if ready else "next: amr-edge pose fetch full")
+
+
+@pose.command()
+@click.argument("name", type=click.Choice(description.SHIPPED))
+def describe(name: str) -> None:
+    """Show the description of a kind of ONNX keypoint model, to save, change and give to --pose."""
+    click.echo(description.shipped(name), nl=False)
+    note('next: save it as mine.json, name your file in "model", and type: amr-edge live MODEL --pose mine.json -s 0')
 
 
 def _state(variant: models.Variant, cache: Path) -> dict[str, Any]:

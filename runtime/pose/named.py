@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from amr_edge.errors import MissingError
-from amr_edge.runtime.pose import fetch
+from amr_edge.runtime.pose import description, fetch
 from amr_edge.runtime.pose.mediapipe_tasks import MediaPipePose
+from amr_edge.runtime.pose.onnx_keypoints import OnnxPose
 from amr_edge.runtime.sighting import PoseEstimator
 
 NONE = "none"  # for sources that have joints already
@@ -16,15 +17,24 @@ def open_pose(pose: str, *, people: int, environ: Mapping[str, str]) -> PoseEsti
     """Open a pose estimator.
 
     Args:
-        pose: lite, full or heavy (fetched before), or the path of a `.task` file.
+        pose: lite, full or heavy (fetched before); the path of a `.task` file; the path of a description, `.json`;
+            or the name of a shipped description with its model, and with a detector where people are found first:
+            `yolo-pose:MODEL.onnx`, `rtmpose:MODEL.onnx+DETECTOR.onnx`.
         people: How many people are looked for at most.
         environ: Where the pose models are kept stands here.
 
     Raises:
         MissingError: If the model or a package is not here.
-        ReadError: If the model is damaged or foreign.
-        ConfigError: If the description means nothing.
+        ReadError: If the model or its description is damaged or foreign.
+        ConfigError: If the word means nothing.
     """
+    name, colon, files = pose.partition(":")
+    if colon and name in description.SHIPPED:
+        said = description.parse(description.shipped(name), f"the description '{name}'", Path())
+        model, _, detector = files.partition("+")
+        return OnnxPose(description.with_models(said, Path(model), Path(detector) if detector else None), people=people)
+    if pose.lower().endswith(".json"):
+        return OnnxPose(description.read(Path(pose)), people=people)
     return MediaPipePose(_task(pose, environ), people=people)
 
 
@@ -34,9 +44,10 @@ def _task(pose: str, environ: Mapping[str, str]) -> Path:
     if variant is None:
         path = Path(pose)
         if not path.is_file():
+            shipped = ", ".join(f"{name}:MODEL.onnx" for name in description.SHIPPED)
             raise MissingError(
-                f"there is no pose model '{pose}'; give {', '.join(fetch.VARIANTS)} or the path of a .task file, "
-                "and type: amr-edge pose fetch full"
+                f"there is no pose model '{pose}'; give {', '.join(fetch.VARIANTS)}, {shipped}, or the path of a .task "
+                "file or of a description (.json), and type: amr-edge pose fetch full"
             )
         return path
     cache = fetch.cache_folder(environ)
