@@ -69,7 +69,8 @@ class Card:
             is opened.
         precision: What its linears compute in: "fp32", "fp16", "int8" (ranges found at every run) or "int8-static"
             (ranges calibrated).
-        encoder: Width, depth and heads, as needed to build it again.
+        encoder: Width, depth and heads, as needed to build it again; its "kind" is "graph", "aligned" (a pair of what
+            stands under "of") or absent for the transformer.
         pose_source: What estimated the joints it was trained on.
         data: Training data: name, terms, split, number of clips.
         metrics: Measured results by name.
@@ -132,6 +133,8 @@ class Card:
         frames = self.prepare.frames
         if not 0 < self.budget <= 1:
             raise CardError(f"card '{self.name}': budget must lie in (0, 1], got {self.budget}")
+        if self.budget != 1 and not self.has_budget:
+            raise CardError(f"card '{self.name}': a graph network has no token budget, got {self.budget}")
         if not all(isinstance(point, BudgetPoint) for point in self.budget_curve):
             raise CardError(f"card '{self.name}': budget_curve must be points, got {self.budget_curve}")
         if not all(isinstance(w, int) and w >= 1 and frames % w == 0 for w in self.focal_windows):
@@ -142,6 +145,12 @@ class Card:
             raise CardError(f"card '{self.name}': fixed_tokens must lie in 1 to {self.tokens}, got {self.fixed_tokens}")
 
     @property
+    def has_budget(self) -> bool:
+        """Whether it can look at a part of the tokens; a graph network looks at every joint in every frame."""
+        inner = self.encoder.get("of", self.encoder)
+        return not (isinstance(inner, dict) and inner.get("kind") == "graph")
+
+    @property
     def tokens(self) -> int:
         """L, tokens of one body: patches of its frames times joints."""
         return self.prepare.frames // self.patch_frames * len(layout(self.prepare.layout))
@@ -150,10 +159,15 @@ class Card:
         """How many tokens of a body are looked at on a budget, at least one.
 
         Raises:
-            ConfigError: If the share is not in (0, 1].
+            ConfigError: If the share is not in (0, 1], or it is a part and the model cannot look at one.
         """
         if not 0 < share <= 1:
             raise ConfigError(f"a budget is the share of the tokens to look at, in (0, 1], got {share}")
+        if share != 1 and not self.has_budget:
+            raise ConfigError(
+                f"'{self.name}' is a graph network, which looks at every joint in every frame and has no token budget; "
+                "leave budgets and target times away, or teach a transformer: amr-edge asma --student small"
+            )
         return max(1, round(share * self.tokens))
 
     @property

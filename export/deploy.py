@@ -21,9 +21,9 @@ class Deployed(nn.Module):
         super().__init__()
         self.classifier = classifier.eval()
         # Engines that want K constant have no doubles either.
-        self.choice = choice_of(card, torch.float64 if tokens is None else torch.float32)
+        self.choice = choice_of(card, torch.float64 if tokens is None else torch.float32) if card.has_budget else None
         self.ranks = None if tokens is None else nn.Buffer(torch.arange(tokens), persistent=False)
-        self.looks_at_all = tokens == self.choice.tokens
+        self.looks_at_all = tokens == card.tokens
 
     def forward(self, clip: Tensor, present: Tensor, ranks: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Answer.
@@ -31,13 +31,14 @@ class Deployed(nn.Module):
         Args:
             clip: (N, M, T, V, C) float32, 0 where absent.
             present: (N, M, T, V) bool.
-            ranks: (K,) int64, 0 to K - 1: look at the first K tokens of each body. None where K is fixed.
+            ranks: (K,) int64, 0 to K - 1: look at the first K tokens of each body. None where K is fixed, and for
+                a graph network, which always looks at everything.
 
         Returns:
             Logits and probabilities, (N, classes) each.
         """
         kept = None
-        if not self.looks_at_all:
+        if self.choice is not None and not self.looks_at_all:
             ranks = self.ranks if ranks is None else ranks
             kept = self.choice(clip.flatten(0, 1), present.flatten(0, 1), ranks)  # (N * M, K)
         logits = self.classifier(clip, present, kept)

@@ -24,6 +24,7 @@ from amr_edge.runtime.bench.compare import Ratio, paired
 from amr_edge.runtime.bench.inputs import moving_clips
 from amr_edge.runtime.bench.measure import MeasureConfig, measure
 from amr_edge.runtime.bench.subjects import asking
+from amr_edge.runtime.onnx_file import read_onnx
 from amr_edge.runtime.session import Session, open_session
 from amr_edge.terminal import table, to_json
 from amr_edge.training.checkpoint import load_classifier
@@ -182,6 +183,8 @@ def keep_if_proven(
     """
     try:
         proofs = []
+        if not read_onnx(candidate).card.has_budget:
+            shares = (1.0,)
         for share in shares:
             session = open_session(candidate, engine=engine, budget=share)
             trained = trained_answer(model, session.card, session.tokens)

@@ -28,7 +28,8 @@ def write_onnx(
 
     The graph takes `clip` float32 (N, M, T, V, 3) and `present` bool (N, M, T, V), N and M free, and gives `logits`
     and `probs` float32 (N, classes); the card stands in its metadata. How many tokens of a body it looks at is a third
-    input, `ranks` int64 (K,): 0 to K - 1 for the K tokens that move most. docs/token-budget.md has the contract.
+    input, `ranks` int64 (K,): 0 to K - 1 for the K tokens that move most. docs/token-budget.md has the contract. A
+    graph network looks at everything and has no such input.
 
     Args:
         classifier: The weights, on the CPU.
@@ -58,7 +59,7 @@ def write_onnx(
     free = {0: N, 1: M}
     arguments: list[torch.Tensor] = [clip, present]
     dynamic = {"clip": free, "present": free}
-    if tokens is None:
+    if tokens is None and card.has_budget:
         arguments.append(torch.arange(min(2, card.tokens)))
         dynamic["ranks"] = {0: torch.export.Dim("tokens", max=card.tokens)}
     # The exporter warns and logs about its own internals and about packages that nobody asked for.

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from amr_edge.card import CARD_KEY, Card
 from amr_edge.errors import CardError, LayoutError, ReadError
-from amr_edge.skeleton import layout
+from amr_edge.training.built import encoder_of
 from amr_edge.training.classifier import Classifier
-from amr_edge.training.config import EncoderConfig
 from amr_edge.training.encoder import Encoder
 
 
@@ -72,11 +71,6 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Card]:
     if CARD_KEY not in metadata:
         raise CardError(f"{path}: has no amr-edge card; only checkpoints that amr-edge wrote can be used")
     return tensors, Card.from_json(metadata[CARD_KEY], str(path))
-
-
-def encoder_of(card: Card) -> Encoder:
-    """An encoder as the card describes it, with fresh weights."""
-    return Encoder(EncoderConfig(**card.encoder), frames=card.prepare.frames, joints=len(layout(card.prepare.layout)))
 
 
 def load_classifier(path: Path) -> tuple[Classifier, Card]:

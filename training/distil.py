@@ -105,7 +105,7 @@ def data_of(teacher: Teacher) -> Path | None:
     run = Run(teacher.path.parent.parent)
     if not (run.folder / "config.json").exists():
         return None
-    _, said = run.read_settings()
+    said = run.said()
     return Path(str(said["data"])) if "data" in said else None
 
 
@@ -184,7 +184,7 @@ def in_the_teachers_words(store: Store, teacher: Teacher, *, unlabelled: bool) -
 
 def _teacher_tokens(batch: Batch, teacher: Card, budget: float, recipe: Recipe) -> Tensor | None:
     """(B, L') the tokens that the teacher looks at, or None for all."""
-    if budget >= 1:
+    if budget >= 1 or not teacher.has_budget:
         return None
     exists = token_present(batch.present, teacher.patch_frames)  # (B, L)
     energy = token_energy(batch.body, batch.present, teacher.patch_frames, recipe.pretrain.pretext.focal_windows)

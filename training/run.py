@@ -99,7 +99,7 @@ class Run:
 
     def go_on(self) -> str:
         """What to type to go on with a run that has not finished."""
-        verb = self.whole.read_settings()[1].get("verb") if (self.whole.folder / "config.json").exists() else None
+        verb = self.whole.said().get("verb") if (self.whole.folder / "config.json").exists() else None
         if verb is None:
             return f"resume from {self.whole.folder}"
         peers = world()
@@ -154,6 +154,21 @@ class Run:
         self.write_json("config.json", {**settings, "recipe": asdict(recipe)})
         self.write_json("environment.json", environment())
 
+    def said(self) -> dict[str, object]:
+        """All that the run's config says, whatever made it.
+
+        Raises:
+            ReadError: If this is no run folder or its config cannot be read.
+        """
+        path = self.folder / "config.json"
+        try:
+            values: object = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as cause:
+            raise ReadError(f"{path}: is not the config of a run ({cause}); name a folder under runs/") from cause
+        if not isinstance(values, dict):
+            raise ReadError(f"{path}: is not the config of a run; name a folder under runs/")
+        return values
+
     def read_settings(self) -> tuple[Recipe, dict[str, object]]:
         """What `write_settings` wrote.
 
@@ -161,11 +176,14 @@ class Run:
             ReadError: If this is no run folder or its config cannot be read.
         """
         path = self.folder / "config.json"
+        values = self.said()
         try:
-            values: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
             settings = values.pop("recipe")
-        except (OSError, ValueError, KeyError) as cause:
-            raise ReadError(f"{path}: is not the config of a run ({cause}); name a folder under runs/") from cause
+        except KeyError as cause:
+            raise ReadError(
+                f"{path}: is the config of a run of `amr-edge {values.get('verb')}`, which is no run of one recipe; "
+                "name a run of another command"
+            ) from cause
         if not isinstance(settings, dict):
             raise ReadError(f"{path}: its recipe is not an object; name a folder under runs/")
         return from_dict(Recipe, settings), values

@@ -196,7 +196,7 @@ class GraphEncoder(nn.Module):
                 "a graph encoder looks at all joints and frames and has no token budget; "
                 "leave budgets at 1, or use the transformer encoder"
             )
-        graph = self.graph
+        graph: Tensor = self.graph
         if joints is not None:
             body, present = body.index_select(2, joints), present.index_select(2, joints)
             graph = graph.index_select(1, joints).index_select(2, joints)

@@ -27,7 +27,8 @@ def cross_correlation(one: Tensor, other: Tensor) -> Tensor:
         z = z.float() - z.float().mean(dim=0)
         return z * (z.square().mean(dim=0) + EPSILON).rsqrt()
 
-    return standard(one).T @ standard(other) / len(one)
+    compared: Tensor = standard(one).T @ standard(other) / len(one)
+    return compared
 
 
 def barlow_loss(one: Tensor, other: Tensor, off_diagonal: float) -> Tensor:
@@ -85,7 +86,9 @@ class ThreeStreams(nn.Module):
         pooled = ((features * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)).float()  # (B, D)
         here = exists.any(dim=1, keepdim=True).to(pooled.dtype)  # (B, 1)
         total = pooled.new_zeros(batch.clips, pooled.shape[1]).index_add(0, batch.clip_of, pooled * here)
-        return total / pooled.new_zeros(batch.clips, 1).index_add(0, batch.clip_of, here).clamp(min=1)
+        count = pooled.new_zeros(batch.clips, 1).index_add(0, batch.clip_of, here)
+        mean: Tensor = total / count.clamp(min=1)
+        return mean
 
     def forward(self, views: tuple[Batch, Batch, Batch], rng: np.random.Generator) -> Tensor:
         """The loss of one step.

@@ -1,6 +1,5 @@
 """What `amr-edge asma` does, from an order to a finished run: two encoders, a teacher, a student, a report."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from amr_edge.clips import Clips
-from amr_edge.errors import ConfigError, DataError, ReadError
+from amr_edge.errors import ConfigError, DataError
 from amr_edge.score import score
 from amr_edge.skeleton import Mask
 from amr_edge.splits import offers, split
@@ -22,8 +21,10 @@ from amr_edge.training.config import override
 from amr_edge.training.dataset import Batch, fit_to_data, to_batch
 from amr_edge.training.evaluate import evaluate_run
 from amr_edge.training.machine import Machine
+from amr_edge.training.parallel import world
 from amr_edge.training.predict import predict
 from amr_edge.training.run import Run, environment, new_run
+from amr_edge.training.watch import OutOfTimeError
 
 TURNS = 20  # in which teacher and student are timed, one after the other
 PER_TURN = 5  # answers in a turn
@@ -103,27 +104,17 @@ def _fresh(order: AsmaOrder) -> _Work:
 
 
 def _resumed(order: AsmaOrder, folder: Path) -> _Work:
-    path = folder / "config.json"
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        verb, data, name, seed, settings = (
-            said["verb"],
-            said["data"],
-            said["split"],
-            int(said["seed"]),
-            said.get("asma"),
-        )
-        data_hash = said["data_hash"]
-    except (OSError, ValueError, KeyError, TypeError) as cause:
-        raise ReadError(f"{path}: is not the config of a run ({cause}); name a folder under runs/asma") from cause
-    if verb != "asma" or not isinstance(settings, dict):
-        raise ConfigError(f"{folder} is a run of `amr-edge {verb}`; resume it with that command")
-    store = open_store(order.data or Path(data))
-    if store.content_hash != data_hash:
+    run = Run(folder)
+    said = run.said()
+    settings, name, seed = said.get("asma"), str(said.get("split")), int(str(said.get("seed", 0)))
+    if said.get("verb") != "asma" or not isinstance(settings, dict):
+        raise ConfigError(f"{folder} is a run of `amr-edge {said.get('verb')}`; resume it with that command")
+    store = open_store(order.data or Path(str(said.get("data"))))
+    if store.content_hash != said.get("data_hash"):
         raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
     train, test, _ = _sides(store, name, seed)
     return _Work(
-        store=store, split=name, train=train, test=test, recipe=from_dict(AsmaRecipe, settings), run=Run(folder),
+        store=store, split=name, train=train, test=test, recipe=from_dict(AsmaRecipe, settings), run=run,
         seed=seed, resume=True,
     )  # fmt: skip
 
@@ -219,14 +210,18 @@ def carry_out(order: AsmaOrder, *, now: Callable[[], float] = time.perf_counter)
         What to tell a person, and the same for a machine.
 
     Raises:
-        KeyboardInterrupt: After Ctrl-C, with the last finished epoch on disk and the way to go on said.
+        KeyboardInterrupt: After Ctrl-C, with everything on disk and the way to go on said.
+        OutOfTimeError: After the time limit, likewise.
     """
+    if world().size > 1:
+        # The norms and the correlations are a batch's, and a batch would be split among the processes.
+        raise ConfigError("`amr-edge asma` runs in one process; start it without torchrun")
     if order.threads:
         torch.set_num_threads(order.threads)
     work = _resumed(order, order.resume) if order.resume else _fresh(order)
     try:
         return _stages(work, order.machine, now)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OutOfTimeError):
         work.run.log(f"go on with: amr-edge asma --resume {work.run.folder}")
         raise
 
@@ -252,7 +247,7 @@ def _stages(work: _Work, machine: Machine, now: Callable[[], float]) -> tuple[st
         evaluate_run(schooling, teacher, teacher_card, store, work.test, machine.device)
         evaluate_run(run, student, card, store, work.test, machine.device)
     found = set_side_by_side(teacher, student, work, machine.device, now)
-    run.write_json("asma.json", found)
+    run.write_json("teacher.json", found)
     seconds = sum(row["seconds"] for folder in (*encoders, schooling, run) for row in folder.results())
     text = told(found)
     run.log(text, show=False)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from amr_edge.preprocess import Clip
-from amr_edge.skeleton import Layout
+from amr_edge.skeleton import Layout, Mask
 from amr_edge.training.asma.config import HideConfig, Side, ViewConfig
 from amr_edge.training.graph import degrees
 
@@ -28,7 +28,7 @@ def reflected(frames: int, pad: int, starts: NDArray[np.int64]) -> NDArray[np.in
     [[2, 1, 0, 1], [0, 1, 2, 3], [2, 3, 2, 1]]
     """
     at = np.abs(starts[:, None] - pad + np.arange(frames))
-    return np.where(at >= frames, 2 * (frames - 1) - at, at)
+    return np.asarray(np.where(at >= frames, 2 * (frames - 1) - at, at), dtype=np.int64)
 
 
 def view(clips: Clip, config: ViewConfig, layout: Layout, rng: np.random.Generator) -> Clip:
@@ -59,11 +59,11 @@ def view(clips: Clip, config: ViewConfig, layout: Layout, rng: np.random.Generat
     for axis in range(3):
         most = np.where(about == axis, config.turn, config.tilt)
         turned = turned @ _turn(axis, rng.uniform(0, 1, N) * most * rng.choice([-1, 1], N))
-    flipped = rng.random(N) < config.flip
+    flipped: Mask = np.asarray(rng.random(N) < config.flip)
     if flipped.any():
         mirror = np.asarray(layout.mirror)
         # A mirror image about x, with every joint called by its partner's name.
-        away = values[flipped][:, :, :, mirror] * np.float32([-1, 1, 1])
+        away = values[flipped][:, :, :, mirror] * np.array([-1, 1, 1], dtype=np.float32)
         there = present[flipped][:, :, :, mirror]
         values, present = values.copy(), present.copy()
         values[flipped], present[flipped] = away, there
