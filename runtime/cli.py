@@ -26,7 +26,8 @@ from amr_edge.runtime.live import Live, LiveConfig
 from amr_edge.runtime.outputs import Outputs, OutputsConfig
 from amr_edge.runtime.pose.cli import pose
 from amr_edge.runtime.session import AUTO, ENGINES, Session, describe, model_path, open_session
-from amr_edge.runtime.sources.named import SourceConfig, opened
+from amr_edge.runtime.sources.named import SourceConfig, is_live, opened
+from amr_edge.runtime.sources.video import STALE_S
 from amr_edge.runtime.target import largest_that_holds
 from amr_edge.terminal import note, table
 
@@ -41,10 +42,18 @@ EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
     "-s",
     "--source",
     required=True,
-    help="Recorded skeletons (file or folder), - for JSON lines on stdin, a video, a camera's number or address.",
+    help="Skeletons or videos (file, folder, pattern), - for JSON lines on stdin, a camera's number or address, "
+    "udp://HOST:PORT, or a list of them (.streams).",
 )
 @click.option("--format", "format_", type=click.Choice(readers.FORMATS), default="auto", show_default=True)
-@click.option("--pose", "pose_", default="full", show_default=True, help="lite, full, heavy, or the path of a .task.")
+@click.option(
+    "--pose",
+    "pose_",
+    default="full",
+    show_default=True,
+    help="lite, full, heavy, a .task, rtmpose:MODEL.onnx+DETECTOR.onnx, yolo-pose:MODEL.onnx, a .json (docs/pose.md), "
+    "or none.",
+)
 @click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="To look for in pictures.")
 @click.option(
     "--to",
@@ -68,6 +77,18 @@ EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
 )
 @click.option("--speed", type=click.FloatRange(min=0), default=0.0, show_default=True, help="1: real time, 0: all out.")
 @click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds of the source.")
+@click.option(
+    "--stale",
+    type=click.FloatRange(min=0, min_open=True),
+    default=STALE_S,
+    show_default=True,
+    help="Seconds after which what a live source gave is dropped.",
+)
+@click.option(
+    "--early",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Answer already on this share of a window, marked early.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the model.  [default: one for each core]")
 @click.option("--engine", type=click.Choice([AUTO, *ENGINES]), default=AUTO, show_default=True, help="Runs the model.")
 @click.option(
@@ -93,6 +114,8 @@ def live(
     explain: int | None,
     speed: float,
     limit: float | None,
+    stale: float,
+    early: float | None,
     threads: int | None,
     engine: str,
     budget: float | None,
@@ -112,7 +135,7 @@ def live(
         to=(*to, *([] if save is None else [str(save)])),
         answers=told != "events",
         events=told != "answers",
-        replay=not _hurries(source) and not speed,
+        replay=not is_live(source, format_) and not speed,
         mirror=mirror_view,
         window=show,
         port=ui,
@@ -130,7 +153,7 @@ def live(
     outputs = Outputs(outputs_config, session.card, session.title, note=note, token=token, environ=os.environ)
     run = Live(
         session,
-        config=LiveConfig(limit_s=limit),
+        config=LiveConfig(limit_s=limit, early=early),
         stages=stages,
         emit=outputs.emit,
         note=outputs.note,
@@ -139,12 +162,20 @@ def live(
         deliveries=outputs.deliveries,
     )
     outputs.status = partial(run.summary, ended="")
-    reading = SourceConfig(format=format_, pose=pose_, people=people, speed=speed)
+    reading = SourceConfig(format=format_, pose=pose_, people=people, speed=speed, stale_s=stale)
     whole = False
     try:
         with (
             _terminable(),
-            opened(source, reading, stages=stages, note=outputs.note, skipped=run.skip, environ=os.environ) as takes,
+            opened(
+                source,
+                reading,
+                stages=stages,
+                note=outputs.note,
+                skipped=run.skip,
+                environ=os.environ,
+                health=run.health,
+            ) as takes,
         ):
             run.run(takes)
         run.close_with("limit" if run.full else "end")
@@ -161,11 +192,6 @@ def live(
                 raise
             # What ended the run is said last; this came with it.
             note(str(cause))
-
-
-def _hurries(source: str) -> bool:
-    """Whether a source goes on whether or not anybody keeps up with it."""
-    return source.isdecimal() or "://" in source or Path(source).is_char_device()
 
 
 @contextmanager

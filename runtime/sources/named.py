@@ -115,6 +115,15 @@ def opened(
         yield takes
 
 
+def is_live(source: str, format: str = "auto") -> bool:  # noqa: A002
+    """Whether a source goes on whether or not anybody keeps up with it; True if one of several does.
+
+    Raises:
+        ReadError: If it is a pattern that nothing fits, or a list that cannot be read.
+    """
+    return any(_kind(entry) in ("camera", "udp") for entry in _entries(source, format)[0])
+
+
 def _entries(source: str, format: str) -> tuple[list[str], str | None]:  # noqa: A002
     """The sources that a word stands for, and what they are together; None if it stands for itself."""
     path = Path(source)
