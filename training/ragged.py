@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amr_edge.recording import Recording
-from amr_edge.skeleton import Mask
+from amr_edge.skeleton import Mask, Poses, present_joints
 
 LOST = 32767  # further away than any gap that is joined: the joint is not seen again on this side
 Ints = NDArray[np.int64]
@@ -67,11 +66,13 @@ def _distances(seen: Mask) -> NDArray[np.int16]:
     return np.minimum(index - last, LOST).astype(np.int16)
 
 
-def gather(recordings: Iterable[Recording], rows: int, joints: int, channels: int, device: torch.device) -> Ragged:
+def gather(
+    recordings: Iterable[tuple[Poses, NDArray[np.float64]]], rows: int, joints: int, channels: int, device: torch.device
+) -> Ragged:
     """Lay recordings end to end.
 
     Args:
-        recordings: Of one layout and unit.
+        recordings: Poses (M, T, V, C) of one layout and unit, absent joints NaN, and their (T,) times.
         rows: At least as many as their persons have frames; memory that is not filled is not taken.
         joints: V.
         channels: C.
@@ -87,9 +88,8 @@ def gather(recordings: Iterable[Recording], rows: int, joints: int, channels: in
     frames, people = [0], [0]
     first, last, row, whole, clock_s, pause_s = [], [], [], [], [], []
     filled = 0
-    for recording in recordings:
-        present = recording.present  # (M, T, V)
-        for person, seen in zip(recording.poses, present, strict=True):
+    for poses, times_s in recordings:
+        for person, seen in zip(poses, present_joints(poses), strict=True):  # (T, V, C) and (T, V)
             anything = seen.any(axis=1)  # (T,)
             if not anything.any():
                 continue
@@ -107,10 +107,10 @@ def gather(recordings: Iterable[Recording], rows: int, joints: int, channels: in
             row.append(filled - begin)
             whole.append(complete)
             filled = here.stop
-        clock_s.append(recording.times_s)
-        frames.append(frames[-1] + len(recording.times_s))
+        clock_s.append(times_s)
+        frames.append(frames[-1] + len(times_s))
         people.append(len(first))
-        pause_s.append(float(np.diff(recording.times_s).max(initial=0.0)))
+        pause_s.append(float(np.diff(times_s).max(initial=0.0)))
     size = max(filled, 1)
     values[filled:size] = 0  # one empty row, so that there is something to index
     complete = all(whole)

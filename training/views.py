@@ -6,7 +6,6 @@ are read from the memory-mapped store batch by batch, with the same views.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,7 @@ from numpy.typing import NDArray
 from amr_edge.clips import SHORTEST_CUT
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.recording import Recording
-from amr_edge.skeleton import Mask, layout, remap
+from amr_edge.skeleton import Mask, Poses, layout, remap
 from amr_edge.store import Store
 from amr_edge.training.augment import Draw, draw, noise, seeds_of
 from amr_edge.training.batched import Anatomy, Bodies, Spans, prepare, spans_of
@@ -92,12 +90,11 @@ class Views:
         """Whether the recordings lie on the device, or are read batch by batch."""
         return self._resident is not None
 
-    def _read(self, which: Ints) -> Iterator[Recording]:
+    def _read(self, which: Ints) -> Iterator[tuple[Poses, NDArray[np.float64]]]:
         source, target = layout(self._store.layout), self._anatomy.layout
         for i in which:
             recording = self._store[int(i)]
-            poses = remap(recording.poses, source, target).poses
-            yield replace(recording, poses=poses, layout=target.name)
+            yield remap(recording.poses, source, target).poses, recording.times_s
 
     def _held(self, which: Ints) -> Ragged:
         rows = int((self._store.lengths * self._store.persons)[which].sum())
