@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amr_edge.card import Card
@@ -62,6 +62,7 @@ def test_the_joint_stream_is_what_prepare_always_gave() -> None:
     assert PrepareConfig().stream == "joint"
 
 
+@settings(deadline=None)
 @given(st.floats(-3, 3), st.floats(-3, 3), st.sampled_from(["bone", "motion"]))
 def test_bones_and_motion_do_not_know_where_a_body_stands(x: float, z: float, stream: str) -> None:
     moved = poses() + np.float32([x, 0, z])
