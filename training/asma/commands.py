@@ -153,8 +153,9 @@ def pace(
                 began = now()
                 for _ in range(per_turn):
                     model.classify(batch).sum().item()  # the sum has to come back from a device that runs ahead
+                each_ms = 1e3 * (now() - began) / per_turn
                 if turn:
-                    took[index].append(1e3 * (now() - began) / per_turn)
+                    took[index].append(each_ms)
     first, second = np.array(took[0]), np.array(took[1])
     return float(np.median(first)), float(np.median(second)), float(np.median(first / second))
 
