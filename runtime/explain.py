@@ -169,7 +169,7 @@ def kept_tokens(energy: NDArray[np.float64], present: Mask, card: Card, tokens: 
         (M, T / patch_frames, V) bool; never an absent token.
     """
     M, steps, V = energy.shape
-    seen = present.reshape(M, steps, card.patch_frames, V).any(axis=2)  # (M, steps, V)
+    seen = present.reshape(M, steps, card.patch_frames, V).all(axis=2)  # (M, steps, V)
     place = np.arange(steps * V).reshape(steps, V)
     ranked = (energy + EPSILON_M2).astype(np.float32).astype(np.float64) * (1 + (steps * V - 1 - place) * PLACE)
     keys = np.where(seen, ranked, -1.0 - place)
@@ -270,10 +270,19 @@ class Explainer:
         self._job: Occlusion | None = None
         self._clip_ms = 0.0  # what one clip of a forward took last
 
-    def offer(self, answers: Sequence[Answer], values: NDArray[np.float32], present: Mask) -> None:
-        """Answers that were just given, with their clips (N, M, T, V, 3) and (N, M, T, V)."""
+    def offer(
+        self, answers: Sequence[Answer], values: NDArray[np.float32], present: Mask, *, only: bool = False
+    ) -> None:
+        """Answers that were just given, with their clips (N, M, T, V, 3) and (N, M, T, V).
+
+        Args:
+            answers: N answers.
+            values: Their clips, 0 where absent.
+            present: What is there of them.
+            only: There will be no others of this recording, so one of these is explained whatever the count.
+        """
         self._seen += len(answers)
-        if not answers or self._job is not None or self._seen < self._config.every:
+        if not answers or self._job is not None or (self._seen < self._config.every and not only):
             return
         self._seen = 0
         self._turn += 1

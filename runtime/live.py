@@ -388,7 +388,7 @@ class Live:
             return
         before_ms = self._stages.since_begin_ms()
         if answers and self._session.asked is not None:
-            self._explainer.offer(answers, *self._session.asked)
+            self._explainer.offer(answers, *self._session.asked, only=finish)
         explanation = self._explainer.work(finish=finish)
         spent_ms = self._stages.since_begin_ms() - before_ms
         if explanation is not None:

@@ -164,7 +164,7 @@ class Outputs:
     def note(self, text: str) -> None:
         """A line for the person, here and on the page."""
         self._person(text)
-        if self._page is not None:
+        if self._page is not None and "\n" not in text:  # it has a table of its own
             self._page.note(text)
 
     def deliveries(self) -> list[Record]:

@@ -5,6 +5,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Protocol
 
@@ -131,12 +132,13 @@ class Srt:
             return ""
         if record["event"] == "end":
             self._going.pop(record["person"], None)
-            self._waiting.append((record["start_s"], record["end_s"], _caption(record)))
+            heappush(self._waiting, (record["start_s"], record["end_s"], _caption(record)))
         else:
             self._going[record["person"]] = record["start_s"]
         first_s = min(self._going.values(), default=float("inf"))
-        ready = [cue for cue in self._waiting if cue[0] <= first_s] if len(self._waiting) < MOST_CUES else self._waiting
-        self._waiting = [cue for cue in self._waiting if cue not in ready]
+        ready = []
+        while self._waiting and (self._waiting[0][0] <= first_s or len(self._waiting) > MOST_CUES):
+            ready.append(heappop(self._waiting))
         return self._cues(ready)
 
     def end(self) -> str:
@@ -202,7 +204,11 @@ class TextFile:
         """Let go of a file that cannot be written."""
         if self._file is not None:
             file, self._file = self._file, None
-            file.close()
+            try:
+                if _regular(file):
+                    file.truncate(self._good)  # half a record is none
+            finally:
+                file.close()
 
     def close(self) -> None:
         """End the file."""

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections import deque
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -40,6 +41,7 @@ class WebSocketClient:
         self.title = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._address = address
         self._connection: Any = None
+        self._held = ExitStack()
 
     def open(self) -> None:
         """Connect."""
@@ -47,7 +49,7 @@ class WebSocketClient:
         from websockets.sync.client import connect
 
         try:
-            self._connection = connect(self._address, open_timeout=ANSWER_S, close_timeout=1)
+            self._connection = self._held.enter_context(connect(self._address, open_timeout=ANSWER_S, close_timeout=1))
         except WebSocketException as cause:
             raise ConnectionError(f"it is no WebSocket that takes us ({cause})") from cause
 
@@ -64,9 +66,8 @@ class WebSocketClient:
 
     def drop(self) -> None:
         """Disconnect."""
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            connection.close()
+        self._connection = None
+        self._held.close()
 
     def close(self) -> None:
         """Disconnect."""
@@ -118,11 +119,12 @@ class WebSocketServer:
         require("sinks", "serving WebSocket (--to ws://:PORT)")
         from websockets.sync.server import serve
 
+        self._held = ExitStack()  # closing it shuts the server down
         self._listeners: set[_Listener] = set()
         self._lock = threading.Lock()
         self._lost = 0
         try:
-            self._server: Server = serve(self._attend, LOOPBACK, port, origins=ORIGINS)
+            self._server: Server = self._held.enter_context(serve(self._attend, LOOPBACK, port, origins=ORIGINS))
         except (OSError, OverflowError) as cause:
             raise ConfigError(f"ws://:{port}: this port cannot be listened at ({cause}); choose another") from cause
         self.port = int(self._server.socket.getsockname()[1])
@@ -158,7 +160,7 @@ class WebSocketServer:
         limit_s = time.monotonic() + REST_S
         while self._listeners and time.monotonic() < limit_s:
             time.sleep(0.01)
-        self._server.shutdown()
+        self._held.close()
         self._thread.join(ANSWER_S)
 
     def _attend(self, connection: "ServerConnection") -> None:

@@ -10,7 +10,11 @@ const histories = new Map();  // person -> [{time_s, top}]
 const going = new Map();      // recording and person -> the list item of an event that goes on
 
 const colour = id => COLOURS[(id === null ? 0 : Math.abs(id)) % COLOURS.length];
-const ink = label => INKS[Math.max(hello.classes.indexOf(label), 0) % INKS.length];
+const inks = new Map();       // label -> its colour, in the order in which labels come up
+function ink(label) {
+  if (!inks.has(label)) inks.set(label, INKS[inks.size % INKS.length]);
+  return inks.get(label);
+}
 const words = label => String(label).replaceAll("_", " ");
 const name = person => person === null ? "scene" : `person ${person}`;
 function make(tag, className, text) {
@@ -123,7 +127,7 @@ function people() {
 }
 
 function history(list) {
-  const scale = fit(chart, 170), w = chart.clientWidth, h = 170, left = 34, right = 6, top = 8, bottom = 20;
+  const scale = fit(chart, 170), w = chart.clientWidth, h = 170, left = 40, right = 6, top = 8, bottom = 20;
   plot.setTransform(scale, 0, 0, scale, 0, 0);
   plot.clearRect(0, 0, w, h);
   plot.font = "11px system-ui, sans-serif";
@@ -179,8 +183,8 @@ function event(e) {
   }
   const what = make("span", "what", words(e.label) + " ");
   what.append(make("small", "", `${name(e.person)} · ${Math.round(100 * e.prob)} %`));
-  const until = e.event === "end" ? ` to ${e.end_s.toFixed(1)}` : " s on";
-  item.replaceChildren(make("span", "dot"), what, make("span", "when", `${e.start_s.toFixed(1)}${until}${e.event === "end" ? " s" : ""}`));
+  const when = e.event === "end" ? `${e.start_s.toFixed(1)} to ${e.end_s.toFixed(1)} s` : `since ${e.start_s.toFixed(1)} s`;
+  item.replaceChildren(make("span", "dot"), what, make("span", "when", when));
   if (e.event === "end") { item.className = ""; going.delete(key); }
   $("none").hidden = true;
 }
