@@ -22,6 +22,7 @@ from amr_edge.training.order import Order, Work, fresh, origin_of, resumed, side
 from amr_edge.training.picture import draw_curves
 from amr_edge.training.pretrain import pretrain
 from amr_edge.training.run import Run, new_run
+from amr_edge.training.subsets import asked_subset
 
 __all__ = ["Order", "carry_out", "weights_in"]
 
@@ -191,9 +192,6 @@ def _leave_one_out(order: Order, folder: Path | None) -> Told:
     """One run for each subject, who is left out of everything that it learns from; each is a run of its own."""
     order, store, parent = _folds_begun(order) if folder is None else _folds_resumed(order, folder)
     subjects = subjects_to_leave_out(store)
-    # Every refusal comes before the first hour of computing.
-    for subject in subjects:
-        sides_of(store, fold_name(subject), seed=order.seed, validate=order.validate, taught=True)
     folds: list[Fold] = []
     for subject in subjects:
         run = parent.stage(f"folds/s{subject:02d}")
@@ -231,7 +229,12 @@ def _leave_one_out(order: Order, folder: Path | None) -> Told:
 def _folds_begun(order: Order) -> tuple[Order, Store, Run]:
     """Open the data and make the folder that the folds lie in."""
     store = store_of(order)
-    subjects_to_leave_out(store)
+    # Every refusal comes before the first hour of computing.
+    for subject in subjects_to_leave_out(store):
+        name = fold_name(subject)
+        sides = sides_of(store, name, seed=order.seed, validate=order.validate, taught=True)
+        if order.labels is not None:
+            asked_subset(order.labels, store, sides.train, name, order.seed)
     origin = origin_of(order)
     name = order.recipe or "amr-small"
     made = recipe(name)

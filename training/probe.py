@@ -204,7 +204,9 @@ def fit_linear(
     generator = torch.Generator().manual_seed(seed)
     truth = torch.from_numpy(labels)
     width = epochs(0).shape[1]
-    norm = nn.BatchNorm1d(width, affine=False, eps=1e-6) if config.norm == "batch" else nn.Identity()
+    # No momentum: the features do not change, so all batches count alike, and a short fit is not half normalised.
+    batch_norm = nn.BatchNorm1d(width, affine=False, eps=1e-6, momentum=None)
+    norm = batch_norm if config.norm == "batch" else nn.Identity()
     head = nn.Linear(width, classes)
     nn.init.normal_(head.weight, std=0.01, generator=generator)
     nn.init.zeros_(head.bias)
