@@ -1,7 +1,8 @@
+import pytest
 import torch
 
 from amr_edge.training.config import EncoderConfig
-from amr_edge.training.encoder import Encoder
+from amr_edge.training.encoder import Attention, Encoder
 
 SMALL = EncoderConfig(width=32, depth=2, heads=4)
 
@@ -59,3 +60,21 @@ def test_drop_path_rises_to_the_last_block_and_is_silent_in_evaluation() -> None
     assert [block.drop_path for block in encoder.blocks] == [0.0, 0.4]  # type: ignore[union-attr]
     body, present = torch.randn(1, 16, 5, 3), torch.ones(1, 16, 5, dtype=torch.bool)
     assert torch.equal(encoder(body, present)[0], encoder(body, present)[0])
+
+
+@pytest.mark.parametrize("tokens", [20, 300])  # below and above the largest map that is written out
+def test_attention_in_bfloat16_is_that_in_float32_but_for_rounding_and_looks_at_nothing_masked(tokens: int) -> None:
+    torch.manual_seed(1)
+    attention = Attention(32, 4)
+    queries, memory = torch.randn(3, tokens, 32), torch.randn(3, tokens, 32, requires_grad=True)
+    mask = torch.rand(3, tokens) < 0.7
+    for looked_at in (None, mask, torch.ones_like(mask)):
+        wanted = attention(queries, memory, looked_at)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            got = attention(queries, memory, looked_at)
+        torch.testing.assert_close(got.float(), wanted, atol=0.03, rtol=0.03)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        attention(queries, memory, mask).float().sum().backward()
+    assert memory.grad is not None
+    assert (memory.grad[~mask] == 0).all()
+    assert memory.grad[mask].abs().sum() > 0
