@@ -63,7 +63,7 @@ def spans_of(held: Ragged, which: Ints, start_s: NDArray[np.float64], end_s: NDA
     return Spans(which=which, start_s=start_s, end_s=end_s, first=first, last=last)
 
 
-def _send(array: NDArray[np.generic], device: torch.device) -> Tensor:
+def send(array: NDArray[np.generic], device: torch.device) -> Tensor:
     """An array of the host on the device, without waiting for it."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
@@ -98,9 +98,9 @@ def _resample(held: Ragged, spans: Spans, person: Ints, clip: Ints, config: Prep
     """K persons at the T instants of their clips, (K, T, V, C), and where they are present; see `resample` there."""
     device, T = held.rows.device, config.frames
     begin, length = held.frames[spans.which], held.lengths[spans.which]
-    whole_numbers = _send(np.stack([begin, length]), device)  # (2, N)
-    instants = _send(np.stack([spans.start_s, spans.end_s]), device)  # (2, N)
-    persons = _send(np.stack([clip, held.row[person], held.first[person], held.last[person]]), device)  # (4, K)
+    whole_numbers = send(np.stack([begin, length]), device)  # (2, N)
+    instants = send(np.stack([spans.start_s, spans.end_s]), device)  # (2, N)
+    persons = send(np.stack([clip, held.row[person], held.first[person], held.last[person]]), device)  # (4, K)
     (begin_n, length_n), (start_s, end_s) = whole_numbers[..., None], instants[..., None]  # each (N, 1)
     clip_k, row, first, last = persons[0], *persons[1:, :, None]  # (K,), then each (K, 1)
     longest = int(length.max())
@@ -176,16 +176,16 @@ def _scene(
     if rivals.max(initial=0) <= 1:
         if sure.all():
             return values, present, of, slot
-        chosen = _send(start[of], device)
+        chosen = send(start[of], device)
     else:
         several = np.flatnonzero(rivals[clip] > 1)
         place = np.arange(len(clip)) - start[clip]  # (K,) within the clip
         table = torch.full((clips, int(rivals.max())), -1.0, dtype=torch.float64, device=device)
-        where, at = _send(several, device), _send(np.stack([clip, place])[:, several], device)
+        where, at = send(several, device), send(np.stack([clip, place])[:, several], device)
         moved = _energy(values[where], present[where])
         table[at[0], at[1]] = torch.where(seen[where], moved, -1.0)
         order = table.argsort(dim=1, descending=True, stable=True)  # (N, most rivals)
-        at = _send(np.stack([of, slot, start[of]]), device)
+        at = send(np.stack([of, slot, start[of]]), device)
         chosen = at[2] + order[at[0], at[1]]
     return values[chosen], present[chosen], of, slot
 
@@ -314,9 +314,9 @@ def prepare(held: Ragged, spans: Spans, anatomy: Anatomy, persons: int, change: 
         return Bodies(values=nothing, present=nothing[..., 0].bool(), clip=clip, slot=slot)
     table = np.full((clips, persons), -1)
     table[clip, slot] = np.arange(len(clip))
-    body = _send(table, values.device)  # (N, M)
+    body = send(table, values.device)  # (N, M)
     here, body = body >= 0, body.clamp(min=0)
-    of = _send(clip, values.device)  # (B,)
+    of = send(clip, values.device)  # (B,)
     values = values - anatomy.origin(values, present, body, here)[of][:, None, None]
     if values.shape[-1] == 2:
         values = torch.cat([values, torch.zeros_like(values[..., :1])], dim=-1)
@@ -337,6 +337,6 @@ def prepare(held: Ragged, spans: Spans, anatomy: Anatomy, persons: int, change: 
     if config.stream != "joint":
         # A body may have joints and no bone, so only the device knows who is left.
         left = np.flatnonzero(present.flatten(1).any(dim=1).cpu().numpy())
-        chosen = _send(left, values.device)
+        chosen = send(left, values.device)
         values, present, clip, slot = values[chosen], present[chosen], clip[left], slot[left]
     return Bodies(values=values, present=present, clip=clip, slot=slot)

@@ -18,7 +18,7 @@ from amr_edge.preprocess import PrepareConfig
 from amr_edge.skeleton import Mask, Poses, layout, remap
 from amr_edge.store import Store
 from amr_edge.training.augment import Draw, draw, noise, seeds_of
-from amr_edge.training.batched import Anatomy, Bodies, Spans, prepare, spans_of
+from amr_edge.training.batched import Anatomy, Bodies, Spans, prepare, send, spans_of
 from amr_edge.training.config import AugmentConfig
 from amr_edge.training.dataset import Batch
 from amr_edge.training.ragged import Ints, Ragged, gather
@@ -133,15 +133,8 @@ class Views:
         """
         drawn = draw(seeds_of(int(rng.integers(2**63)), indices), self.augment, len(self._anatomy.layout))
         held, local = self._at_hand(indices)
-        change = torch.from_numpy(drawn.change)
-        change = change.pin_memory() if self.device.type == "cuda" else change
-        bodies = prepare(
-            held,
-            self._cuts(held, local, drawn),
-            self._anatomy,
-            self.persons,
-            change.to(self.device, non_blocking=True),
-        )
+        spans, change = self._cuts(held, local, drawn), send(drawn.change, self.device)
+        bodies = prepare(held, spans, self._anatomy, self.persons, change)
         return self._batch(bodies, len(local), drawn)
 
     def _cuts(self, held: Ragged, which: Ints, drawn: Draw) -> Spans:
@@ -161,12 +154,12 @@ class Views:
         if drawn is not None and self.augment.noise_m:
             # Persons of a clip have numbers of their own.
             seeds = drawn.seeds[bodies.clip] + bodies.slot.astype(np.uint64) * np.uint64(1 << 32)
-            seeds_there = torch.from_numpy(seeds.view(np.int64)).to(self.device, non_blocking=True)
-            values = values + self.augment.noise_m * noise(seeds_there, tuple(values.shape[1:]))
+            made = noise(send(seeds.view(np.int64), self.device), tuple(values.shape[1:]))
+            values = values + self.augment.noise_m * made
         if drawn is not None and self.augment.drop_joints:
-            kept = torch.from_numpy(drawn.kept[bodies.clip]).to(self.device, non_blocking=True)
+            kept = send(drawn.kept[bodies.clip], self.device)  # (B, V)
             less = present & kept[:, None]
             # A body that would lose all it shows keeps it.
             present = torch.where(less.flatten(1).any(dim=1)[:, None, None], less, present)
-        clip_of = torch.from_numpy(bodies.clip).to(self.device, non_blocking=True)
+        clip_of = send(bodies.clip, self.device)
         return Batch(body=values * present[..., None], present=present, clip_of=clip_of, clips=clips)

@@ -209,3 +209,23 @@ def test_a_batch_in_which_nobody_is_seen_has_no_body(tmp_path: Path) -> None:
     batch = views.batch(np.array([0]), np.random.default_rng(0))
     assert batch.body.shape == (0, 16, 25, 3)
     assert batch.clips == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+def test_a_batch_on_an_accelerator_is_that_of_the_cpu_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    store = stored(tmp_path, [recording(rng, "ntu25", "m", 1 + n % 2, True) for n in range(24)])
+    cuda = torch.device("cuda", 0)
+    here, there = (Views(store, EVERY, CONFIG, 2, CHANGES, device) for device in (CPU, cuda))
+    indices = np.arange(24)
+    there.batch(indices, np.random.default_rng(2))  # the first call makes handles
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        got = there.batch(indices, np.random.default_rng(2))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    agree(
+        Batch(got.body.cpu(), got.present.cpu(), got.clip_of.cpu(), got.clips),
+        here.batch(indices, np.random.default_rng(2)),
+    )
