@@ -24,7 +24,8 @@ from amr_edge.training.answers import FILE as ANSWERS
 from amr_edge.training.answers import Answers, save_answers
 from amr_edge.training.augment import augment
 from amr_edge.training.budget import choice_of
-from amr_edge.training.checkpoint import encoder_of, load_encoder, save_weights
+from amr_edge.training.built import encoder_of
+from amr_edge.training.checkpoint import load_encoder, save_weights
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import AugmentConfig, override
 from amr_edge.training.dataset import fit_to_data, to_batch

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from amr_edge.card import Card
@@ -138,7 +138,7 @@ def pretrain_side(
         module=module,
         encoder=cast("Encoder", encoder),  # it has a depth, which is all that the optimiser asks for
         step=step,
-        saved=module,
+        saved=nn.ModuleDict({"encoder": encoder}),  # the projector has done its work, and is the larger part by far
         card=card_for(
             "encoder", store, split, train, recipe,
             encoder=graph_words(recipe.graph), said={"seed": seed, "epochs": config.epochs, "mask": side},
