@@ -103,7 +103,7 @@ def load_encoder(path: Path, into: Encoder, card: Card) -> None:
     if theirs.prepare.layout != card.prepare.layout:
         raise LayoutError(
             f"{path}: was trained on layout '{theirs.prepare.layout}', this run uses '{card.prepare.layout}'; "
-            "start from a checkpoint of the same layout"
+            "read the recordings in the checkpoint's layout (--transfer), or start from one of the same layout"
         )
     if theirs.encoder != card.encoder or theirs.prepare.frames != card.prepare.frames:
         raise CardError(
