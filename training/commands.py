@@ -21,6 +21,7 @@ from amr_edge.training.folds import EVERY_SUBJECT, Fold, fold_name, subjects_to_
 from amr_edge.training.order import Order, Work, fresh, origin_of, resumed, sides_of, store_of, weights_in
 from amr_edge.training.picture import draw_curves
 from amr_edge.training.pretrain import pretrain
+from amr_edge.training.report import write_page
 from amr_edge.training.run import Run, new_run
 from amr_edge.training.subsets import asked_subset
 
@@ -137,6 +138,7 @@ def _distil(work: Work, teacher: Teacher) -> Told:
     examined = sides.test & (work.store.labels >= 0)
     beside = compare(teacher, model, work.store, examined if text else sides.train, work.machine.device)
     run.write_json("teacher.json", beside)
+    write_page(run)
     lines.append(told(beside, on="the test part" if text else "what it learned from; nothing is left to test on"))
     run.log("\n".join(lines), show=False)
     answer |= {"beside_the_teacher": beside, "seed": work.seed, "split": work.split}
@@ -149,6 +151,7 @@ def _stages(verb: str, work: Work) -> Told:
     run, init = work.run, work.init
     if verb == "pretrain":
         _pretrain(work, run)
+        write_page(run)
         loss = run.results()[-1]["loss"]
         text = (
             f"pre-trained: loss {loss:.4f}, weights {run.last}\nnext: amr-edge finetune --data ... --init {run.folder}"
@@ -220,6 +223,7 @@ def _leave_one_out(order: Order, folder: Path | None) -> Told:
         )
     summary = summarise(folds)
     write_folds(parent, summary)
+    write_page(parent)
     parent.log(summary.text(), show=False)
     next_line = f"next: amr-edge {order.verb} --data {store.path} --split all"
     answer = {"run": str(parent.folder), "seed": order.seed, "split": EVERY_SUBJECT, **summary.to_dict()}

@@ -18,7 +18,7 @@ from amr_edge.training.checkpoint import save_weights
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.picture import draw_confusion, draw_curves, per_class_figure, save_png
 from amr_edge.training.predict import predict
-from amr_edge.training.report import write_report
+from amr_edge.training.report import write_page
 from amr_edge.training.run import Run
 from amr_edge.training.strips import SHOWN, as_strip, draw_strips, wrong_title
 
@@ -107,5 +107,5 @@ def evaluate_run(run: Run, model: Classifier, card: Card, store: Store, test: Ma
     draw_worst(store, np.flatnonzero(labelled), card, probs, run.folder / "worst_clips.png")
     if epochs:
         draw_curves(epochs, "fine-tuning", run.folder / "curves.png")
-    write_report([run.folder], run.folder / "report.html")
+    write_page(run)
     return result

@@ -10,6 +10,7 @@ from amr_edge.errors import ConfigError, DataError
 from amr_edge.score import Score, report, score
 from amr_edge.terminal import table
 from amr_edge.training.answers import FILE, Answers, load_answers, save_answers
+from amr_edge.training.report import write_page
 from amr_edge.training.run import new_run
 
 
@@ -149,5 +150,6 @@ def keep_fusion(fused: Fused, project: Path, name: str) -> Path:
     run = new_run(project, "fuse", name)
     run.write_json("score.json", {**fused.to_dict(), "epoch_chosen_by": "each run's own rule"})
     save_answers(fused.answers, run.folder / FILE)
+    write_page(run)
     run.log(fused.text(), show=False)
     return run.folder

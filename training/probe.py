@@ -34,6 +34,7 @@ from amr_edge.training.neighbours import neighbours
 from amr_edge.training.order import Order, Sides, machine_of, origin_of, sides_of, store_of
 from amr_edge.training.picture import draw_confusion
 from amr_edge.training.pretrain import describe
+from amr_edge.training.report import write_page
 from amr_edge.training.run import Run, environment, new_run, versions
 from amr_edge.training.subsets import FILE as LABELS
 from amr_edge.training.subsets import Subset, asked_subset, check_taught, save_subset
@@ -394,7 +395,7 @@ def _said(probe: Ready) -> dict[str, object]:
 
 
 def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32]) -> None:
-    """Write per_class.csv, confusion_matrix.png and answers.npz."""
+    """Write per_class.csv, confusion_matrix.png, answers.npz and report.html."""
     run, card = probe.run, probe.card
     run.write_table("per_class.csv", ("class", "clips", "right", "taken_for"), per_class_rows(result, card.classes))
     title = f"probe of {probe.origin.card.name}, {probe.split}: top-1 {result.top1:.3f}"
@@ -408,6 +409,7 @@ def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32]) 
         split=probe.split,
     )
     save_answers(answers, run.folder / ANSWERS)
+    write_page(run)
 
 
 def _head_line(probe: Ready, learned: Clips, test: Clips) -> str:

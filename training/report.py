@@ -439,6 +439,11 @@ def write_report(folders: Sequence[Path], path: Path) -> list[Told]:
     return runs
 
 
+def write_page(run: Run) -> None:
+    """Write the page of one run into its folder."""
+    write_report([run.folder], run.folder / "report.html")
+
+
 def _text(value: object) -> str:
     """A value as text that no browser takes for markup."""
     if isinstance(value, float):
