@@ -102,6 +102,8 @@ def draw(cv2: Any, image: Image, pixels: Pixels, layout: Layout, people: Sequenc
         banner: What is written at the top, "" for nothing.
     """
     thick = max(1, round(min(image.shape[:2]) / 240))
+    taken: list[tuple[int, int, int, int]] = []
+    _write(cv2, image, banner, (4.0 * thick, 0.0), (255, 255, 255), taken)
     for place, (joints, person) in enumerate(zip(pixels, people, strict=True)):
         colour = COLOURS[(place if person.id is None else person.id) % len(COLOURS)]
         here = np.isfinite(joints).all(axis=-1)  # (V,)
@@ -118,8 +120,7 @@ def draw(cv2: Any, image: Image, pixels: Pixels, layout: Layout, people: Sequenc
             shade = tuple(round((1 - weight) * cold + weight * hot) for cold, hot in zip(colour, HOT, strict=True))
             cv2.circle(image, points[index], thick + 1 + round(5 * thick * weight), shade, -1, cv2.LINE_AA)
         left, top = np.nanmin(joints[:, 0]), np.nanmin(joints[:, 1])
-        _write(cv2, image, person.caption, (float(left), float(top) - 6 * thick), colour, thick)
-    _write(cv2, image, banner, (4.0 * thick, 14.0 * thick), (255, 255, 255), thick)
+        _write(cv2, image, person.caption, (float(left), float(top) - 6 * thick), colour, taken)
     strips = [person for person in people if person.moments is not None and len(person.moments)]
     for row, person in enumerate(reversed(strips)):
         _strip(cv2, image, person, row, thick)
@@ -140,16 +141,36 @@ def _strip(cv2: Any, image: Image, person: Person, row: int, thick: int) -> None
 
 
 def _write(
-    cv2: Any, image: Image, text: str, at: tuple[float, float], colour: tuple[int, int, int], thick: int
+    cv2: Any,
+    image: Image,
+    text: str,
+    at: tuple[float, float],
+    colour: tuple[int, int, int],
+    taken: list[tuple[int, int, int, int]],
 ) -> None:
-    """A line of text with a dark edge, moved so that it lies inside the picture."""
+    """A line of text with a dark edge, moved so that it lies inside the picture and on no other text."""
     if not text:
         return
-    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.5 * thick
+    height, width = image.shape[:2]
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    # Versions of OpenCV draw letters of other sizes at one scale: it is measured, not assumed.
+    (wide, high), _ = cv2.getTextSize(text, font, 1.0, 1)
+    size = min(max(min(height, width) / 30, 10.0) / max(high, 1), 0.95 * width / max(wide, 1))
+    thick = max(1, round(min(height, width) / 400))
     (wide, high), below = cv2.getTextSize(text, font, size, thick)
-    x = int(np.clip(at[0], 0, max(image.shape[1] - wide, 0)))
-    y = int(np.clip(at[1], high, max(image.shape[0] - below, high)))
-    cv2.putText(image, text, (x, y), font, size, (0, 0, 0), thick * 3, cv2.LINE_AA)
+    gap = 2 * thick
+    x = int(np.clip(at[0], gap, max(width - wide - gap, gap)))
+    low, most = high + gap, max(height - below - gap, high + gap)
+    y = int(np.clip(at[1], low, most))
+    step = high + below + gap
+    # Upwards first, as far as there is room, then downwards.
+    for place in [*range(y, low - 1, -step), *range(y + step, most + 1, step)]:
+        box = (x, place - high, x + wide, place + below)
+        if not any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken):
+            y = place
+            break
+    taken.append((x, y - high, x + wide, y + below))
+    cv2.putText(image, text, (x, y), font, size, (0, 0, 0), 3 * thick, cv2.LINE_AA)
     cv2.putText(image, text, (x, y), font, size, colour, thick, cv2.LINE_AA)
 
 

@@ -282,20 +282,24 @@ class Live:
     def _take(self, take: Take) -> None:
         running = self._begin(take)
         # A take of pictures times its own capture, before the pose; any other is timed here.
-        for sighting in take if take.size else self._stages.each("capture", take):
-            if not self._see(running, sighting):
-                break
+        try:
+            for sighting in take if take.size else self._stages.each("capture", take):
+                if not self._see(running, sighting):
+                    break
+        finally:  # also of what is interrupted
+            self.totals.seconds += running.seconds
         self._end(running)
-        self.totals.seconds += running.seconds
 
     def _together(self, together: Together) -> None:
         running = [self._begin(take, filmed=not place) for place, take in enumerate(together.takes)]
-        for place, sighting in together.sightings:
-            if not self._see(running[place], sighting):
-                break
+        try:
+            for place, sighting in together.sightings:
+                if not self._see(running[place], sighting):
+                    break
+        finally:  # also of what is interrupted
+            self.totals.seconds += max((each.seconds for each in running), default=0.0)
         for each in running:
             self._end(each)
-        self.totals.seconds += max((each.seconds for each in running), default=0.0)
 
     def _begin(self, take: Take, *, filmed: bool = True) -> _Running:
         card = self._session.card

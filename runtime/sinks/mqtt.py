@@ -31,7 +31,7 @@ class Mqtt:
         self._host, self._port = parts.hostname or "", parts.port or PORTS[parts.scheme]
         self._topic = unquote(parts.path.lstrip("/"))
         self.title = f"{parts.scheme}://{self._host}:{self._port}/{self._topic}"
-        if not self._host or not self._topic or any(sign in self._topic for sign in "+#\0"):
+        if not self._host or not self._topic or any(sign in self._topic for sign in "+#\0") or "#" in address:
             raise ConfigError(
                 f"{self.title}: MQTT needs mqtt://host/topic, with a topic to publish to (without + and #)"
             )

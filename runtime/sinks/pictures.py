@@ -135,7 +135,7 @@ def show(stream: IO[bytes], title: str = TITLE) -> int:
 
     window: Any = cv2
     try:
-        window.namedWindow(title, window.WINDOW_NORMAL)
+        window.namedWindow(title, window.WINDOW_NORMAL | window.WINDOW_KEEPRATIO | window.WINDOW_GUI_NORMAL)
         first = True
         while len(head := stream.read(HEAD)) == HEAD:
             width, height = int.from_bytes(head[:4], "little"), int.from_bytes(head[4:], "little")
