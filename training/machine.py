@@ -94,7 +94,8 @@ def compile_module(module: nn.Module, device: torch.device) -> str:
     except (RuntimeError, ImportError) as cause:
         reason = str(cause).strip().splitlines()[0]
         return f"--compile found no working compiler here and was left out ({reason}); install g++ (and triton on CUDA)"
-    parts = [part for child in module.children() for part in (child if isinstance(child, nn.ModuleList) else [child])]
+    whole = [part for child in module.children() for part in (child if isinstance(child, nn.ModuleList) else [child])]
+    parts = [part for part in whole if any(True for _ in part.children())]  # a layer alone gains nothing
     for part in parts:
         part.compile()
     return f"compiling {len(parts)} parts of the model; the first steps take a minute or more"

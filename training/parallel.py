@@ -28,9 +28,8 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.distributed.rendezvous import rendezvous
 
-from amr_edge.errors import AmrError, CheckFailedError, ConfigError
+from amr_edge.errors import AmrError, CheckFailedError, ConfigError, MissingError
 
 Value = TypeVar("Value")
 FAILED = "amr-edge/failed"  # how many processes have failed; the first one tells why
@@ -170,9 +169,14 @@ def world() -> World:
 
     Raises:
         ConfigError: If the environment asks for several processes and does not say how they find each other.
+        MissingError: If this torch was built without them.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
         return World()
+    if not dist.is_available():
+        raise MissingError("this build of torch has no torch.distributed; start one process, without torchrun")
+    from torch.distributed.rendezvous import rendezvous  # not in builds without it
+
     try:
         store, rank, size = next(rendezvous("env://"))
     except (ValueError, RuntimeError) as cause:
