@@ -9,7 +9,7 @@ import pytest
 
 from amr_edge.errors import ConfigError, ReadError
 from amr_edge.recording import Recording
-from amr_edge.runtime.draw import BLACK_SIZE, COLOURS, Film, Fit, Person, draw, mirrored
+from amr_edge.runtime.draw import BLACK_SIZE, COLOURS, HOT, Film, Fit, Person, draw, mirrored
 from amr_edge.runtime.sighting import Picture, Sighting
 from amr_edge.skeleton import COCO17, KINECT20
 
@@ -165,3 +165,29 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     film.begin(30.0)
     with pytest.raises(ReadError, match="cannot write"):
         film.show(sighting(0.0, np.zeros((0, 20, 3), np.float32)), KINECT20, [], "")
+
+
+def test_captions_of_neighbours_do_not_cover_each_other() -> None:
+    image = np.zeros((300, 400, 3), np.uint8)
+    pixels = np.full((2, 17, 2), NAN, np.float32)
+    pixels[:, 0] = (100, 100)
+    draw(cv2, image, pixels, COCO17, [Person(0, "one 0.93"), Person(1, "another 0.93")], "")
+    blue, orange = (np.abs(image.astype(int) - colour).max(axis=2) < 60 for colour in COLOURS[:2])
+    rows = [set(np.flatnonzero(colour[:95].any(axis=1)).tolist()) for colour in (blue, orange)]
+    assert rows[0]
+    assert rows[1]
+    assert not rows[0] & rows[1]
+
+
+def test_a_joint_that_drove_the_label_is_larger_and_warmer_and_so_is_its_moment() -> None:
+    pixels = np.full((1, 17, 2), NAN, np.float32)
+    pixels[0, 5], pixels[0, 10] = (50, 50), (150, 50)
+    weights = np.zeros(17, np.float32)
+    weights[10] = 1
+    image = np.zeros((240, 200, 3), np.uint8)
+    draw(cv2, image, pixels, COCO17, [Person(0, "", weights, np.float32([0, 1]))], "")
+    hot = np.abs(image.astype(int) - HOT).max(axis=2) < 30
+    assert hot[50, 150]
+    assert not hot[:, :100].any()
+    assert hot[:100, 100:].sum() > 100  # the joint
+    assert hot[232:, 102:198].mean() > 0.5  # the second half of the window, along the lower edge
