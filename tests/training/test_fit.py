@@ -92,7 +92,7 @@ def test_a_tiny_classifier_learns_left_from_right_and_keeps_the_best_by_validati
     train, validation = tiny_store.subjects < 4, tiny_store.subjects == 4
     run = run_in(tmp_path / "run")
     model, card = finetune(
-        tiny_store, train, "loso:4", recipe, run, init=None, seed=2, machine=CPU, validation=validation
+        tiny_store, train, "loso:4", recipe, run, init=None, seed=3, machine=CPU, validation=validation
     )
     rows = run.results()
     assert card.classes == ("left", "right")
