@@ -47,9 +47,7 @@ def _pointwise(inputs: int, outputs: int, stride: int = 1, *, bias: bool = True)
 def _temporal(inputs: int, outputs: int, frames: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
     """A convolution over time that keeps the number of frames, but for the stride."""
     padding = (frames - 1) * dilation // 2
-    return nn.Conv2d(
-        inputs, outputs, (frames, 1), stride=(stride, 1), padding=(padding, 0), dilation=(dilation, 1)
-    )
+    return nn.Conv2d(inputs, outputs, (frames, 1), stride=(stride, 1), padding=(padding, 0), dilation=(dilation, 1))
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
