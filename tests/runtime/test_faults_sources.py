@@ -376,6 +376,37 @@ def test_times_that_go_back_and_lines_that_are_no_json_end_nothing(
     assert lines[-1]["frames"] == 90 + 42
 
 
+def test_packets_of_another_estimator_are_answered_and_bad_ones_counted(main: Main, write_model: WriteModel) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ended = threading.Event()
+
+    def send() -> None:
+        header, *frames = (line.encode() for line in skeleton_lines(4000))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
+            for at, frame in enumerate(frames):
+                if ended.wait(0.005):
+                    return
+                for text in (header, b"noise", frame) if at % 30 == 0 else (frame,):
+                    wire.sendto(text, ("127.0.0.1", port))
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    try:
+        # A loaded machine may let packets wait.
+        source = f"udp://127.0.0.1:{port}"
+        code, lines, err = main("live", write_model(), "-s", source, "--limit", "2", "--stale", "30")
+    finally:
+        ended.set()
+        sender.join()
+    assert code == 0, err
+    assert lines[-1]["ended"] == "limit"
+    assert lines[-1]["answers"] >= 4
+    assert lines[-1]["losses"]["malformed"] >= 1
+    assert f"source: JSON packets on {source}, waiting for a header" in err
+
+
 def resident_kib(process: int) -> int:
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):

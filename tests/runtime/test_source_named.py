@@ -213,6 +213,13 @@ def test_cameras_of_a_list_go_on_together_and_one_that_is_not_there_is_told(tmp_
     assert (status.state, status.source) == ("unopened", "http://127.0.0.1:9/none")
 
 
+def test_a_stream_is_one_take_without_end(cameras: Cameras) -> None:
+    with Told().open(f"{cameras.address}/left", stale_s=30.0) as takes:  # type: ignore[attr-defined]
+        (take,) = takes
+        assert take.title == f"{cameras.address}/left"
+        assert len(list(islice(take, 3))) == 3
+
+
 def test_a_list_of_cameras_of_which_none_is_there_is_refused(tmp_path: Path) -> None:
     listed = tmp_path / "none.streams"
     listed.write_text("http://127.0.0.1:9/a\nhttp://127.0.0.1:9/b\n")
