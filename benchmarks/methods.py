@@ -84,11 +84,13 @@ def main() -> None:
     parser.add_argument("--labels", default="0.1")
     parser.add_argument("--seed", default="0")
     parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="of every command: FIELD=VALUE")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     shared = ("--data", options.data, "--split", options.split, "--seed", options.seed, "--threads", "1")
     shared += ("--precision", options.precision, "--project", options.work / "runs")
-    few = ("--set", f"finetune.optim.epochs={options.finetune_epochs}")
+    everywhere = tuple(word for setting in options.settings for word in ("--set", setting))
+    few = (*everywhere, "--set", f"finetune.optim.epochs={options.finetune_epochs}")
     rows = []
     table = TABLES[options.table]
     for method in options.methods.split(";") if options.methods else table:
@@ -97,7 +99,7 @@ def main() -> None:
         row: dict[str, Any] = {"method": method}
         start: tuple[str | Path, ...] = ()
         if recipe is not None:
-            epochs = ("--set", f"pretrain.optim.epochs={options.pretrain_epochs}")
+            epochs = (*everywhere, "--set", f"pretrain.optim.epochs={options.pretrain_epochs}")
             row["pretrain"] = amr_edge(
                 options.work, f"{slug}-pretrain", ("pretrain", *recipe, *epochs, *shared, "--name", slug)
             )
