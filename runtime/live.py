@@ -207,6 +207,7 @@ class Live:
         self._views = views
         self._explainer = explainer
         self._deliveries = deliveries
+        self._on: list[_Running] = []  # takes that have begun and not ended
         self._explained: dict[tuple[str, int | None], Explanation] = {}
         self._noted: set[str] = set()
         self.full = False  # the limit has been reached
@@ -256,6 +257,9 @@ class Live:
 
     def close_with(self, ended: str) -> None:
         """Tell the summary, and the same in words and a table for the person."""
+        for running in self._on:  # interrupted: what was going on has ended for whoever listens
+            self._say(running.take, running.said, [], running.decider.flush())
+        self._on.clear()
         totals = self.totals
         self._tell(self.summary(ended=ended))
         if not totals.frames:
@@ -313,7 +317,9 @@ class Live:
         self.totals.recordings += 1
         self._explained.clear()
         said = _Said(card.classes, take.spans)
-        return _Running(take, stream, Decider(card), said, filmed=filmed, told_slow=slow is not None)
+        running = _Running(take, stream, Decider(card), said, filmed=filmed, told_slow=slow is not None)
+        self._on.append(running)
+        return running
 
     def _see(self, running: _Running, sighting: Sighting) -> bool:
         """The next instant of a take; False once the limit has been reached."""
@@ -341,6 +347,7 @@ class Live:
         return True
 
     def _end(self, running: _Running) -> None:
+        self._on.remove(running)
         self._stages.begin()
         answers = self._timed(running.stream.flush)
         decider = running.decider

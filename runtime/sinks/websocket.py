@@ -14,7 +14,7 @@ from amr_edge.runtime.sinks.outlet import Record
 from amr_edge.terminal import to_json
 
 if TYPE_CHECKING:
-    from websockets.sync.server import Server, ServerConnection
+    from websockets.sync.server import Server
 
 ANSWER_S = 5.0
 REST_S = 1.0  # that listeners have to take what waits for them at the end
@@ -163,7 +163,7 @@ class WebSocketServer:
         self._held.close()
         self._thread.join(ANSWER_S)
 
-    def _attend(self, connection: "ServerConnection") -> None:
+    def _attend(self, connection: Any) -> None:
         """Serve one listener, in their own thread."""
         from websockets.exceptions import ConnectionClosed
 

@@ -335,7 +335,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 16
     page: Page
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, *_: Any) -> None:
         """Browsers leave in the middle of things: that is no news."""
 
 

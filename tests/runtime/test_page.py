@@ -34,19 +34,21 @@ def page(card_of: CardOf) -> Iterator[Page]:
     served.close()
 
 
-def scene(time_s: float = 0.0, *, take: int = 1, caption: str = "wave 0.91", picture: bool = False) -> Scene:
+def scene(
+    time_s: float = 0.0, *, caption: str = "wave 0.91", picture: bool = False, lit: tuple[np.ndarray, ...] = ()
+) -> Scene:
     rng = np.random.default_rng(3)
     poses = rng.normal(size=(1, 20, 3)).astype(np.float32)
     poses[0, 4] = np.nan
     pixels = (np.abs(poses[..., :2]) * 50).astype(np.float32) if picture else None
     image = Picture(image=np.full((120, 160, 3), 200, np.uint8), time_s=time_s) if picture else None
     return Scene(
-        take=take,
+        take=1,
         title="walk.jsonl",
         fps=30.0,
         layout=KINECT20,
         sighting=Sighting(time_s=time_s, poses=poses, pixels=pixels, picture=image),
-        people=(Person(3, caption),),
+        people=(Person(3, caption, *lit),),
         banner="",
     )
 
@@ -338,6 +340,9 @@ def test_a_browser_shows_people_answers_and_events_and_no_label_is_markup(page: 
         browser.open(page.url, width)
         browser.wait_for("document.getElementById('state').textContent === 'live'")
         browser.wait_for("document.querySelectorAll('#events li').length === 2")
+        assert browser.value("document.getElementById('moments').hidden")
+        page.show(scene(2.0, lit=(np.linspace(0, 1, 20, dtype=np.float32), np.linspace(0, 1, 8, dtype=np.float32))))
+        browser.wait_for("document.querySelectorAll('.strip i').length === 8")
         assert browser.value("document.documentElement.scrollWidth") <= width, "it must not scroll sideways"
         if "AMR_EDGE_SHOTS" in os.environ:
             browser.screenshot(Path(os.environ["AMR_EDGE_SHOTS"]) / f"test_page_{width}.png")

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from amr_edge.card import Card
 from amr_edge.errors import ConfigError
 from amr_edge.readers import jsonl
 from amr_edge.recording import Recording
@@ -595,24 +596,27 @@ def test_live_goes_on_and_says_so_when_a_sink_is_dead(write_model: WriteModel, r
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-def test_being_stopped_finishes_every_file(
-    write_model: WriteModel, recorded: Path, tmp_path: Path, sign: signal.Signals
+def test_being_stopped_finishes_every_event_and_file(
+    write_model: WriteModel, card_of: Callable[..., Card], recorded: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
     out, told = tmp_path / "out.jsonl", tmp_path / "stdout"
     with told.open("wb") as stdout:
         process = subprocess.Popen(
-            command(write_model(), "-s", recorded, "--speed", 1, "--to", out),
+            command(write_model(card_of(threshold=0.0)), "-s", recorded, "--speed", 1, "--to", out),
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             env=environment(),
         )
-    until(lambda: bool(told.read_text()))
+    until(lambda: told.read_text().count('"event": "start"') == 2)
     process.send_signal(sign)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert out.read_text() == told.read_text()
-    summary = json.loads(out.read_text().splitlines()[-1])
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    kinds = [line["event"] for line in lines if line["type"] == "event"]
+    assert kinds.count("start") == kinds.count("end")
+    summary = lines[-1]
     assert summary["ended"] == "interrupted"
     assert summary["seconds"] >= 1
     assert "Traceback" not in err
@@ -649,3 +653,26 @@ def test_a_machine_without_a_display_is_told_once_and_goes_on(write_model: Write
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("nothing answers at the display :987; going on without a window") == 1
     assert no_display({}) == ("no display is set (DISPLAY)" if sys.platform == "linux" else None)
+
+
+def test_a_film_on_a_full_disk_is_told_of_and_recognition_goes_on(
+    write_model: WriteModel, recorded: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("cv2", reason="OpenCV is not installed: no films")
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is not here to limit the size of files with")
+    live = command(write_model(), "-s", recorded, "--to", tmp_path / "film.mp4")
+    done = subprocess.run(
+        [bash, "-c", 'ulimit -f 16; exec "$@"', "bash", *live],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["answers"] == 18
+    assert "film.mp4: it is not whole" in done.stderr
+    assert "check the free space" in done.stderr
+    assert "Traceback" not in done.stderr
