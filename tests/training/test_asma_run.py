@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from amr_edge import cli
 from amr_edge.errors import ConfigError
@@ -15,12 +17,14 @@ from amr_edge.skeleton import NTU25
 from amr_edge.store import Store, write_store
 from amr_edge.training.aligned import Aligned
 from amr_edge.training.asma import stages
-from amr_edge.training.asma.commands import pace
+from amr_edge.training.asma.commands import cost, pace
 from amr_edge.training.asma.config import asma_small
 from amr_edge.training.asma.stages import new_student, pretrain_side
 from amr_edge.training.checkpoint import load_classifier, load_weights
 from amr_edge.training.classifier import Classifier
+from amr_edge.training.config import EncoderConfig
 from amr_edge.training.dataset import to_batch
+from amr_edge.training.encoder import Encoder
 from amr_edge.training.machine import Machine
 from amr_edge.training.run import Run
 from amr_edge.training.stgcn import GraphConfig, GraphEncoder
@@ -78,6 +82,7 @@ def test_one_command_leaves_two_encoders_a_teacher_and_a_student_beside_it(finis
     assert found["teacher_parameters"] == sum(p.numel() for p in teacher.parameters())
     assert found["times_faster"] > 1
     assert found["clips"] == 8
+    assert found["teacher_macs"] > found["student_macs"] > 0
     assert {"student_top1", "teacher_top1", "agreement", "fewer_percent"} <= found.keys()
 
 
@@ -197,6 +202,23 @@ def test_the_pace_of_two_models_is_taken_in_turns() -> None:
     )
 
 
+@pytest.mark.parametrize("first", ["graph", "tokens"])
+def test_the_cost_of_a_pair_is_half_the_operations_that_torch_counts(first: str) -> None:
+    torch.manual_seed(0)
+    made: Any
+    if first == "graph":
+        made = [GraphEncoder(GraphConfig(base=4, width=16), NTU25) for _ in range(2)]
+        outside = 0
+    else:
+        made = [Encoder(EncoderConfig(width=16, depth=2, heads=2), frames=16, joints=25) for _ in range(2)]
+        outside = 2 * 2 * 100 * 12 * 16  # the embeddings, which a token's cost leaves out
+    pair = Aligned(*made, heads=2).eval()
+    # The other kernels of attention are not counted on every device.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counted, torch.no_grad():
+        pair(torch.randn(1, 16, 25, 3), torch.ones(1, 16, 25, dtype=torch.bool))
+    assert 2 * cost(pair, 16, 25) == counted.get_total_flops() - outside
+
+
 @pytest.mark.parametrize("kind", ["graph", "small", "tiny"])
 def test_a_student_of_every_kind_answers(kind: str) -> None:
     made = asma_small()
@@ -204,5 +226,5 @@ def test_a_student_of_every_kind_answers(kind: str) -> None:
     model, words, tokens = new_student(made, 5, seed=0)
     assert (tokens is None) == (kind == "graph")
     assert words.get("kind") == ("graph" if kind == "graph" else None)
-    present = torch.ones(1, 1, 64, 25, dtype=torch.bool)
-    assert model.eval()(torch.zeros(1, 1, 64, 25, 3), present).shape == (1, 5)
+    present = torch.ones(1, 1, made.prepare.frames, 25, dtype=torch.bool)
+    assert model.eval()(torch.zeros(*present.shape, 3), present).shape == (1, 5)

@@ -7,23 +7,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from amr_edge.clips import Clips
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.score import score
-from amr_edge.skeleton import Mask
+from amr_edge.skeleton import Mask, layout
 from amr_edge.splits import offers, split
 from amr_edge.store import Store, open_store
+from amr_edge.training.aligned import Aligned
 from amr_edge.training.asma.config import SIDES, AsmaRecipe, asma_recipe, from_dict
 from amr_edge.training.asma.stages import learn_from, pretrain_side, teach
+from amr_edge.training.budget import macs
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import override
 from amr_edge.training.dataset import Batch, fit_to_data, to_batch
+from amr_edge.training.encoder import Encoder
 from amr_edge.training.evaluate import evaluate_run
 from amr_edge.training.machine import Machine
 from amr_edge.training.parallel import world
 from amr_edge.training.predict import predict
 from amr_edge.training.run import Run, environment, new_run
+from amr_edge.training.stgcn import GraphEncoder
+from amr_edge.training.stgcn import macs as graph_macs
 from amr_edge.training.watch import OutOfTimeError
 
 TURNS = 20  # in which teacher and student are timed, one after the other
@@ -124,6 +130,27 @@ def parameters(model: Classifier) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
+def cost(encoder: nn.Module, frames: int, joints: int) -> int:
+    """Multiply-accumulates of an encoder for one body of which everything is there.
+
+    Args:
+        encoder: A transformer, a graph encoder or a pair.
+        frames: T.
+        joints: V.
+    """
+    if isinstance(encoder, Aligned):
+        width = encoder.config.width // 2
+        first = encoder.first
+        places = first.tokens if isinstance(first, Encoder) else -(-frames // 4) * joints
+        between = 4 * width * width * places + 2 * places * places * width  # of one attention; there are two
+        return sum(cost(one, frames, joints) for one in (first, encoder.second)) + 2 * between
+    if isinstance(encoder, GraphEncoder):
+        return graph_macs(encoder.config, frames, joints)
+    if isinstance(encoder, Encoder):
+        return macs(encoder.config, encoder.tokens)
+    raise TypeError(f"no encoder: {type(encoder).__name__}")
+
+
 def pace(
     one: Classifier,
     other: Classifier,
@@ -169,11 +196,15 @@ def set_side_by_side(
     clips = Clips(work.store, which, work.recipe.prepare, work.recipe.persons)
     theirs, own = predict(teacher, clips, device), predict(student, clips, device)  # (N, K)
     large, small = parameters(teacher), parameters(student)
+    shape = (work.recipe.prepare.frames, len(layout(work.recipe.prepare.layout)))
+    teacher_macs, student_macs = (cost(model.encoder, *shape) for model in (teacher, student))
     teacher_ms, student_ms, times_faster = pace(teacher, student, to_batch(clips.whole(np.array([0])), device), now)
     found = {
         "teacher_parameters": large,
         "parameters": small,
         "fewer_percent": 100 * (1 - small / large),
+        "teacher_macs": teacher_macs,
+        "student_macs": student_macs,
         "teacher_ms": teacher_ms,
         "student_ms": student_ms,
         "times_faster": times_faster,
@@ -191,6 +222,7 @@ def told(found: dict[str, float]) -> str:
     small, large = found["parameters"], found["teacher_parameters"]
     line = (
         f"student: {small / 1e6:.3f} M parameters instead of {large / 1e6:.3f} M (−{found['fewer_percent']:.1f} %), "
+        f"{found['teacher_macs'] / found['student_macs']:.1f} times fewer multiply-accumulates, "
         f"{found['times_faster']:.1f} times faster ({found['student_ms']:.2f} ms instead of {found['teacher_ms']:.2f} "
         f"ms a clip, PyTorch, in turns)\nit answers as its teacher in {found['agreement']:.1%} of "
         f"{found['clips']:.0f} clips"
