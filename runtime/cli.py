@@ -91,6 +91,7 @@ EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the model.  [default: one for each core]")
 @click.option("--engine", type=click.Choice([AUTO, *ENGINES]), default=AUTO, show_default=True, help="Runs the model.")
+@click.option("--rebuild", is_flag=True, help="Build a TensorRT engine that does not fit this machine again.")
 @click.option(
     "--budget", type=click.FloatRange(0, 1, min_open=True), help="Share of the tokens.  [default: the card's]"
 )
@@ -118,6 +119,7 @@ def live(
     early: float | None,
     threads: int | None,
     engine: str,
+    rebuild: bool,  # noqa: FBT001
     budget: float | None,
     target_ms: float | None,
     told: str,
@@ -142,7 +144,7 @@ def live(
         host=ui_host,
         video=show_video,
     )
-    session = _opened(model, engine, threads, budget, target_ms, people)
+    session = _opened(model, engine, threads, budget, target_ms, people, rebuild=rebuild)
     note(f"model: {session.title}")
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     explainer = None
@@ -212,13 +214,20 @@ def _terminable() -> Iterator[None]:
 
 
 def _opened(
-    model: Path, engine: str, threads: int | None, budget: float | None, target_ms: float | None, people: int
+    model: Path,
+    engine: str,
+    threads: int | None,
+    budget: float | None,
+    target_ms: float | None,
+    people: int,
+    *,
+    rebuild: bool,
 ) -> Session:
     """The model on its budget: the one that was asked for, or the largest that keeps a time here."""
     if target_ms is None:
-        return open_session(model, engine=engine, threads=threads, budget=budget)
+        return open_session(model, engine=engine, threads=threads, budget=budget, rebuild=rebuild)
     held = largest_that_holds(
-        lambda share: open_session(model, engine=engine, threads=threads, budget=share),
+        lambda share: open_session(model, engine=engine, threads=threads, budget=share, rebuild=rebuild),
         target_ms,
         people,
         now=time.perf_counter,

@@ -49,7 +49,12 @@ def model_path(path: str | Path) -> Path:
 
 
 def open_session(
-    path: str | Path, *, engine: str = AUTO, threads: int | None = None, budget: float | None = None
+    path: str | Path,
+    *,
+    engine: str = AUTO,
+    threads: int | None = None,
+    budget: float | None = None,
+    rebuild: bool = False,
 ) -> Session:
     """Open a model.
 
@@ -59,10 +64,12 @@ def open_session(
         threads: Threads inside one inference, where the engine computes on the CPU; None lets it take one for each
             core.
         budget: Share of each body's tokens to look at, in (0, 1]; None takes what the card says.
+        rebuild: Whether a TensorRT engine that does not fit this machine may be built again from the ONNX file beside
+            it, which takes minutes.
 
     Raises:
-        ConfigError: If `threads` is not at least 1, the engine has no such name or cannot read this kind of file, or
-            the budget is none that the file can be opened with.
+        ConfigError: If `threads` is not at least 1, the engine has no such name or cannot read this kind of file, the
+            budget is none that the file can be opened with, or `rebuild` comes with a file that is no TensorRT engine.
         MissingError: If the engine's package or device is not here.
         ReadError: If there is no such file, or it is no model that can be run here.
         CardError: If it carries no card, or its inputs and outputs contradict the card.
@@ -73,16 +80,18 @@ def open_session(
         raise ConfigError(f"there is no engine '{engine}'; choose {AUTO} or one of {', '.join(ENGINES)}")
     file = model_path(path)
     built = file.suffix == _SUFFIX
-    if engine != AUTO:
-        if built != (engine == "tensorrt"):
-            raise ConfigError(
-                f"{file}: the engine {engine} reads {'.onnx' if built else '.engine'} files; "
-                + ("leave --engine away" if built else f"type: amr-edge export RUN --trt, or leave --engine {engine}")
-            )
-        return _opener(engine)(file, threads=threads, budget=budget)
+    if rebuild and not built:
+        raise ConfigError(f"{file}: only a TensorRT engine can be built again, this is none; leave --rebuild away")
+    if engine != AUTO and built != (engine == "tensorrt"):
+        raise ConfigError(
+            f"{file}: the engine {engine} reads {'.onnx' if built else '.engine'} files; "
+            + ("leave --engine away" if built else f"type: amr-edge export RUN --trt, or leave --engine {engine}")
+        )
     if built:
-        session = _opener("tensorrt")(file, threads=threads, budget=budget)
-        return _Chosen(inner=session, why="an .engine file is TensorRT's")
+        session = _opener("tensorrt")(file, threads=threads, budget=budget, rebuild=rebuild)
+        return session if engine != AUTO else _Chosen(inner=session, why="an .engine file is TensorRT's")
+    if engine != AUTO:
+        return _opener(engine)(file, threads=threads, budget=budget)
     return _first_that_starts(file, threads, budget)
 
 

@@ -54,6 +54,7 @@ def _numbers(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Param
 @click.option("--people", default="1", show_default=True, callback=_numbers(int), help="Answered by one run: 1,2,5.")
 @click.option("--budget", callback=_numbers(float), help="Shares of the tokens: 0.25,0.5,1.  [default: the card's]")
 @click.option("--engine", default=AUTO, show_default=True, help=f"{AUTO}, or with commas: {', '.join(ENGINES)}.")
+@click.option("--rebuild", is_flag=True, help="Build a TensorRT engine that does not fit this machine again.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of one inference.")
 @click.option("--seconds", type=click.FloatRange(min=0), default=5.0, show_default=True, help="Each row at least.")
 @click.option("--count", type=click.IntRange(min=2), default=100, show_default=True, help="Runs of each row at least.")
@@ -82,6 +83,7 @@ def bench(
     people: list[int],
     budget: list[float] | None,
     engine: str,
+    rebuild: bool,  # noqa: FBT001
     threads: int,
     seconds: float,
     count: int,
@@ -123,7 +125,7 @@ def bench(
         specs = suggest.candidates(models, engines=engines, budgets=shares, threads=suggest.threads_to_try(cores()))
     else:
         specs = [
-            Spec(path=path, threads=threads, people=who, budget=share, engine=name)
+            Spec(path=path, threads=threads, people=who, budget=share, engine=name, rebuild=rebuild)
             for path in models
             for name in engine.split(",")
             for share in shares

@@ -26,6 +26,7 @@ class Spec:
         people: Who get their answer from one forward.
         budget: Share of the tokens; None takes the card's own.
         engine: What computes, as `amr-edge live --engine` takes it.
+        rebuild: Whether a TensorRT engine that does not fit this machine may be built again.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Spec:
     people: int = 1
     budget: float | None = None
     engine: str = AUTO
+    rebuild: bool = False
 
     def __post_init__(self) -> None:
         if self.people < 1 or self.threads < 1:
@@ -69,7 +71,7 @@ class Subject:
             "file_bytes": self.file.stat().st_size,
             "file_sha256": sha256(self.file.read_bytes()),
             "card_sha256": sha256(card.to_json().encode()),
-            "precision": precision(self.file, self.session),
+            "precision": precision(self.session),
             **engine_of(self.session),
             "answered_by": self.session.title,
             "threads": self.spec.threads,
@@ -104,7 +106,7 @@ def open_subjects(specs: Sequence[Spec], rng: np.random.Generator) -> list[Subje
 
 def open_one(spec: Spec) -> Session:
     """The session that a row asks for."""
-    return open_session(spec.path, engine=spec.engine, threads=spec.threads, budget=spec.budget)
+    return open_session(spec.path, engine=spec.engine, threads=spec.threads, budget=spec.budget, rebuild=spec.rebuild)
 
 
 def asking(session: Session, values: NDArray[np.float32], present: Mask) -> Callable[[], object]:
@@ -151,17 +153,13 @@ def _called(file: Path) -> str:
 def engine_of(session: Session) -> dict[str, Any]:
     """Which engine answers, through what; a session that was chosen for the person holds the one that answers."""
     inner: Any = getattr(session, "inner", session)
-    engine: Any = getattr(inner, "engine", None)
-    providers = list(engine.get_providers()) if hasattr(engine, "get_providers") else []
-    kind = type(inner).__module__.rpartition(".")[2].replace("_", "")
-    names = {"TensorrtExecutionProvider": "-tensorrt", "CUDAExecutionProvider": "-cuda"}
-    return {"engine": kind + (names.get(providers[0], "") if providers else ""), "providers": providers}
+    kind = getattr(inner, "engine", type(inner).__module__.rpartition(".")[2])
+    return {"engine": kind, "providers": list(getattr(inner, "providers", ()))}
 
 
-def precision(file: Path, session: Session) -> str:
-    """The arithmetic that a model file is named for, or that the engine says it computes in."""
-    found = re.search(r"int8|fp16|half|bf16|fp8|int4", file.stem.lower()) or re.search(r"\bbf16\b", session.title)
-    return "fp32" if found is None else found.group(0).replace("half", "fp16")
+def precision(session: Session) -> str:
+    """The arithmetic that the card names; bf16 where the engine says that it rounds to it on its own."""
+    return "bf16" if re.search(r"\bbf16\b", session.title.rpartition(", on ")[2]) else session.card.precision
 
 
 def sha256(data: bytes) -> str:

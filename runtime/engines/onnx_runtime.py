@@ -1,6 +1,5 @@
 """Run a model on ONNX Runtime: on the CPU, or on a GPU by its CUDA and TensorRT providers."""
 
-from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,24 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amr_edge.card import Card
-from amr_edge.errors import ClipError, MissingError, ReadError
+from amr_edge.errors import MissingError, ReadError
 from amr_edge.runtime.contract import (
     RANKS,
     Session,
-    check_clips,
     check_contract,
-    check_probs,
     first_sentence,
     takes_budget,
     titled,
     tokens_for,
 )
+from amr_edge.runtime.engines.graph_session import Feed, GraphSession
 from amr_edge.runtime.onnx_file import OnnxFile, read_onnx
-from amr_edge.skeleton import Mask
 
 QUIET = 4  # ONNX Runtime's severity "fatal": what goes wrong is said by us, in a sentence
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+NAMES = {CPU: "onnxruntime", CUDA: "onnxruntime-cuda", TENSORRT: "onnxruntime-tensorrt"}
 
 
 def open_engine(path: Path, *, threads: int | None, budget: float | None) -> Session:
@@ -60,15 +57,32 @@ def _open(path: Path, providers: tuple[str, ...], threads: int | None, budget: f
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
+    if free:
+        _fix_tokens(model, tokens, options)
     engine = _start(model, providers, options)
-    return _OnnxSession(
+
+    def infer(feed: Feed) -> NDArray[np.float32]:
+        (out,) = engine.run(["probs"], feed)
+        return np.asarray(out, dtype=np.float32)
+
+    return GraphSession(
         card=model.card,
         title=titled(model.card, path, tokens, f"ONNX Runtime {onnxruntime.__version__} ({_short(providers[0])})"),
         tokens=tokens,
-        engine=engine,
+        engine=NAMES[providers[0]],
+        providers=tuple(engine.get_providers()),
         file=path,
-        ranks=np.arange(tokens, dtype=np.int64) if free else None,
+        free=free,
+        infer=infer,
+        refusals=_refusals(),
     )
+
+
+def _fix_tokens(model: OnnxFile, tokens: int, options: Any) -> None:
+    """Tell the engine how many tokens every call will bring, so that it works out shapes once and not every time."""
+    for tensor in model.inputs:
+        if tensor.name == RANKS and isinstance(tensor.shape[0], str) and tensor.shape[0]:
+            options.add_free_dimension_override_by_name(tensor.shape[0], tokens)
 
 
 def _start(model: OnnxFile, providers: tuple[str, ...], options: Any) -> Any:
@@ -116,34 +130,6 @@ def _require(provider: str, onnxruntime: Any) -> None:
 
 def _short(provider: str) -> str:
     return {CPU: "CPU", CUDA: "CUDA", TENSORRT: "TensorRT"}[provider]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OnnxSession:
-    """ONNX Runtime behind the `Session` protocol."""
-
-    card: Card
-    title: str
-    tokens: int
-    engine: Any
-    file: Path
-    ranks: NDArray[np.int64] | None  # which ranks by motion energy to look at, where the graph asks for them
-
-    def probs(self, values: NDArray[np.float32], present: Mask) -> NDArray[np.float32]:
-        """See `Session.probs`."""
-        check_clips(values, present, self.card)
-        if not len(values):
-            return np.zeros((0, len(self.card.classes)), dtype=np.float32)
-        feed = {"clip": values, "present": present}
-        if self.ranks is not None:
-            feed[RANKS] = self.ranks
-        try:
-            (out,) = self.engine.run(["probs"], feed)
-        except _refusals() as cause:
-            raise ClipError(
-                f"{self.file}: the model cannot run clips {values.shape} ({first_sentence(cause)}); export it again"
-            ) from cause
-        return check_probs(np.asarray(out, dtype=np.float32), len(values), self.card, self.file)
 
 
 def _refusals() -> tuple[type[Exception], ...]:

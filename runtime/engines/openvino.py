@@ -1,28 +1,23 @@
 """Run a model on OpenVINO: often the fastest engine on Intel and AMD processors, in fp32 or in bf16."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amr_edge.card import Card
-from amr_edge.errors import ClipError, MissingError, ReadError
+from amr_edge.errors import MissingError, ReadError
 from amr_edge.extras import require
 from amr_edge.runtime.contract import (
-    RANKS,
     Session,
-    check_clips,
     check_contract,
-    check_probs,
     first_sentence,
     takes_budget,
     titled,
     tokens_for,
 )
+from amr_edge.runtime.engines.graph_session import Feed, GraphSession
 from amr_edge.runtime.onnx_file import read_onnx
-from amr_edge.skeleton import Mask
 
 
 def open_engine(path: Path, *, threads: int | None, budget: float | None) -> Session:
@@ -64,13 +59,20 @@ def _open(path: Path, precision: str, threads: int | None, budget: float | None)
             f"{path}: expected an ONNX model, OpenVINO {_version()} cannot open it ({first_sentence(cause)}); "
             "export or copy it again, or take --engine onnxruntime"
         ) from cause
-    return _OpenVinoSession(
+
+    def infer(feed: Feed) -> NDArray[np.float32]:
+        # A copy: the engine's own memory is overwritten by the next answer.
+        return np.array(request.infer(feed)["probs"], dtype=np.float32)
+
+    return GraphSession(
         card=model.card,
         title=titled(model.card, path, tokens, f"OpenVINO {_version()} (CPU, {precision})"),
         tokens=tokens,
-        request=request,
+        engine="openvino",
         file=path,
-        ranks=np.arange(tokens, dtype=np.int64) if free else None,
+        free=free,
+        infer=infer,
+        refusals=(RuntimeError,),
     )
 
 
@@ -78,32 +80,3 @@ def _version() -> str:
     import openvino
 
     return str(openvino.__version__).partition("-")[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OpenVinoSession:
-    """OpenVINO behind the `Session` protocol."""
-
-    card: Card
-    title: str
-    tokens: int
-    request: Any
-    file: Path
-    ranks: NDArray[np.int64] | None  # which ranks by motion energy to look at, where the graph asks for them
-
-    def probs(self, values: NDArray[np.float32], present: Mask) -> NDArray[np.float32]:
-        """See `Session.probs`."""
-        check_clips(values, present, self.card)
-        if not len(values):
-            return np.zeros((0, len(self.card.classes)), dtype=np.float32)
-        feed = {"clip": values, "present": present}
-        if self.ranks is not None:
-            feed[RANKS] = self.ranks
-        try:
-            out = self.request.infer(feed)["probs"]
-        except RuntimeError as cause:
-            raise ClipError(
-                f"{self.file}: the model cannot run clips {values.shape} ({first_sentence(cause)}); export it again"
-            ) from cause
-        # The engine's own memory, which the next answer overwrites.
-        return check_probs(np.array(out, dtype=np.float32), len(values), self.card, self.file)
