@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,17 +19,15 @@ from amr_edge.score import score
 from amr_edge.skeleton import Mask
 from amr_edge.splits import split
 from amr_edge.store import Store
+from amr_edge.training.budget import TokenChoice, choice_of
 from amr_edge.training.checkpoint import load_classifier, load_encoder
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import DistilConfig, Recipe
 from amr_edge.training.dataset import Batch
-from amr_edge.training.energy import token_energy
 from amr_edge.training.finetune import tokens_for_step
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.inherit import inherit
 from amr_edge.training.machine import Machine
-from amr_edge.training.masking import keep_ranked
-from amr_edge.training.patchify import token_present
 from amr_edge.training.predict import predict
 from amr_edge.training.pretrain import describe, new_encoder
 from amr_edge.training.run import Run, versions
@@ -182,14 +181,12 @@ def in_the_teachers_words(store: Store, teacher: Teacher, *, unlabelled: bool) -
     return replace(store, classes=card.classes, labels=known[store.labels])  # label -1 takes the last
 
 
-def _teacher_tokens(batch: Batch, teacher: Card, budget: float, recipe: Recipe) -> Tensor | None:
-    """(B, L') the tokens that the teacher looks at, or None for all."""
-    if budget >= 1 or not teacher.has_budget:
+def _teacher_tokens(batch: Batch, choice: TokenChoice | None, budget: float) -> Tensor | None:
+    """(B, L') the tokens that the teacher looks at, as it would where it is deployed, or None for all."""
+    if budget >= 1 or choice is None:
         return None
-    exists = token_present(batch.present, teacher.patch_frames)  # (B, L)
-    energy = token_energy(batch.body, batch.present, teacher.patch_frames, recipe.pretrain.pretext.focal_windows)
-    # The exact ranking draws nothing from its generator.
-    return keep_ranked(exists, energy, max(1, round(exists.shape[1] * budget)), torch.Generator(), noise=0)
+    ranks = torch.arange(max(1, round(choice.tokens * budget)), device=batch.body.device)
+    return cast("Tensor", choice(batch.body, batch.present, ranks))
 
 
 def distil(
@@ -265,12 +262,14 @@ def distil(
     model = model.to(machine.device)
     encoder.set_drop_path(config.drop_path)
     expert = teacher.model.to(machine.device).eval()
+    choice = choice_of(card).to(machine.device)
+    looked_at = choice_of(teacher.card).to(machine.device) if teacher.card.has_budget else None
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         batch = views.batch(indices, rng)
         with torch.no_grad():
-            wanted = expert.classify(batch, _teacher_tokens(batch, teacher.card, distilling.teacher_budget, recipe))
-        answered = model.classify(batch, tokens_for_step(batch, config, recipe, rng, generator))
+            wanted = expert.classify(batch, _teacher_tokens(batch, looked_at, distilling.teacher_budget))
+        answered = model.classify(batch, tokens_for_step(batch, config, choice, rng, generator))
         truth = torch.from_numpy(labels[indices]).to(machine.device, non_blocking=True)  # (N,)
         return distil_loss(answered, wanted, truth, distilling, config.label_smoothing)
 

@@ -17,11 +17,11 @@ from amr_edge.errors import DataError, ReadError
 from amr_edge.score import score
 from amr_edge.skeleton import Mask
 from amr_edge.store import Store
+from amr_edge.training.budget import TokenChoice, choice_of
 from amr_edge.training.checkpoint import load_encoder
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import FinetuneConfig, Recipe
 from amr_edge.training.dataset import Batch
-from amr_edge.training.energy import token_energy
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.machine import Machine
 from amr_edge.training.masking import keep_random, keep_ranked
@@ -36,7 +36,7 @@ NONE_NAMES = ("idle", "none", "nothing", "background")
 
 
 def tokens_for_step(
-    batch: Batch, config: FinetuneConfig, recipe: Recipe, rng: np.random.Generator, generator: torch.Generator
+    batch: Batch, config: FinetuneConfig, choice: TokenChoice, rng: np.random.Generator, generator: torch.Generator
 ) -> Tensor | None:
     """The tokens that a training step looks at: all, or a random budget of random or moving ones.
 
@@ -45,13 +45,12 @@ def tokens_for_step(
     """
     if config.budget[0] >= 1 or rng.random() < config.full_share:
         return None
-    exists = token_present(batch.present, recipe.encoder.patch_frames)  # (B, L)
+    exists = token_present(batch.present, choice.patch_frames)  # (B, L)
     keep = max(1, round(exists.shape[1] * rng.uniform(*config.budget)))
     if rng.random() >= config.ranked_share:
         return keep_random(exists, keep, generator)
-    windows = recipe.pretrain.pretext.focal_windows
-    energy = token_energy(batch.body, batch.present, recipe.encoder.patch_frames, windows)
-    return keep_ranked(exists, energy, keep, generator)
+    # What a deployed model ranks by, perturbed so that every step sees another set.
+    return keep_ranked(exists, choice.keys(batch.body, batch.present).float(), keep, generator)
 
 
 def _named(init: Path | None) -> str:
@@ -129,11 +128,12 @@ def finetune(
         torch.manual_seed(seed + 2)
         model = Classifier(encoder, len(store.classes), dropout=config.dropout).to(machine.device)
     encoder.set_drop_path(config.drop_path)
+    choice = choice_of(card).to(machine.device)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         batch = views.batch(indices, rng)
         labels = torch.from_numpy(views.labels[indices]).to(machine.device, non_blocking=True)  # (N,)
-        logits = model.classify(batch, tokens_for_step(batch, config, recipe, rng, generator))
+        logits = model.classify(batch, tokens_for_step(batch, config, choice, rng, generator))
         return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
 
     held_out = Clips(store, validation & labelled, recipe.prepare, recipe.persons) if validation is not None else None

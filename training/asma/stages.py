@@ -19,6 +19,7 @@ from amr_edge.training.aligned import Aligned
 from amr_edge.training.asma.barlow import ThreeStreams
 from amr_edge.training.asma.config import AsmaRecipe, Side, StudentConfig
 from amr_edge.training.asma.views import view
+from amr_edge.training.budget import choice_of
 from amr_edge.training.built import encoder_of
 from amr_edge.training.checkpoint import load_weights
 from amr_edge.training.classifier import Classifier
@@ -295,12 +296,15 @@ def learn_from(
             "alpha": recipe.distil.alpha, "temperature": recipe.distil.temperature,
         },
     )  # fmt: skip
+    choice = None if tokens is None else choice_of(card).to(machine.device)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         batch = to_batch(view(clips.whole(indices), config.views, skeleton, rng), machine.device)
         with torch.no_grad():
             wanted = expert.classify(batch)
-        kept = None if tokens is None else tokens_for_step(batch, tokens.finetune, tokens, rng, generator)
+        kept = None
+        if tokens is not None and choice is not None:
+            kept = tokens_for_step(batch, tokens.finetune, choice, rng, generator)
         truth = torch.from_numpy(clips.labels[indices]).to(machine.device, non_blocking=True)  # (N,)
         return distil_loss(model.classify(batch, kept), wanted, truth, recipe.distil)
 
