@@ -84,7 +84,7 @@ class Smoother:
             (V, C) float32; absent joints stay absent, and joints that come back after a gap are taken as they are.
         """
         now = pose.astype(np.float64)
-        seen = np.isfinite(now).all(axis=-1)  # (V,)
+        seen = np.asarray(np.isfinite(now).all(axis=-1), dtype=np.bool_)  # (V,)
         if self._place is None or self._place.shape != now.shape:
             self._place, self._speed = np.full_like(now, np.nan), np.zeros_like(now)
             self._seen_s = np.full(len(now), -np.inf)
