@@ -172,7 +172,7 @@ def confusion_figure(confusion: NDArray[np.int64], classes: Sequence[str], title
     total = confusion.sum(axis=1, keepdims=True)
     share = confusion / np.maximum(total, 1)
     count = len(classes)
-    cell_inches, size = (0.34, 7) if count <= 40 else (0.17, 6)
+    cell_inches, size = (0.34, 7) if count <= 40 else (0.18, 6)
     names = [short(name) for name in classes]
     margin = 0.075 * max(map(len, names), default=0) * size / 7 + 0.6
     side = max(2.4, cell_inches * count)
