@@ -8,6 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
+from amr_edge.continuous_cli import join, windows
 from amr_edge.errors import CheckFailedError, ConfigError, ReadError
 from amr_edge.findings import KINDS, Finding, findings
 from amr_edge.readers import FORMATS, Found, find, recordings, stored
@@ -28,6 +29,10 @@ _path = click.Path(path_type=Path)
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
     """Convert, describe and check recordings."""
+
+
+data.add_command(join)
+data.add_command(windows)
 
 
 def _bytes(count: float) -> str:
