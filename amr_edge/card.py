@@ -20,7 +20,7 @@ CARD_SCHEMA = 1
 _TEXTS = ("name", "kind", "units", "precision", "pose_source")
 PRECISIONS = ("fp32", "fp16", "int8", "int8-static")
 _WHOLE = ("persons", "patch_frames")
-_TABLES = ("encoder", "data", "metrics", "recipe", "versions")
+_TABLES = ("encoder", "data", "metrics", "recipe", "versions", "calibration")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,9 @@ class Card:
         patch_frames: Frames of one joint in one token.
         stride_s: Seconds between two answers of a stream.
         threshold: Probability from which a label is believed by the stream.
+        thresholds: The same for each class, where they differ; empty is `threshold` for all.
+        temperature: What logits are divided by before a stream takes them for probabilities; see `tempered`.
+        calibration: What temperature and thresholds were fitted on, and what they gave there.
         budget: Share of a body's tokens that a session looks at when nothing else is asked, in (0, 1].
         budget_curve: What it answers at which budget, measured on the test part of its split.
         focal_windows: Frames in the windows whose motion energies rank the tokens; see `energy_windows`.
@@ -88,6 +91,9 @@ class Card:
     patch_frames: int = 4
     stride_s: float = 0.25
     threshold: float = 0.5
+    thresholds: tuple[float, ...] = ()
+    temperature: float = 1.0
+    calibration: dict[str, Any] = field(default_factory=dict)
     budget: float = 1.0
     budget_curve: tuple[BudgetPoint, ...] = ()
     focal_windows: tuple[int, ...] = ()
@@ -127,7 +133,19 @@ class Card:
                 f"card '{self.name}': expected persons, patch_frames >= 1, stride_s > 0, threshold in [0, 1], got "
                 f"{self.persons}, {self.patch_frames}, {self.stride_s}, {self.threshold}"
             )
+        self._check_calibration()
         self._check_budget()
+
+    def _check_calibration(self) -> None:
+        if self.thresholds and len(self.thresholds) != len(self.classes):
+            raise CardError(
+                f"card '{self.name}': thresholds must be one for each of {len(self.classes)} classes or none, got "
+                f"{len(self.thresholds)}"
+            )
+        if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in self.thresholds):
+            raise CardError(f"card '{self.name}': thresholds must lie in [0, 1], got {self.thresholds}")
+        if not isinstance(self.temperature, int | float) or not 0 < self.temperature < math.inf:
+            raise CardError(f"card '{self.name}': temperature must be above 0 and finite, got {self.temperature!r}")
 
     def _check_budget(self) -> None:
         frames = self.prepare.frames
@@ -143,6 +161,10 @@ class Card:
             )
         if self.fixed_tokens is not None and not 1 <= self.fixed_tokens <= self.tokens:
             raise CardError(f"card '{self.name}': fixed_tokens must lie in 1 to {self.tokens}, got {self.fixed_tokens}")
+
+    def threshold_of(self, label: int) -> float:
+        """Probability from which the class number `label` is believed by the stream."""
+        return self.thresholds[label] if self.thresholds else self.threshold
 
     @property
     def has_budget(self) -> bool:
@@ -216,7 +238,7 @@ class Card:
         unknown = sorted(set(values) - {f.name for f in fields(Card)})
         if unknown:
             raise CardError(f"{where}: the card has unknown fields {', '.join(unknown)}; export the model again")
-        for name in ("classes", "budget_curve", "focal_windows"):
+        for name in ("classes", "budget_curve", "focal_windows", "thresholds"):
             if not isinstance(values.setdefault(name, []), list):
                 raise CardError(
                     f"{where}: the card cannot be used ({name} {values[name]!r} is no list); export the model again"
@@ -226,6 +248,7 @@ class Card:
             values["classes"] = tuple(values["classes"])
             values["budget_curve"] = tuple(BudgetPoint(**point) for point in values["budget_curve"])
             values["focal_windows"] = tuple(values["focal_windows"])
+            values["thresholds"] = tuple(values["thresholds"])
             return Card(**values)
         except (TypeError, KeyError, OverflowError, AmrError) as cause:
             raise CardError(f"{where}: the card cannot be used ({cause}); export the model again") from cause

@@ -26,6 +26,7 @@ from amr_edge.runtime.live import Live, LiveConfig
 from amr_edge.runtime.outputs import Outputs, OutputsConfig
 from amr_edge.runtime.pose.cli import pose
 from amr_edge.runtime.session import AUTO, ENGINES, Session, describe, model_path, open_session
+from amr_edge.runtime.smooth import STRENGTHS
 from amr_edge.runtime.sources.named import SourceConfig, is_live, opened
 from amr_edge.runtime.sources.video import STALE_S
 from amr_edge.runtime.target import largest_that_holds
@@ -89,6 +90,13 @@ EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Answer already on this share of a window, marked early.",
 )
+@click.option(
+    "--smooth",
+    type=click.Choice(list(STRENGTHS)),
+    default="off",
+    show_default=True,
+    help="Smooth joints before the model sees them; they get calmer and a little late.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the model.  [default: one for each core]")
 @click.option("--engine", type=click.Choice([AUTO, *ENGINES]), default=AUTO, show_default=True, help="Runs the model.")
 @click.option("--rebuild", is_flag=True, help="Build a TensorRT engine that does not fit this machine again.")
@@ -117,6 +125,7 @@ def live(
     limit: float | None,
     stale: float,
     early: float | None,
+    smooth: str,
     threads: int | None,
     engine: str,
     rebuild: bool,  # noqa: FBT001
@@ -155,7 +164,7 @@ def live(
     outputs = Outputs(outputs_config, session.card, session.title, note=note, token=token, environ=os.environ)
     run = Live(
         session,
-        config=LiveConfig(limit_s=limit, early=early),
+        config=LiveConfig(limit_s=limit, early=early, smooth=smooth),
         stages=stages,
         emit=outputs.emit,
         note=outputs.note,

@@ -7,9 +7,9 @@ idle ──► candidate ──► confirmed ──► (ended) idle
 ```
 
 - Probabilities are smoothed exponentially in time, so single answers do not make labels flicker.
-- A label that reaches the threshold is a candidate; it is confirmed, and the event starts, if it stays there for
+- A label that reaches its threshold is a candidate; it is confirmed, and the event starts, if it stays there for
   `confirm_s`.
-- A confirmed event goes on while its probability stays above `release` times the threshold (hysteresis) and for
+- A confirmed event goes on while its probability stays above `release` times its threshold (hysteresis) and for
   `hold_s` at least. It ends when it falls below, or when the person is gone.
 - `none_class` is what "nothing happens" is called: it never starts an event.
 - A partial answer is the only one that a short recording gets: it is an event by itself if it is believed.
@@ -66,6 +66,7 @@ class Event:
         start_s: When the label was first believed. The window that showed it began up to a window earlier.
         end_s: When it was last believed; for a start and an update, until now.
         prob: Smoothed probability now; for an end, the highest there was.
+        lag_s: How much earlier than it was believed it was done: half a window, whose middle an answer is about.
     """
 
     event: Literal["start", "update", "end"]
@@ -74,6 +75,12 @@ class Event:
     start_s: float
     end_s: float
     prob: float
+    lag_s: float = 0.0
+
+    @property
+    def done_s(self) -> tuple[float, float]:
+        """From when to when it was done, about; for a start and an update, until as far as is known."""
+        return self.start_s - self.lag_s, self.end_s - self.lag_s
 
     def to_dict(self) -> dict[str, Any]:
         """The event as docs/live-output.md describes it, without what only the live loop knows."""
@@ -83,6 +90,7 @@ class Event:
             "label": self.label,
             "start_s": round(self.start_s, 6),
             "end_s": round(self.end_s, 6),
+            "done_s": [round(instant_s, 6) for instant_s in self.done_s],
             "prob": round(self.prob, 6),
         }
 
@@ -108,7 +116,8 @@ class Decider:
         self._config = config or DecideConfig()
         self._classes = card.classes
         self._none = card.classes.index(card.none_class) if card.none_class is not None else None
-        self._threshold = card.threshold
+        self._thresholds = [card.threshold_of(label) for label in range(len(card.classes))]
+        self._lag_s = card.prepare.window_s / 2
         self._gone_s = max(self._config.gone_s, 2.5 * card.stride_s)
         self._states: dict[int | None, _State] = {}
 
@@ -148,7 +157,7 @@ class Decider:
     def _believed(self, probs: NDArray[np.float64]) -> int | None:
         """The class that the threshold lets through, if it means that something happens."""
         best = int(probs.argmax())
-        return best if probs[best] >= self._threshold and best != self._none else None
+        return best if probs[best] >= self._thresholds[best] and best != self._none else None
 
     def _partial(self, answer: Answer) -> list[Event]:
         label = self._believed(answer.probs.astype(np.float64))
@@ -172,7 +181,7 @@ class Decider:
         events = []
         if state.going is not None:
             prob = float(state.probs[state.going])
-            if prob >= self._config.release * self._threshold:
+            if prob >= self._config.release * self._thresholds[state.going]:
                 state.believed_s, state.best = state.time_s, max(state.best, prob)
             elif state.time_s - state.since_s >= self._config.hold_s:
                 events += self._end(answer.person, state)
@@ -210,6 +219,7 @@ class Decider:
             start_s=state.since_s,
             end_s=state.time_s,
             prob=float(state.probs[label]),
+            lag_s=self._lag_s,
         )
 
     def _end(self, person: int | None, state: _State) -> list[Event]:
@@ -225,5 +235,6 @@ class Decider:
                 start_s=state.since_s,
                 end_s=state.believed_s,
                 prob=state.best,
+                lag_s=self._lag_s,
             )
         ]

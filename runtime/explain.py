@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
 from amr_edge.runtime.contract import Session
-from amr_edge.runtime.stream import Answer
+from amr_edge.runtime.stream import Answer, tempered
 from amr_edge.skeleton import Layout, Mask, layout
 
 BATCH = 16  # clips of one forward
@@ -223,7 +223,7 @@ class Occlusion:
             values[row][place] = 0
             present[row][place] = False
         label = int(self._answer.probs.argmax())
-        without = self._session.probs(values, present)[:, label]  # (N,)
+        without = tempered(self._session.probs(values, present), self._session.card.temperature)[:, label]  # (N,)
         self._drops += (float(self._answer.probs[label]) - without).tolist()
 
     def result(self) -> Explanation:

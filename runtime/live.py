@@ -18,6 +18,7 @@ from amr_edge.runtime.explain import Explainer, Explanation
 from amr_edge.runtime.latency import Stages
 from amr_edge.runtime.session import Session
 from amr_edge.runtime.sighting import Sighting
+from amr_edge.runtime.smooth import strength
 from amr_edge.runtime.sources.health import Health, Status
 from amr_edge.runtime.sources.recorded import Take, Together
 from amr_edge.runtime.stream import Answer, Stream, slow_source
@@ -48,16 +49,19 @@ class LiveConfig:
         events: Starts, updates and ends of what the answers add up to.
         limit_s: Stop after so many seconds of the source's time; None goes on to its end.
         early: Share of a window from which early answers are given; None gives none.
+        smooth: How much joints are smoothed before the model sees them: "off", "low" or "high".
     """
 
     answers: bool = True
     events: bool = True
     limit_s: float | None = None
     early: float | None = None
+    smooth: str = "off"
 
     def __post_init__(self) -> None:
         if self.limit_s is not None and not self.limit_s > 0:
             raise ConfigError(f"the limit must be above 0 seconds, got {self.limit_s}")
+        strength(self.smooth)
 
 
 @dataclass(slots=True)
@@ -308,7 +312,8 @@ class Live:
     def _begin(self, take: Take, *, filmed: bool = True) -> _Running:
         card = self._session.card
         try:
-            stream = Stream(self._session, take.layout, take.units, early=self._config.early)
+            smooth = strength(self._config.smooth)
+            stream = Stream(self._session, take.layout, take.units, early=self._config.early, smooth=smooth)
         except LayoutError as cause:
             raise LayoutError(f"{take.title}: {cause}") from cause
         self._note_once(stream.note)

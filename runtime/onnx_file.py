@@ -144,15 +144,40 @@ def checksum(content: bytes) -> str:
 
 def sealed(content: bytes) -> bytes:
     """A serialised ModelProto with its checksum in its metadata."""
-    key, value = CHECKSUM_KEY.encode(), checksum(content).encode()
-    entry = b"\x0a" + _length(key) + key + b"\x12" + _length(value) + value
-    return content + b"\x72" + _length(entry) + entry  # 0x72: field 14, bytes
+    return content + _metadata(CHECKSUM_KEY, checksum(content))
+
+
+def with_card(content: bytes, card: Card) -> bytes:
+    """A serialised ModelProto that carries another card, sealed again; everything else in it stays byte for byte.
+
+    Raises:
+        CardError: If the card holds what JSON has no word for.
+        ReadError: If these are no fields of a message.
+    """
+    view, kept = memoryview(content), bytearray()
+    try:
+        for number, _, value, start, end in _spans(view):
+            if number != MODEL_METADATA or _entry(value)[0] not in (CARD_KEY, CHECKSUM_KEY):
+                kept += view[start:end]
+    except (_BrokenError, UnicodeDecodeError) as cause:
+        raise ReadError(f"these bytes are no ONNX model ({cause}); export it again") from cause
+    return sealed(bytes(kept) + _metadata(CARD_KEY, card.to_json()))
+
+
+def _metadata(key: str, value: str) -> bytes:
+    """A StringStringEntryProto as a field of a ModelProto."""
+    said = (key.encode(), value.encode())
+    entry = b"\x0a" + _length(said[0]) + said[0] + b"\x12" + _length(said[1]) + said[1]
+    return b"\x72" + _length(entry) + entry  # 0x72: field 14, bytes
 
 
 def _length(content: bytes) -> bytes:
-    """How many bytes follow, as a varint; fewer than 2**14."""
-    size = len(content)
-    return bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7])
+    """How many bytes follow, as a varint."""
+    size, written = len(content), bytearray()
+    while size > 127:
+        written.append(size & 127 | 128)
+        size >>= 7
+    return bytes(written) + bytes([size])
 
 
 class _BrokenError(Exception):

@@ -110,6 +110,30 @@ class Smoother:
         self._extent = extent if np.isnan(self._extent) else max(extent, 0.98 * self._extent)
 
 
+def smoothed(poses: Poses, times_s: NDArray[np.float64], config: SmoothConfig, away_s: float) -> Poses:
+    """Everybody of a recording, each smoothed from frame to frame as a stream does it.
+
+    Args:
+        poses: (M, T, V, C), absent joints NaN.
+        times_s: (T,) rising seconds.
+        config: How much.
+        away_s: Somebody unseen for longer is somebody new.
+
+    Returns:
+        (M, T, V, C) float32; absent joints stay absent.
+    """
+    out = poses.astype(np.float32, copy=True)
+    for person, frames in enumerate(np.isfinite(poses).all(axis=-1).any(axis=-1)):  # (T,)
+        smoother, last_s = Smoother(config), -np.inf
+        for frame in np.flatnonzero(frames):
+            time_s = float(times_s[frame])
+            if last_s < time_s - away_s:
+                smoother = Smoother(config)
+            out[person, frame] = smoother(time_s, poses[person, frame])
+            last_s = time_s
+    return out
+
+
 def _share(cutoff_hz: NDArray[np.float64] | float, step_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far a first-order low-pass of that cut-off goes towards a new value in a step."""
     turn = 2 * np.pi * cutoff_hz * step_s

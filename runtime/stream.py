@@ -8,6 +8,9 @@ it has the whole recording in its hands. Both follow the same rules and give the
 - It is given for everyone (a model for one person) who has been in view for a whole window and was seen within
   the last half second, or for the scene (a model for several) as soon as anybody was seen in the window.
 - Somebody unseen for longer than a window and its longest gap starts anew when they come back.
+- Joints are smoothed, if that is asked for, person by person before the window sees them; whoever starts anew is
+  smoothed anew.
+- Probabilities are those of the card's temperature.
 - A recording that is shorter than a window gets one answer over all of it, marked partial.
 - If early answers are asked for, somebody (or the scene) who has been in view for a share of a window is answered
   for as well, on the same beat. What came before they were seen is absent; such an answer is marked early.
@@ -16,7 +19,7 @@ it has the whole recording in its hands. Both follow the same rules and give the
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,7 @@ from amr_edge.preprocess import Clip, prepare, prepare_scene
 from amr_edge.recording import UNITS, Recording
 from amr_edge.runtime.session import Session
 from amr_edge.runtime.sighting import Sighting
+from amr_edge.runtime.smooth import SmoothConfig, Smoother, smoothed
 from amr_edge.runtime.tracks import Tracks
 from amr_edge.runtime.window import Window
 from amr_edge.skeleton import Layout, Mask, Poses, common_joints, layout, present_joints
@@ -145,7 +149,15 @@ def check_source(card: Card, source: Layout, units: str) -> str | None:
 class Stream:
     """Sightings in, answers out; pure of clocks, all times are the sightings' own."""
 
-    def __init__(self, session: Session, source: Layout, units: str, *, early: float | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        source: Layout,
+        units: str,
+        *,
+        early: float | None = None,
+        smooth: SmoothConfig | None = None,
+    ) -> None:
         """A stream of one source.
 
         Args:
@@ -153,6 +165,7 @@ class Stream:
             source: The layout of the sightings.
             units: Their units, "m" or "px".
             early: Share of a window, in (0, 1), from which early answers are given; None gives none.
+            smooth: How much joints are smoothed; None leaves them as they are seen.
 
         Raises:
             ConfigError: If the share lies outside (0, 1).
@@ -163,7 +176,9 @@ class Stream:
         self._session = session
         self._card = session.card
         self._source = source
+        self._smooth = smooth
         self._windows: dict[int, Window] = {}
+        self._smoothers: dict[int, Smoother] = {}
         self._tracks = Tracks()
         self._ids: tuple[int | None, ...] = ()
         self._channels: int | None = None
@@ -207,9 +222,10 @@ class Stream:
                 continue
             if person not in self._windows:
                 self._windows[person] = Window(self._source, self._card.prepare)
-            self._windows[person].push(time_s, pose)
+            self._windows[person].push(time_s, self._smoothed(person, time_s, pose))
         for person in [person for person, window in self._windows.items() if window.outlived(time_s)]:
             del self._windows[person]
+            self._smoothers.pop(person, None)
         passed = int((time_s + TOUCH_S - self._start_s - self._first_s) // self._card.stride_s) + 1
         if passed <= self._ticks:
             return []
@@ -221,6 +237,14 @@ class Stream:
         if np.isnan(self._start_s) or self._now_s - self._start_s >= self._card.prepare.window_s - TOUCH_S:
             return []
         return self._answer(self._start_s, self._now_s, partial=True)
+
+    def _smoothed(self, person: int, time_s: float, pose: Poses) -> Poses:
+        """The pose as the window gets it."""
+        if self._smooth is None:
+            return pose
+        if self._windows[person].outlived(time_s):  # nobody yet, or somebody who starts anew
+            self._smoothers[person] = Smoother(self._smooth)
+        return self._smoothers[person](time_s, pose)
 
     def _check(self, sighting: Sighting) -> None:
         if not np.isfinite(sighting.time_s) or sighting.time_s <= self._now_s:
@@ -347,13 +371,16 @@ def _first_due(card: Card, early: float | None) -> tuple[float, float]:
     return window_s - beats * card.stride_s, window_s * early
 
 
-def recognise(recording: Recording, session: Session, *, early: float | None = None) -> list[Answer]:
+def recognise(
+    recording: Recording, session: Session, *, early: float | None = None, smooth: SmoothConfig | None = None
+) -> list[Answer]:
     """All answers over a recording that is there as a whole.
 
     Args:
         recording: Any recording whose layout and units the model can be fed from.
         session: The model.
         early: Share of a window, in (0, 1), from which early answers are given; None gives none.
+        smooth: How much joints are smoothed; None leaves them as they are seen.
 
     Returns:
         In the order of time, then of persons; a person's id is their place in the recording.
@@ -369,6 +396,9 @@ def recognise(recording: Recording, session: Session, *, early: float | None = N
     if not len(times_s):
         return []
     window_s = card.prepare.window_s
+    if smooth is not None:
+        poses = smoothed(recording.poses, times_s, smooth, window_s + card.prepare.max_gap_s)
+        recording = replace(recording, poses=poses)
     begun_s = float(times_s[0])
     due_s = np.arange(begun_s + first_s, times_s[-1] + 2 * TOUCH_S, card.stride_s)
     frames = np.unique(np.searchsorted(times_s, due_s - TOUCH_S))
@@ -428,8 +458,30 @@ def _ask(session: Session, asked: Sequence[_Asked]) -> list[Answer]:
             partial=each.partial,
             early=each.early,
         )
-        for each, probs in zip(asked, session.probs(values, present), strict=True)
+        for each, probs in zip(asked, tempered(session.probs(values, present), session.card.temperature), strict=True)
     ]
+
+
+def tempered(probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """What probabilities would be if their logits were divided by a temperature; above 1 less sure.
+
+    Args:
+        probs: (N, K), of a softmax.
+        temperature: Above 0.
+
+    Returns:
+        (N, K), float32.
+
+    Source:
+        Guo et al., "On calibration of modern neural networks", ICML 2017.
+
+    >>> [round(float(prob), 4) for prob in tempered(np.float32([[0.8, 0.2]]), 2.0)[0]]
+    [0.6667, 0.3333]
+    """
+    if temperature == 1.0:
+        return probs
+    powers = np.power(probs.astype(np.float64), 1.0 / temperature)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _with_bodies(array: NDArray[Any], bodies: int) -> NDArray[Any]:

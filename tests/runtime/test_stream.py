@@ -15,6 +15,7 @@ from amr_edge.preprocess import PrepareConfig, motion_energy, prepare
 from amr_edge.recording import Recording
 from amr_edge.runtime.session import Session, open_session
 from amr_edge.runtime.sighting import Sighting
+from amr_edge.runtime.smooth import strength
 from amr_edge.runtime.stream import Answer, Stream, check_source, recognise, scene_clip
 from amr_edge.skeleton import COCO17, KINECT20, MEDIAPIPE33, NTU25, PENN13, present_joints
 
@@ -31,15 +32,22 @@ def sightings(recording: Recording, *, absent_rows: bool = False) -> Iterator[Si
         yield Sighting(time_s=float(time_s), poses=poses[here], ids=tuple(int(person) for person in here))
 
 
-def streamed(recording: Recording, session: Session, *, absent_rows: bool = False) -> list[Answer]:
-    stream = Stream(session, recording.skeleton, recording.units)
+def streamed(
+    recording: Recording,
+    session: Session,
+    *,
+    absent_rows: bool = False,
+    early: float | None = None,
+    smooth: str = "off",
+) -> list[Answer]:
+    stream = Stream(session, recording.skeleton, recording.units, early=early, smooth=strength(smooth))
     answers = [a for s in sightings(recording, absent_rows=absent_rows) for a in stream.push(s)]
     return answers + stream.flush()
 
 
 def assert_same(left: list[Answer], right: list[Answer]) -> None:
-    assert [(a.time_s, a.start_s, a.person, a.people, a.partial) for a in left] == [
-        (a.time_s, a.start_s, a.person, a.people, a.partial) for a in right
+    assert [(a.time_s, a.start_s, a.person, a.people, a.partial, a.early) for a in left] == [
+        (a.time_s, a.start_s, a.person, a.people, a.partial, a.early) for a in right
     ]
     for a, b in zip(left, right, strict=True):
         np.testing.assert_allclose(a.probs, b.probs, atol=1e-5)
@@ -61,6 +69,8 @@ def session(request: pytest.FixtureRequest, write_model: WriteModel, card_of: Ca
     away=st.lists(st.tuples(st.floats(0, 5), st.floats(0, 3)), max_size=3),
     absent_rows=st.booleans(),
     pause=st.one_of(st.none(), st.tuples(st.floats(0, 4), st.floats(0, 2))),
+    early=st.sampled_from([None, 0.3, 0.8]),
+    smooth=st.sampled_from(["off", "low", "high"]),
 )
 def test_streaming_frame_by_frame_equals_the_whole_recording(
     session: Session,
@@ -74,6 +84,8 @@ def test_streaming_frame_by_frame_equals_the_whole_recording(
     away: list[tuple[float, float]],
     absent_rows: bool,
     pause: tuple[float, float] | None,
+    early: float | None,
+    smooth: str,
 ) -> None:
     rng = np.random.default_rng(seed)
     recording = people(rng, persons=persons, seconds=seconds, fps=fps, jitter=jitter, holes=holes)
@@ -83,7 +95,41 @@ def test_streaming_frame_by_frame_equals_the_whole_recording(
     if pause is not None:  # no frames at all
         here = (recording.times_s <= pause[0]) | (recording.times_s > sum(pause))
         recording = replace(recording, poses=recording.poses[:, here], times_s=recording.times_s[here])
-    assert_same(streamed(recording, session, absent_rows=absent_rows), recognise(recording, session))
+    assert_same(
+        streamed(recording, session, absent_rows=absent_rows, early=early, smooth=smooth),
+        recognise(recording, session, early=early, smooth=strength(smooth)),
+    )
+
+
+def test_somebody_who_starts_anew_is_smoothed_anew(write_model: WriteModel, people: People) -> None:
+    session = open_session(write_model())
+    whole = people(np.random.default_rng(4), seconds=8.0)
+    whole.poses[:, 60:150] = np.nan  # 3 s: longer than the window of 1 s and its longest gap
+    back = replace(whole, poses=whole.poses[:, 150:], times_s=whole.times_s[150:])
+    later = [a for a in recognise(whole, session, smooth=strength("high")) if a.time_s > 6.0]
+    alone = recognise(back, session, smooth=strength("high"))
+    for answer in later:
+        (same,) = [a for a in alone if a.time_s == answer.time_s]
+        np.testing.assert_array_equal(answer.probs, same.probs)
+
+
+def test_smoothing_changes_what_a_model_sees_of_a_jittery_body(write_model: WriteModel, people: People) -> None:
+    session, recording = open_session(write_model()), people(np.random.default_rng(0), seconds=2.0)
+    recording.poses[:] += np.random.default_rng(1).normal(0, 0.02, recording.poses.shape).astype(np.float32)
+    off, high = recognise(recording, session), recognise(recording, session, smooth=strength("high"))
+    assert [a.time_s for a in off] == [a.time_s for a in high]
+    assert max(np.abs(a.probs - b.probs).max() for a, b in zip(off, high, strict=True)) > 1e-3
+
+
+def test_a_temperature_of_two_takes_the_root_of_the_odds(
+    write_model: WriteModel, card_of: CardOf, people: People
+) -> None:
+    recording = people(np.random.default_rng(0), seconds=1.0)
+    (plain,) = recognise(recording, open_session(write_model()))
+    (calm,) = recognise(recording, open_session(write_model(card_of(temperature=2.0), name="calm.onnx")))
+    odds, calmer = plain.probs[1] / plain.probs[0], calm.probs[1] / calm.probs[0]
+    assert calmer == pytest.approx(np.sqrt(odds), rel=1e-4)
+    assert calm.probs.sum() == pytest.approx(1, abs=1e-6)
 
 
 def test_answers_come_at_the_first_frame_at_or_after_each_due_time(session: Session, people: People) -> None:
