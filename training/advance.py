@@ -44,7 +44,7 @@ def advance(
     seed, epoch, step and its own number alone, so no step depends on how many were taken since the process began.
 
     Args:
-        step: The loss of some clips.
+        step: The loss of some clips, joined with the other processes'.
         module: What is trained.
         adam: Its optimiser.
         chosen: The clips of the batch, of all processes.
@@ -60,18 +60,21 @@ def advance(
     seed, epoch, index = where
     adam.zero_grad(set_to_none=True)
     loss = torch.zeros((), device=machine.device)
-    for number, piece in shares(chosen, peers.rank, peers.size, machine.accumulate):
+    pieces = shares(chosen, peers.rank, peers.size, machine.accumulate)
+    for number, piece in pieces:
         # One more than the step, because NumPy's [seed, epoch] is [seed, epoch, 0, 0], the order of the clips.
         rng = np.random.default_rng([seed, epoch, index + 1, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         torch.manual_seed(int(rng.integers(2**62)))  # dropout and drop-path draw from torch's own generator
-        with machine.autocast():
-            part = step(piece, rng, generator)
-        weighed = part * (len(piece) / len(chosen))
-        weighed.backward()  # type: ignore[no-untyped-call]
+        with peers.apart(step, last=number == pieces[-1][0]):
+            with machine.autocast():
+                part = step(piece, rng, generator)
+            weighed = part * (len(piece) / len(chosen))
+            with peers.answer():
+                (weighed * peers.size).backward()  # type: ignore[no-untyped-call]  # the processes' mean is taken
         loss += weighed.detach()
+    loss = peers.summed(loss)
     parameters = [p for p in module.parameters() if p.requires_grad]
-    loss = peers.add_up_gradients(parameters, loss)
     norm = nn.utils.clip_grad_norm_(parameters, config.clip_norm or math.inf)
     for group in adam.param_groups:
         group["lr"] = rate * group["scale"]

@@ -125,7 +125,7 @@ def _epoch(stage: Stage, run: Run, kept: Kept, peers: World, watch: Watch) -> di
     for index in range(progress.steps, steps):
         taken = epoch * steps + index
         loss, norm = advance(
-            stage.step,
+            kept.step,
             stage.module,
             kept.adam,
             todo[index],

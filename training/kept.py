@@ -27,7 +27,7 @@ class Kept:
 
     def __init__(self, stage: Stage, run: Run, peers: World) -> None:
         self._stage, self._run, self._peers = stage, run, peers
-        peers.same_start(stage.module)
+        self.step = peers.join(stage.module, stage.step)
         self.adam = optimiser(stage.module, stage.encoder, stage.config)
         self.average = Average(stage.module, stage.config.ema) if stage.config.ema else None
         self.progress = Progress(pieces=peers.size * stage.machine.accumulate)

@@ -1,9 +1,8 @@
 """How do the processes that torchrun started stay one run?
 
-Every process holds the whole model and computes its share of each batch. Gradients are summed by one flat all_reduce
-after the backward pass, not by DistributedDataParallel's hooks: any step function works that way, whatever methods of
-its module it calls, and the sum is that of one process with as many micro-batches, term by term. What is given up is
-communication that overlaps the backward pass; docs/training-runs.md says what that costs.
+Every process holds the whole model and computes its share of each batch; DistributedDataParallel adds up the gradients
+while the backward pass goes on. It wraps the step, not the model: any step works that way, whatever methods of its
+module it calls, and with two processes the sum is that of one process with two micro-batches, bit for bit.
 
 The first process leads: it alone writes into the run's folder, logs and shows. Each of the others keeps a private copy
 of that folder until it ends, so that whatever reads and writes a run works the same in all of them. A failure anywhere
@@ -16,8 +15,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +27,7 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from amr_edge.errors import AmrError, CheckFailedError, ConfigError, MissingError
 
@@ -75,18 +75,19 @@ class World:
             shutil.copytree(folder, own, ignore=shutil.ignore_patterns("*.part"))
         return own
 
-    def add_up(self, tensor: Tensor) -> None:
-        """Put the sum over all processes in place of `tensor`."""
+    def summed(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes, in place."""
         if self.store is not None:
-            with _peers():
+            with self.answer():
                 dist.all_reduce(tensor)
+        return tensor
 
     def largest(self, number: int) -> int:
         """The largest of the processes' numbers, known to all."""
         if self.store is None:
             return number
         told = torch.tensor(number)  # on the CPU, so that no accelerator is waited for
-        with _peers():
+        with self.answer():
             dist.all_reduce(told, op=dist.ReduceOp.MAX)
         return int(told)
 
@@ -95,33 +96,38 @@ class World:
         if self.store is None:
             return make()
         told: list[Any] = [make() if self.leads else None]
-        with _peers():
+        with self.answer():
             dist.broadcast_object_list(told, device=torch.device("cpu"))
         value: Value = told[0]
         return value
 
-    def add_up_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        """Sum gradients and loss over all processes by one message.
+    def join(self, module: nn.Module, step: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """`step`, such that its backward pass leaves the mean of all processes' gradients in `module`.
 
-        Every process has computed at least one clip, so a parameter without a gradient has none anywhere.
+        Every process starts with the weights of the first.
         """
         if self.store is None:
-            return loss
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([*(g.reshape(-1) for g in gradients), loss.reshape(1).to(gradients[0].dtype)])
-        self.add_up(flat)
-        start = 0
-        for gradient in gradients:
-            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
-            start += gradient.numel()
-        return flat[-1]
+            return step
+        with self.answer():
+            return DistributedDataParallel(_StepModule(module, step), broadcast_buffers=False)
 
-    def same_start(self, module: nn.Module) -> None:
-        """Give every process the weights of the first."""
-        if self.store is not None:
-            with _peers(), torch.no_grad():
-                for tensor in (*module.parameters(), *module.buffers()):
-                    dist.broadcast(tensor, 0)
+    def apart(self, step: Callable[..., Tensor], *, last: bool) -> AbstractContextManager[object]:
+        """Within it gradients stay with each process, unless these are the last of a step."""
+        return nullcontext() if last or not isinstance(step, DistributedDataParallel) else step.no_sync()
+
+    @contextmanager
+    def answer(self) -> Iterator[None]:
+        """Say in one sentence that another process has gone."""
+        if self.store is None:
+            yield
+            return
+        try:
+            yield
+        except RuntimeError as cause:
+            raise PeerGoneError(
+                "another process of this run ended without a word, killed or out of memory; what was saved is whole, "
+                "go on with the same torchrun command and --resume RUN"
+            ) from cause
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -152,15 +158,16 @@ class World:
         return first
 
 
-@contextmanager
-def _peers() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as cause:
-        raise PeerGoneError(
-            "another process of this run ended without a word, killed or out of memory; what was saved is whole, "
-            "go on with the same torchrun command and --resume RUN"
-        ) from cause
+class _StepModule(nn.Module):
+    """A step as a module: what DistributedDataParallel wants to see is the forward pass from clips to loss."""
+
+    def __init__(self, module: nn.Module, step: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.module = module
+        self.step = step
+
+    def forward(self, *arguments: object) -> Tensor:
+        return self.step(*arguments)
 
 
 @cache
