@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,37 @@ _json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 _path = click.Path(path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# Sub-command -> (module:command, one line): they need what runs on the device, which is above this module.
+ABOVE: dict[str, tuple[str, str]] = {
+    "record": ("amr_edge.runtime.record.cli:record", "Record takes of your own actions, from a camera or any source."),
+}
+
+
+class _Data(click.Group):
+    """A group of which some commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them."""
+        return [*super().list_commands(ctx), *ABOVE]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command if it lies above."""
+        if cmd_name not in ABOVE:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = ABOVE[cmd_name][0].partition(":")
+        command = getattr(import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{name} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List them, importing none."""
+        rows = [(name, command.get_short_help_str(80)) for name, command in sorted(self.commands.items())]
+        with formatter.section("Commands"):
+            formatter.write_dl([*rows, *((name, line) for name, (_, line) in ABOVE.items())])
+
+
+@click.group(cls=_Data, context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
     """Convert, describe and check recordings."""
 
@@ -63,7 +94,7 @@ def _origin(found: Found) -> tuple[str, str, tuple[str, ...] | None]:
     )
 
 
-def _facts(store: Store) -> dict[str, Any]:
+def store_facts(store: Store) -> dict[str, Any]:
     """What a store holds, in numbers."""
     return {
         "recordings": len(store),
@@ -81,7 +112,7 @@ def _facts(store: Store) -> dict[str, Any]:
     }
 
 
-def _sentence(facts: dict[str, Any]) -> str:
+def store_sentence(facts: dict[str, Any]) -> str:
     """The facts for a person."""
     known = (f"{facts[name]} {name}" for name in ("classes", "subjects", "cameras") if facts[name])
     return (
@@ -139,7 +170,7 @@ def convert(
             raise ReadError(f"{source}: none of {len(found.files)} files holds a recording; check what was meant")
 
     store = write_store(destination, kept(), dataset=dataset, terms=terms, classes=classes, keep_unused=False)
-    facts = _facts(store)
+    facts = store_facts(store)
     if as_json:
         skipped = [str(refusal) for refusal in bad]
         click.echo(
@@ -156,7 +187,7 @@ def convert(
             )
         )
     else:
-        click.echo(f"{destination}: {_sentence(facts)}")
+        click.echo(f"{destination}: {store_sentence(facts)}")
         click.echo(f"terms: {terms}")
         click.echo(f"next: amr-edge data info {destination}")
     for refusal in bad:
@@ -179,7 +210,7 @@ def info(file: Path, as_json: bool) -> None:  # noqa: FBT001
     Classes with their clips, people, lengths, official parts, and the splits that it offers.
     """
     store = open_store(file)
-    facts = _facts(store)
+    facts = store_facts(store)
     counts = np.bincount(store.labels[store.labels >= 0], minlength=len(store.classes)).tolist()
     lengths = (
         {
@@ -207,7 +238,7 @@ def info(file: Path, as_json: bool) -> None:  # noqa: FBT001
             )
         )
         return
-    click.echo(f"{file}: {store.dataset}, {_sentence(facts)}")
+    click.echo(f"{file}: {store.dataset}, {store_sentence(facts)}")
     rows: list[list[object]] = [["terms", store.terms]]
     if lengths:
         rows.append(["frames", f"{lengths['least']:.0f} to {lengths['most']:.0f}, median {lengths['median']:.0f}"])

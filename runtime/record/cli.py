@@ -1,0 +1,176 @@
+"""`amr-edge data record` and `data make`: a data set of one's own actions."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import numpy as np
+
+from amr_edge import readers
+from amr_edge.data_cli import store_facts, store_sentence
+from amr_edge.errors import AmrError, ConfigError, ReadError
+from amr_edge.runtime.draw import Scene
+from amr_edge.runtime.latency import Stages
+from amr_edge.runtime.record.director import HELP, HELP_TIMED, Director, DirectorConfig
+from amr_edge.runtime.record.keys import Keys, terminal_keys
+from amr_edge.runtime.record.preview import Screen
+from amr_edge.runtime.record.recorder import Recorder
+from amr_edge.runtime.record.takes import Takes
+from amr_edge.runtime.sinks.outlet import Outlet, OutletConfig
+from amr_edge.runtime.sinks.pictures import Window, no_display
+from amr_edge.runtime.sources.named import SourceConfig, opened
+from amr_edge.store import open_store
+from amr_edge.terminal import note, to_json
+
+_path = click.Path(path_type=Path)
+_pose = click.option(
+    "--pose",
+    "pose_",
+    default="full",
+    show_default=True,
+    help="What finds the joints in pictures, as of `live`: use the same there.",
+)
+
+
+@click.command()
+@click.option("--labels", required=True, help="The actions, with commas: wave,sit,none.")
+@click.option("-s", "--source", default="0", show_default=True, help="A camera, or any source of `live`.")
+@click.option(
+    "--out", type=_path, default=Path("mine.npz"), show_default=True, help="The store; takes are added to it."
+)
+@click.option("--takes", "count", type=click.IntRange(min=1), default=10, show_default=True, help="Of each action.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=3.0, show_default=True, help="Of each take."
+)
+@click.option("--countdown", type=click.FloatRange(min=0), default=3.0, show_default=True, help="Seconds before each.")
+@click.option("--subject", type=click.IntRange(min=0), help="Who is recorded, as a number.")
+@click.option(
+    "--timed/--keys", "timed", default=None, help="Prompt after prompt, or a key for each take.  [keys if any]"
+)
+@click.option("--format", "format_", type=click.Choice(readers.FORMATS), default="auto", show_default=True)
+@_pose
+@click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="To look for in pictures.")
+@click.option(
+    "--speed", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Of a replay; 1: real time."
+)
+@click.option("--show", is_flag=True, help="Show a window.")
+@click.option("--mirror-view", is_flag=True, help="Show the window as a mirror; what is recorded never is.")
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+def record(
+    labels: str,
+    source: str,
+    out: Path,
+    count: int,
+    seconds: float,
+    countdown: float,
+    subject: int | None,
+    timed: bool | None,  # noqa: FBT001
+    format_: str,
+    pose_: str,
+    people: int,
+    speed: float,
+    show: bool,  # noqa: FBT001
+    mirror_view: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Record takes of your own actions, from a camera or any source.
+
+    Every take is on disk when it has ended. The same command adds what is missing to an existing file.
+    """
+    names = tuple(label.strip() for label in labels.split(","))
+    takes = Takes(out, names)
+    reading = SourceConfig(format=format_, pose=pose_, people=people, speed=speed)
+    with ExitStack() as stack:
+        keys = stack.enter_context(terminal_keys(stdin_taken=source == "-"))
+        if timed is False and keys is None and not show:
+            raise ConfigError("--keys needs a terminal that the keys are typed in, there is none; use --timed")
+        by_time = timed if timed is not None else keys is None
+        config = DirectorConfig(labels=names, takes=count, seconds=seconds, countdown_s=countdown, timed=by_time)
+        director = Director(config, takes.count(subject))
+        if director.state != "done":
+            if keys is not None:
+                note(HELP_TIMED if by_time else HELP)
+            _record(director, takes, subject, source, reading, keys, stack, show=show, mirror=mirror_view, json=as_json)
+        else:
+            note(f"{out}: every action has its {count} takes; ask for more with --takes, or for another --subject")
+            _told(takes, None, as_json=as_json)
+
+
+def _record(
+    director: Director,
+    takes: Takes,
+    subject: int | None,
+    source: str,
+    reading: SourceConfig,
+    keys: Keys | None,
+    stack: ExitStack,
+    *,
+    show: bool,
+    mirror: bool,
+    json: bool,
+) -> None:
+    """Record from the source, and say what came of it however it ended."""
+    screen = Screen(sys.stderr)
+    window = _window(stack, mirror=mirror) if show else None
+    recorder = Recorder(
+        director,
+        takes,
+        subject=subject,
+        keys=[] if keys is None else [keys],
+        screen=screen,
+        show=window,
+    )
+    stages = Stages(time.perf_counter, np.random.default_rng(0))
+    try:
+        with opened(
+            source, reading, stages=stages, note=screen.note, skipped=screen.note, environ=os.environ
+        ) as stretches:
+            recorder.run(stretches)
+    except (KeyboardInterrupt, AmrError):
+        if recorder.kept:
+            note(f"{takes.path}: {len(recorder.kept)} takes of this run are kept; the same command adds the rest")
+        raise
+    _told(takes, recorder, as_json=json)
+    if director.total and director.state != "done":
+        note(f"the source has ended and {director.total} takes are missing; the same command adds them")
+
+
+def _window(stack: ExitStack, *, mirror: bool) -> Callable[[Scene], None] | None:
+    """Where scenes are shown; None, with a note, where there is no display."""
+    why = no_display(os.environ)
+    if why is not None:
+        note(f"no window: {why}")
+        return None
+    outlet = Outlet[Scene](Window(mirror=mirror, note=note), OutletConfig(room=2), note=note)
+    stack.callback(outlet.close)
+    return outlet.put
+
+
+def _told(takes: Takes, recorder: Recorder | None, *, as_json: bool) -> None:
+    """What was recorded and what the file holds now.
+
+    Raises:
+        ReadError: If there is no take at all.
+    """
+    kept = [] if recorder is None else recorder.kept
+    refused, undone = (0, 0) if recorder is None else (recorder.refused, recorder.undone)
+    if not takes.path.exists():
+        raise ReadError(
+            f"{takes.path}: no take was recorded ({refused} refused); a source must last for the countdown and a take, "
+            "shorten --countdown and --seconds or look at what the camera sees with --show"
+        )
+    store = open_store(takes.path)
+    counts = np.bincount(store.labels[store.labels >= 0], minlength=len(store.classes)).tolist()
+    if as_json:
+        said = {"recorded": [each.to_dict() for each in kept], "refused": refused, "undone": undone}
+        clips = dict(zip(store.classes, counts, strict=True))
+        click.echo(to_json({"store": takes.path, **said, "clips": clips, **store_facts(store)}))
+        return
+    click.echo(f"{takes.path}: {len(kept)} takes added, {refused} not kept, {undone} undone")
+    click.echo(f"{takes.path}: {store_sentence(store_facts(store))}")
+    click.echo(", ".join(f"{name} {number}" for name, number in zip(store.classes, counts, strict=True)))
+    click.echo(f"next: amr-edge finetune --data {takes.path} --split random --init RUN --transfer")
