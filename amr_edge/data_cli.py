@@ -30,6 +30,7 @@ _path = click.Path(path_type=Path)
 # Sub-command -> (module:command, one line): they need what runs on the device, which is above this module.
 ABOVE: dict[str, tuple[str, str]] = {
     "record": ("amr_edge.runtime.record.cli:record", "Record takes of your own actions, from a camera or any source."),
+    "make": ("amr_edge.runtime.record.cli:make", "Turn videos in folders named by action into a store."),
 }
 
 

@@ -1,9 +1,11 @@
 """`amr-edge data record` and `data make`: a data set of one's own actions."""
 
+import csv
 import os
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,15 +18,21 @@ from amr_edge.errors import AmrError, ConfigError, ReadError
 from amr_edge.runtime.draw import Scene
 from amr_edge.runtime.latency import Stages
 from amr_edge.runtime.record.director import HELP, HELP_TIMED, Director, DirectorConfig
+from amr_edge.runtime.record.gathered import WHO, Who
 from amr_edge.runtime.record.keys import Keys, terminal_keys
+from amr_edge.runtime.record.making import COLUMNS, Clip, MakeConfig, Maker, Outcome, clips_in, subjects_in
 from amr_edge.runtime.record.preview import Screen
 from amr_edge.runtime.record.recorder import Recorder
 from amr_edge.runtime.record.takes import Takes
 from amr_edge.runtime.sinks.outlet import Outlet, OutletConfig
 from amr_edge.runtime.sinks.pictures import Window, no_display
 from amr_edge.runtime.sources.named import SourceConfig, opened
+from amr_edge.splits import offers
 from amr_edge.store import open_store
-from amr_edge.terminal import note, to_json
+from amr_edge.terminal import note, progress, table, to_json
+
+LOST = 0.8  # a recording with a person in a smaller share of its frames is named
+_SHOWN = 10  # of them
 
 _path = click.Path(path_type=Path)
 _pose = click.option(
@@ -174,3 +182,145 @@ def _told(takes: Takes, recorder: Recorder | None, *, as_json: bool) -> None:
     click.echo(f"{takes.path}: {store_sentence(store_facts(store))}")
     click.echo(", ".join(f"{name} {number}" for name, number in zip(store.classes, counts, strict=True)))
     click.echo(f"next: amr-edge finetune --data {takes.path} --split random --init RUN --transfer")
+
+
+@click.command()
+@click.argument("videos", type=_path)
+@click.argument("destination", type=_path)
+@_pose
+@click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="To look for in pictures.")
+@click.option("--who", type=click.Choice(WHO), default="most", show_default=True, help="Keep who moves most, or all.")
+@click.option(
+    "--subject", "pattern", help="Who it is, out of each file's name: a regular expression such as 'P(\\d+)'."
+)
+@click.option("--format", "format_", type=click.Choice(readers.FORMATS), default="auto", show_default=True)
+@click.option("--report", type=_path, help="Write what became of every file as CSV.")
+@click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read, and say so.")
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+def make(
+    videos: Path,
+    destination: Path,
+    pose_: str,
+    people: int,
+    who: Who,
+    pattern: str | None,
+    format_: str,
+    report: Path | None,
+    skip_bad: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Turn the folder VIDEOS, with a folder for each action, into the store DESTINATION (.npz).
+
+    Recorded skeletons in such folders are taken as well. What has been looked at once is not looked at again.
+    """
+    if destination.suffix != ".npz":
+        raise ConfigError(f"{destination}: expected a store to write that ends in .npz; choose such a name")
+    for path in (destination, report):
+        if path is not None and not path.parent.is_dir():
+            raise ConfigError(f"{path}: there is no folder {path.parent}; make it first")
+    clips = clips_in(videos, format_)
+    subjects = subjects_in(clips.files, pattern)
+    config = MakeConfig(source=SourceConfig(format=format_, pose=pose_, people=people), who=who)
+    stages = Stages(time.perf_counter, np.random.default_rng(0))
+    maker = Maker(clips, config, destination, stages=stages, environ=os.environ)
+    try:
+        with progress(maker.look(), label=f"looking at {len(clips.files)} files", length=maker.steps()) as steps:
+            for _ in steps:
+                pass
+    except KeyboardInterrupt:
+        note(f"{len(maker.outcomes)} of {len(clips.files)} files are done and kept; the same command goes on")
+        raise
+    if report is not None:
+        _table_of(report, maker.outcomes)
+    bad = [outcome for outcome in maker.outcomes if outcome.fault]
+    if bad and not (skip_bad and len(bad) < len(clips.files)):
+        for outcome in bad:
+            note(outcome.fault)
+    if bad and not skip_bad:
+        raise ReadError(
+            f"{videos}: {len(bad)} of {len(clips.files)} files or their clips cannot be read, nothing was written; "
+            "repair them, or leave them out with --skip-bad"
+        )
+    store = maker.write(subjects)
+    lost = _lost(maker.outcomes)
+    if as_json:
+        said = {"store": destination, "subject_numbers": _names(subjects, clips.files, pattern), **store_facts(store)}
+        rows = [row for outcome in maker.outcomes for row in outcome.rows()]
+        counts = {
+            "again": sum(outcome.again for outcome in maker.outcomes),
+            "nobody_seen": [row["file"] for row in rows if row["state"] == "nobody"],
+            "left_out": [outcome.fault for outcome in bad],
+            "other_files": clips.others,
+        }
+        click.echo(to_json({**said, **counts, "files": rows}))
+    else:
+        click.echo(_by_label(maker.outcomes))
+        if lost:
+            click.echo("\n" + table(lost[:_SHOWN], ["people lost in", "frames", "with a person", "of joints"]))
+            if len(lost) > _SHOWN:
+                click.echo(f"... and {len(lost) - _SHOWN} more; --report FILE.csv or --json lists all")
+        click.echo(f"\n{destination}: {store_sentence(store_facts(store))}")
+        click.echo(f"next: amr-edge finetune --data {destination} --split {offers(store)[0]} --init RUN --transfer")
+    for outcome in bad:
+        note(f"left out: {outcome.fault}")
+    again = sum(outcome.again for outcome in maker.outcomes)
+    if again:
+        note(f"{again} of {len(clips.files)} files were looked at before, {maker.folder} keeps what they gave")
+    if clips.others:
+        names = ", ".join(path.name for path in clips.others[:3]) + (", ..." if len(clips.others) > 3 else "")
+        note(f"{len(clips.others)} other files were passed over: {names}")
+
+
+def _table_of(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """What became of every file as CSV; it appears whole."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open("x", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer.writeheader()
+            writer.writerows(row for outcome in outcomes for row in outcome.rows())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _by_label(outcomes: Sequence[Outcome]) -> str:
+    """A row for each action."""
+    rows = []
+    for label in sorted({outcome.clip.label or "" for outcome in outcomes}):
+        mine = [outcome for outcome in outcomes if (outcome.clip.label or "") == label]
+        seen = [each for outcome in mine for each in outcome.seen.values()]
+        frames, there = sum(each.frames for each in seen), sum(each.with_person for each in seen)
+        joints = sum(each.joints * each.with_person for each in seen if each.with_person)
+        rows.append(
+            [
+                label or "as the files say",
+                len(mine),
+                sum(outcome.state == "nobody" for outcome in mine),
+                sum(bool(outcome.fault) for outcome in mine),
+                frames,
+                f"{there / frames:.0%}" if frames else "",
+                f"{joints / there:.0%}" if there else "",
+            ]
+        )
+    return table(rows, ["action", "files", "nobody", "unreadable", "frames", "with a person", "of joints"])
+
+
+def _lost(outcomes: Sequence[Outcome]) -> list[list[object]]:
+    """Recordings that show a person in too few frames, the worst first."""
+    rows = [(seen.share, name, seen) for outcome in outcomes for name, seen in outcome.seen.items()]
+    return [
+        [name, seen.frames, f"{share:.0%}", f"{seen.joints:.0%}" if seen.with_person else "nobody"]
+        for share, name, seen in sorted(rows, key=lambda row: row[:2])
+        if share < LOST
+    ]
+
+
+def _names(subjects: Mapping[str, int], clips: Sequence[Clip], pattern: str | None) -> dict[str, int]:
+    """What in the names each subject's number stands for."""
+    if pattern is None:
+        return {}
+    found = ((re.search(pattern, clip.name), subjects.get(clip.name)) for clip in clips)
+    return {
+        (fit[1] if fit.re.groups else fit[0]): number for fit, number in found if fit is not None and number is not None
+    }
