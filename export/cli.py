@@ -132,6 +132,7 @@ def export(
 @click.option("--data", type=click.Path(path_type=Path), help="The store; a run's own by default.")
 @click.option("--split", help="Its test part is scored; a run's own by default, all scores everything.")
 @click.option("--budgets", help="Accuracy against cost on shares of the tokens: 1,0.5,0.25,0.15,0.1.")
+@click.option("--engine", help="Runs an exported file, as in `amr-edge live`.  [default: auto]")
 @click.option("--out", type=click.Path(path_type=Path), help="The curve's picture.  [default: RUN/budget_curve.png]")
 @click.option("--json", "as_json", is_flag=True, help="The score as JSON on stdout.")
 def evaluate(
@@ -139,6 +140,7 @@ def evaluate(
     data: Path | None,
     split: str | None,
     budgets: str | None,
+    engine: str | None,
     out: Path | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
@@ -147,17 +149,23 @@ def evaluate(
     With --budgets the same clips are answered on every budget, and on as many random tokens as the control; the curve
     of a run folder on its own data goes into its card.
     """
-    from amr_edge.export.evaluate import evaluate_file
+    from amr_edge.export.evaluate import EXPORTED, evaluate_file
+    from amr_edge.runtime.session import AUTO
     from amr_edge.score import report
 
+    if engine is not None and (model.is_dir() or model.suffix == ".safetensors"):
+        raise ConfigError(
+            f"--engine runs exported files, {model} is answered by torch; name its export/model.onnx or leave it away"
+        )
+    engine = AUTO if engine is None else engine
     if budgets is not None:
-        _evaluate_budgets(model, data, split, budgets, out, as_json=as_json)
+        _evaluate_budgets(model, data, split, budgets, out, engine=engine, as_json=as_json)
         return
     if out is not None:
         raise ConfigError("--out is the picture of the curve; give --budgets with it")
-    if model.suffix != ".onnx":
+    if model.suffix not in EXPORTED:
         require("train", "evaluating a checkpoint")
-    judged = evaluate_file(model, data, split)
+    judged = evaluate_file(model, data, split, engine=engine)
     if as_json:
         click.echo(to_json(judged.to_dict()))
     else:
@@ -165,14 +173,21 @@ def evaluate(
 
 
 def _evaluate_budgets(
-    model: Path, data: Path | None, split: str | None, budgets: str, out: Path | None, *, as_json: bool
+    model: Path,
+    data: Path | None,
+    split: str | None,
+    budgets: str,
+    out: Path | None,
+    *,
+    engine: str,
+    as_json: bool,
 ) -> None:
     """Measure the curve, draw it, and keep it in the card of the run that it belongs to."""
     require("train", "`amr-edge evaluate --budgets`")
     from amr_edge.export.curve import draw_curve, keep_curve, measure_curve, shares_of
     from amr_edge.training.run import Run
 
-    curve = measure_curve(model, data, split, shares_of(budgets), np.random.default_rng(0))
+    curve = measure_curve(model, data, split, shares_of(budgets), np.random.default_rng(0), engine=engine)
     picture = out or (model / "budget_curve.png" if model.is_dir() else None)
     if picture is not None:
         draw_curve(curve, f"{model.name} on {curve.store.name} ({curve.split})", picture)

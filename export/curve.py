@@ -15,7 +15,7 @@ from amr_edge.errors import ConfigError, DataError
 from amr_edge.export.evaluate import labels_for
 from amr_edge.export.part import part_of
 from amr_edge.preprocess import Clip
-from amr_edge.runtime.session import Session, open_session
+from amr_edge.runtime.session import AUTO, Session, open_session
 from amr_edge.score import score
 from amr_edge.terminal import progress, table
 from amr_edge.training.budget import choice_of, macs
@@ -116,7 +116,12 @@ def hide_all_but_random(clips: Clip, patch_frames: int, keep: int, rng: np.rando
 
 
 def measure_curve(
-    path: Path, data: Path | None, name: str | None, shares: Sequence[float], rng: np.random.Generator
+    path: Path,
+    data: Path | None,
+    name: str | None,
+    shares: Sequence[float],
+    rng: np.random.Generator,
+    engine: str = AUTO,
 ) -> Curve:
     """Answer the same clips on every budget.
 
@@ -126,6 +131,7 @@ def measure_curve(
         name: The split whose test part counts, "all" for everything; None takes the run's own.
         shares: The budgets.
         rng: Chooses the random tokens.
+        engine: Runs an exported file; see `open_session`.
 
     Raises:
         ConfigError: If a budget cannot mean anything or the file has its own built in, or if data or split are not
@@ -134,7 +140,7 @@ def measure_curve(
     """
     part = part_of(path, data, name)
     store = part.store
-    card, answer = _deployed(path, shares) if path.suffix == ".onnx" else _trained(_weights(path))
+    card, answer = _deployed(path, shares, engine) if path.suffix == ".onnx" else _trained(_weights(path))
     labels = labels_for(card, store)
     known = part.which & (labels >= 0)
     if not known.any():
@@ -196,9 +202,9 @@ def _trained(path: Path) -> tuple[Card, AtShare]:
     return card, answer
 
 
-def _deployed(path: Path, shares: Sequence[float]) -> tuple[Card, AtShare]:
+def _deployed(path: Path, shares: Sequence[float], engine: str) -> tuple[Card, AtShare]:
     """The card of an exported file and its sessions, one for each budget."""
-    sessions: dict[float, Session] = {share: open_session(path, budget=share) for share in shares}
+    sessions: dict[float, Session] = {share: open_session(path, engine=engine, budget=share) for share in shares}
     return sessions[shares[0]].card, lambda clips, share: sessions[share].probs(clips.values, clips.present)
 
 

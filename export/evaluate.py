@@ -10,9 +10,11 @@ from amr_edge.card import Card
 from amr_edge.clips import Clips
 from amr_edge.errors import DataError
 from amr_edge.export.part import part_of
-from amr_edge.runtime.session import open_session
+from amr_edge.runtime.session import AUTO, open_session
 from amr_edge.score import Score, score
 from amr_edge.store import Store
+
+EXPORTED = (".onnx", ".engine")  # files that an engine answers for; anything else is torch's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,8 @@ def labels_for(card: Card, store: Store) -> NDArray[np.int64]:
     return known[store.labels]  # an unlabelled recording is -1 and takes the last
 
 
-def _deployed(path: Path, store: Store, which: NDArray[np.bool_]) -> tuple[Card, NDArray[np.float32]]:
-    session = open_session(path)
+def _deployed(path: Path, engine: str, store: Store, which: NDArray[np.bool_]) -> tuple[Card, NDArray[np.float32]]:
+    session = open_session(path, engine=engine)
     clips = Clips(store, which, session.card.prepare, session.card.persons)
     parts = [clips.whole(np.arange(i, min(i + 32, len(clips)))) for i in range(0, len(clips), 32)]
     return session.card, np.concatenate([session.probs(part.values, part.present) for part in parts])
@@ -62,13 +64,14 @@ def _trained(path: Path, store: Store, which: NDArray[np.bool_]) -> tuple[Card, 
     return card, predict(model, Clips(store, which, card.prepare, card.persons), torch.device("cpu"))
 
 
-def evaluate_file(path: Path, data: Path | None, name: str | None) -> Judged:
+def evaluate_file(path: Path, data: Path | None, name: str | None, engine: str = AUTO) -> Judged:
     """Score a run folder, a checkpoint or an exported file.
 
     Args:
         path: What to score.
         data: The store; None takes the one the run was made from.
         name: The split whose test part counts, "all" for everything; None takes the run's own.
+        engine: Runs an exported file; see `open_session`.
 
     Raises:
         ConfigError: If data or split are not given and cannot be read from a run.
@@ -76,7 +79,7 @@ def evaluate_file(path: Path, data: Path | None, name: str | None) -> Judged:
     """
     store, chosen, which, _ = part_of(path, data, name)
     weights = path / "weights" / "last.safetensors" if path.is_dir() else path
-    card, probs = _deployed(path, store, which) if path.suffix == ".onnx" else _trained(weights, store, which)
+    card, probs = _deployed(path, engine, store, which) if path.suffix in EXPORTED else _trained(weights, store, which)
     labels = labels_for(card, store)[which]
     known = labels >= 0
     if not known.any():

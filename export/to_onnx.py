@@ -14,11 +14,14 @@ from onnx import helper, numpy_helper
 from amr_edge.card import CARD_KEY, Card
 from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.export.deploy import Deployed
+from amr_edge.export.lean import Lean
 from amr_edge.runtime.onnx_file import CHECKSUM_KEY, sealed
 from amr_edge.skeleton import layout
 from amr_edge.training.classifier import Classifier
+from amr_edge.training.encoder import Encoder
 
 OPSET = 20
+ATTENTION_OPSET = 23  # the first that has attention as one node
 
 
 def write_onnx(
@@ -69,7 +72,7 @@ def write_onnx(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            Deployed(classifier, card, tokens),
+            _graph_form(classifier, card, tokens, opset),
             tuple(arguments),
             dynamo=True,
             opset_version=opset,
@@ -89,6 +92,13 @@ def write_onnx(
     _forget_sources(model)
     _spell_masks(model)
     return save_onnx(model, card, path)
+
+
+def _graph_form(classifier: Classifier, card: Card, tokens: int | None, opset: int) -> Deployed | Lean:
+    """The transformer in the form that engines run fastest, anything else as it stands."""
+    if type(classifier.encoder) is not Encoder:
+        return Deployed(classifier, card, tokens)
+    return Lean(classifier.eval(), card, tokens, fused_attention=opset >= ATTENTION_OPSET)
 
 
 def save_onnx(model: onnx.ModelProto, card: Card, path: Path) -> Path:

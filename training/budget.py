@@ -6,6 +6,7 @@ the whole body and the whole window. The choice is part of what is deployed: tor
 """
 
 from collections.abc import Sequence
+from math import gcd
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,6 @@ from amr_edge.errors import ConfigError
 from amr_edge.skeleton import layout
 from amr_edge.training.config import EncoderConfig
 from amr_edge.training.energy import EPSILON_M2
-from amr_edge.training.patchify import token_present
 
 # How much more the energy of the best of a joint or moment counts: docs/token-budget.md has what was measured. A power
 # of two, so that it leaves the digits alone that tell tokens apart.
@@ -24,6 +24,7 @@ BEST_COUNTS = 16.0
 # and a place weighs 2^-40 each in the spare digits of a double.
 PLACE = 2.0**-40
 MOST_TOKENS = 2**15
+CHANNELS = 3
 
 
 class TokenChoice(nn.Module):
@@ -62,40 +63,53 @@ class TokenChoice(nn.Module):
                 f"tokens are ranked by windows that divide the {frames} frames of a clip, up to {MOST_TOKENS} tokens; "
                 f"got windows of {tuple(windows)} and patches of {patch_frames} frames of {joints} joints"
             )
+        shared = gcd(*windows)  # frames that no window cuts
         sums, shares = [], []
         for length in windows:
-            inside = torch.eye(frames // length, dtype=dtype).repeat_interleave(length, dim=1)  # (T / length, T)
-            sums.append(inside)
-            of_token = inside.reshape(frames // length, self.steps, patch_frames).mean(dim=2)
+            inside = torch.eye(frames // length, dtype=dtype)  # (T / length, T / length)
+            sums.append(inside.repeat_interleave(length // shared, dim=1))  # (T / length, T / shared)
+            of_token = inside.repeat_interleave(length, dim=1).reshape(-1, self.steps, patch_frames).mean(dim=2)
             shares.append(of_token.T / len(windows))  # (T / patch_frames, T / length)
-        self.sums = nn.Buffer(torch.cat(sums), persistent=False)  # (W, T)
+        self.sums = nn.Buffer(torch.cat(sums), persistent=False)  # (W, T / shared)
         self.shares = nn.Buffer(torch.cat(shares, dim=1), persistent=False)  # (T / patch_frames, W)
+        joint_of = torch.arange(joints).repeat_interleave(CHANNELS)  # (V * C,)
+        self.spread = nn.Buffer((torch.arange(joints)[:, None] == joint_of).to(dtype), persistent=False)  # (V, V * C)
         place = torch.arange(self.tokens, dtype=dtype)
         self.place = nn.Buffer(1 + (self.tokens - 1 - place) * PLACE, persistent=False)  # (L,)
         self.absent = nn.Buffer(-1 - place, persistent=False)  # (L,)
 
     def energy(self, body: Tensor, present: Tensor) -> Tensor:
         """Multi-scale motion energy of every token: (B, T, V, C), 0 where absent, -> (B, L), squared metres."""
+        return self._energy(body, present.to(self.sums.dtype))
+
+    def _energy(self, body: Tensor, seen: Tensor) -> Tensor:
+        """As `energy`, with presence (B, T, V) as 0 and 1."""
         T, V, C = body.shape[1:]
-        seen = present.to(self.sums.dtype).unsqueeze(-1)  # (B, T, V, 1)
-        # About its own middle a path is small, so that squares of it can be subtracted from each other.
-        path = body.to(self.sums.dtype)
-        path = (path - path.mean(dim=1, keepdim=True)) * seen
-        moments = torch.cat([path, (path * path).sum(dim=-1, keepdim=True), seen], dim=-1)  # (B, T, V, C + 2)
-        sums = self.sums @ moments.reshape(-1, T, V * (C + 2))  # (B, W, V * (C + 2))
-        sums = sums.reshape(-1, len(self.sums), V, C + 2)
-        means = sums[..., : C + 1] / sums[..., C + 1 :].clamp(min=1)  # (B, W, V, C + 1)
-        mean = means[..., :C]
-        spread = means[..., C] - (mean * mean).sum(dim=-1)  # (B, W, V)
-        return (self.shares @ spread).reshape(-1, self.tokens)
+        path = body.reshape(-1, T, V * C).to(self.sums.dtype)
+        # About its own middle a path is small, so that squares of it can be subtracted from each other. The product
+        # with `spread` writes the middle wherever the joint is seen; a product has no broadcasting to pay for.
+        path = path - seen @ (path.mean(dim=1, keepdim=True) * self.spread)  # (B, T, V * C)
+        squares = (path * path).reshape(-1, T, V, C).sum(dim=-1)  # (B, T, V)
+        moments = torch.cat([path, squares, seen], dim=-1)  # (B, T, V * (C + 2))
+        # First over the frames that all windows share, then over windows: few large sums instead of many.
+        parts = moments.reshape(-1, self.sums.shape[1], T // self.sums.shape[1], V * (C + 2)).sum(dim=2)
+        sums = self.sums @ parts  # (B, W, V * (C + 2))
+        first, second, count = torch.split(sums, [V * C, V, V], dim=-1)  # (B, W, V * C), (B, W, V), (B, W, V)
+        count = count.clamp(min=1)  # (B, W, V)
+        middle = (first * first).reshape(-1, len(self.sums), V, C).sum(dim=-1)  # (B, W, V)
+        variance = (second - middle / count) / count
+        return (self.shares @ variance).reshape(-1, self.tokens)
 
     def keys(self, body: Tensor, present: Tensor) -> Tensor:
         """(B, L) what tokens are ordered by, the first the largest: all distinct, and below 0 for absent ones."""
+        seen = present.to(self.sums.dtype)
         # What moves less than the floor of the energies is still, whatever rounding makes of it.
-        energy = (self.energy(body, present) + EPSILON_M2).float().to(self.sums.dtype)
-        keys = torch.where(token_present(present, self.patch_frames), energy * self.place, self.absent)
+        energy = (self._energy(body, seen) + EPSILON_M2).float().to(self.sums.dtype)
+        whole = seen.reshape(-1, self.steps, self.patch_frames, self.joints).amin(dim=2).reshape(-1, self.tokens) > 0
+        keys = torch.where(whole, energy * self.place, self.absent)
         grid = keys.reshape(-1, self.steps, self.joints)
-        best = (grid == grid.amax(dim=1, keepdim=True)) | (grid == grid.amax(dim=2, keepdim=True))
+        # What is not below both maxima is one of them.
+        best = grid >= torch.minimum(grid.amax(dim=1, keepdim=True), grid.amax(dim=2, keepdim=True))
         return torch.where(best, grid * BEST_COUNTS, grid).reshape(-1, self.tokens)
 
     def forward(self, body: Tensor, present: Tensor, ranks: Tensor) -> Tensor:
@@ -109,8 +123,12 @@ class TokenChoice(nn.Module):
         Returns:
             (B, K) token indices; of 0 to K - 1, absent ones only where a body has fewer than K others.
         """
-        order = self.keys(body, present).topk(self.tokens, dim=1).indices  # (B, L)
-        return order.index_select(1, ranks)
+        return self.first(body, present, ranks)[0]
+
+    def first(self, body: Tensor, present: Tensor, ranks: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, and which of the chosen tokens exist: (B, K) indices and (B, K) bool."""
+        ordered, order = self.keys(body, present).topk(self.tokens, dim=1)  # (B, L) each
+        return order.index_select(1, ranks), ordered.index_select(1, ranks) > 0
 
 
 def choice_of(card: Card, dtype: torch.dtype = torch.float64) -> TokenChoice:

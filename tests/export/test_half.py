@@ -55,7 +55,7 @@ def test_products_are_fp16_and_what_sums_or_squares_is_fp32(full: Path) -> None:
 def test_tokens_are_ranked_in_full_precision_where_it_is_fp32(full_precision: Callable[..., Path], opset: int) -> None:
     model = onnx.load(full_precision(opset, tokens=10))
     before = [node for node in model.graph.node if ranking(model).intersection(node.output)]
-    assert sum(node.op_type == "MatMul" for node in before) == 2  # energies and shares
+    assert sum(node.op_type == "MatMul" for node in before) == 3  # middles, energies and shares
     after = halve(model)
     kinds, names = types(after), {name for node in before for name in node.output}
     kept = [node for node in after.graph.node if names.intersection(node.output)]
@@ -90,7 +90,7 @@ def test_every_weight_of_a_product_is_there_once_in_fp16(full: Path) -> None:
     before, half = onnx.load(full), halve(onnx.load(full))
     constants = {tensor.name: tensor for tensor in half.graph.initializer}
     weights = [n.input[1] for n in half.graph.node if n.op_type == "MatMul" and n.input[1] in constants]
-    assert len(weights) == 1 + 2 * 5  # the first, and five in each block
+    assert len(weights) == 1 + 2 * 4  # the first, and four in each block
     assert {constants[name].data_type for name in weights} == {HALF}
     used = {name for node in half.graph.node for name in node.input}
     assert set(constants) <= used
