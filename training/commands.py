@@ -19,6 +19,7 @@ from amr_edge.training.evaluate import evaluate_run
 from amr_edge.training.finetune import finetune
 from amr_edge.training.folds import EVERY_SUBJECT, Fold, fold_name, subjects_to_leave_out, summarise, write_folds
 from amr_edge.training.order import Order, Work, fresh, origin_of, resumed, sides_of, store_of, weights_in
+from amr_edge.training.parallel import world
 from amr_edge.training.picture import draw_curves
 from amr_edge.training.pretrain import pretrain
 from amr_edge.training.report import write_page
@@ -39,6 +40,7 @@ def carry_out(order: Order) -> Told:
     Raises:
         KeyboardInterrupt: After Ctrl-C, with the last finished epoch on disk and the way to go on said.
     """
+    world()  # before anything can be refused: of several processes one speaks
     if order.threads:
         torch.set_num_threads(order.threads)
     if order.resume is None and order.split == EVERY_SUBJECT and order.verb in ("train", "finetune"):
@@ -51,7 +53,7 @@ def carry_out(order: Order) -> Told:
     try:
         return _stages(order.verb, work)
     except KeyboardInterrupt:
-        work.run.log(f"go on with: amr-edge {order.verb} --resume {work.run.folder}")
+        work.run.log(work.run.go_on())
         raise
 
 

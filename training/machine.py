@@ -19,8 +19,7 @@ class Machine:
 
     Attributes:
         device: Where.
-        precision: "fp32", or "bf16" for matrix products in bfloat16 with weights, norms, attention scores and loss in
-            float32.
+        precision: "fp32", or "bf16" for matrix products in bfloat16 with weights, norms and loss in float32.
         accumulate: Micro-batches that a step of a process is computed in, for batches that do not fit in memory.
         compile: Compile the module; pays on long runs.
         time_limit_s: Stop after the step in which this has passed, with everything on disk; 0 never stops.

@@ -261,6 +261,12 @@ def fresh(order: Order, *, store: Store | None = None, into: Run | None = None) 
     if order.labels is not None:
         subset = asked_subset(order.labels, store, sides.train, name, order.seed)
         check_taught(store, subset.mask(len(store)), name)
+    if sides.validation is None and made.finetune.optim.patience and order.verb != "pretrain":
+        # Said here, because `train` would come to it only after hours of pre-training.
+        raise ConfigError(
+            f"finetune.optim.patience={made.finetune.optim.patience} needs validation subjects to judge by; name them "
+            "with --validate, or leave it at 0"
+        )
     machine = machine_of(order)
     run = into or new_run(order.project, order.verb, order.name or made.name)
     settings: dict[str, object] = {
