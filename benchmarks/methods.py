@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from amr_edge.training.run import versions
+
 
 def _amr(**pretext: object) -> tuple[str, ...]:
     """amr-small with other settings of its pretext task."""
@@ -69,6 +71,22 @@ def amr_edge(work: Path, name: str, arguments: Sequence[str | Path]) -> dict[str
     return answer
 
 
+KEPT = ("top1", "top5", "mean_class", "clips", "loss", "seed", "seconds")
+
+
+def cell(found: dict[str, Any], places: dict[str, str]) -> dict[str, Any]:
+    """What is stored of a command: itself without this machine's paths, what it answered, its wall time."""
+    words = [_without(word, places) for word in found["command"]]
+    answer = {name: found["answer"][name] for name in KEPT if name in found["answer"]}
+    return {"command": " ".join(["amr-edge", *words]), "wall_s": found["wall_s"], **answer}
+
+
+def _without(word: str, places: dict[str, str]) -> str:
+    for place, name in places.items():
+        word = word.replace(str(Path(place).resolve()), name).replace(place, name)
+    return word
+
+
 def main() -> None:
     """Run what is missing and store the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -117,7 +135,12 @@ def main() -> None:
         rows.append(row)
         told = {p: f"{row[p]['answer']['top1']:.4f}" for p in options.protocols.split(",") if p in row}
         print(f"{options.data.stem} {method}: {told}", flush=True)
-    options.out.write_text(json.dumps({"split": options.split, "seed": options.seed, "rows": rows}, indent=2) + "\n")
+    places = {str(options.data): "DATA.npz", str(options.work): "WORK"}
+    kept = [
+        {name: cell(value, places) if isinstance(value, dict) else value for name, value in row.items()} for row in rows
+    ]
+    table = {"split": options.split, "seed": options.seed, "versions": versions(), "rows": kept}
+    options.out.write_text(json.dumps(table, indent=2) + "\n")
 
 
 if __name__ == "__main__":
