@@ -33,6 +33,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "report": ("amr_edge.training.report_cli:report", "One HTML page about a run, or several compared."),
     "evaluate": ("amr_edge.export.cli:evaluate", "Accuracy of a run or an exported model on a split."),
     "export": ("amr_edge.export.cli:export", "Write ONNX and prove on real clips that nothing was lost."),
+    "calibrate": (
+        "amr_edge.runtime.calibrate_cli:command",
+        "Fit how sure a model must be, for so many false alarms an hour.",
+    ),
     "live": (
         "amr_edge.runtime.cli:live",
         "Recognise actions: recorded skeletons, video or camera in, JSON lines out.",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.recording import Recording, Span
-from amr_edge.skeleton import Poses, present_joints
+from amr_edge.skeleton import Poses
 from amr_edge.spans import windows
 
 TREMOR_FRAMES = 8  # at either end of a clip, whose jitter idleness has
@@ -211,7 +211,7 @@ def _joined(row: Sequence[Recording], number: int, rng: np.random.Generator, con
         poses = poses + here
         for idle in (_idle(before, poses, rng, config, step_s), None):
             piece = poses if idle is None else idle
-            relative = clip.times_s - clip.times_s[0] if idle is None else np.arange(len(piece)) * step_s
+            relative = clip.times_s - clip.times_s[0] if idle is None else _beats(len(piece), step_s)
             pieces.append(piece)
             times.append(now_s + relative)
             if idle is None:
@@ -219,7 +219,7 @@ def _joined(row: Sequence[Recording], number: int, rng: np.random.Generator, con
             now_s = float(times[-1][-1]) + step_s
         before = poses
     pieces.append(_idle(before, None, rng, config, step_s))
-    times.append(now_s + np.arange(len(pieces[-1])) * step_s)
+    times.append(now_s + _beats(len(pieces[-1]), step_s))
     cameras = {clip.camera for clip in row}
     first = row[0]
     return Recording(
@@ -233,6 +233,11 @@ def _joined(row: Sequence[Recording], number: int, rng: np.random.Generator, con
         parts=tuple(part for part in first.parts if all(part in clip.parts for clip in row)),
         spans=tuple(spans),
     )
+
+
+def _beats(count: int, step_s: float) -> NDArray[np.float64]:
+    """(count,) 0, one step, two steps, ..."""
+    return np.arange(count, dtype=np.float64) * step_s
 
 
 def _step(before: Poses, after: Poses, root: int) -> NDArray[np.float32]:
@@ -254,8 +259,8 @@ def _idle(
         return _still(before, count)
     over = min(count, max(2, round(float(rng.uniform(*OVER_S)) / step_s)))
     begins = int(rng.integers(0, count - over + 1))
-    share = np.clip((np.arange(count) + 1 - begins) / (over + 1), 0, 1)
-    share = (share**2 * (3 - 2 * share)).astype(np.float32)[:, None, None]  # slow, fast, slow
+    way = np.clip((np.arange(count) + 1 - begins) / (over + 1), 0, 1)
+    share = (way**2 * (3 - 2 * way)).astype(np.float32)[:, None, None]  # slow, fast, slow; (count, 1, 1)
     # A joint that one of the clips does not show is absent as long as that clip has a part in the pose.
     from_there, to_here = _still(before, count), _still(after[::-1], count)[::-1]
     mixed = (1 - share) * from_there + share * to_here
@@ -271,7 +276,7 @@ def _still(clip: Poses, count: int) -> Poses:
     line = last.mean(axis=0) + middle[:, None, None] * slope
     jitter = last - line if len(last) > 2 else np.zeros_like(last)
     # A joint that was not seen in every one of these frames is held as it is seen last, without jitter.
-    unsure = ~present_joints(last).all(axis=0)  # (V,)
+    unsure = np.asarray(~np.isfinite(last).all(axis=(0, 2)))  # (V,)
     jitter[:, unsure] = 0.0
     held = np.where(unsure[:, None], last[-1], line[-1])
     back_and_forth = np.concatenate([np.arange(len(last) - 2, -1, -1), np.arange(1, len(last))])

@@ -1,4 +1,4 @@
-"""`amr-edge data join` and `data windows`: continuous recordings out of clips, and clips with a none class out of them."""
+"""`amr-edge data join` and `windows`: continuous recordings out of clips, and clips with a none class out of them."""
 
 from collections import Counter
 from collections.abc import Iterator

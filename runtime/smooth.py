@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.errors import ConfigError
-from amr_edge.skeleton import Poses
+from amr_edge.skeleton import Mask, Poses, present_joints
 
 Strength = Literal["off", "low", "high"]
 
@@ -123,9 +123,10 @@ def smoothed(poses: Poses, times_s: NDArray[np.float64], config: SmoothConfig, a
         (M, T, V, C) float32; absent joints stay absent.
     """
     out = poses.astype(np.float32, copy=True)
-    for person, frames in enumerate(np.isfinite(poses).all(axis=-1).any(axis=-1)):  # (T,)
+    seen: Mask = np.asarray(present_joints(poses).any(axis=-1))  # (M, T)
+    for person in range(len(poses)):
         smoother, last_s = Smoother(config), -np.inf
-        for frame in np.flatnonzero(frames):
+        for frame in np.flatnonzero(seen[person]):
             time_s = float(times_s[frame])
             if last_s < time_s - away_s:
                 smoother = Smoother(config)

@@ -1,0 +1,109 @@
+"""How good are the events of `live` on labelled continuous recordings of people whom the training has not seen?
+
+Run: python benchmarks/events.py --model RUN --data JOINED.npz --calibrate-on 2 --test-on 4,6,8 --out events.json
+ or: python benchmarks/events.py --model RUN --synthetic --calibrate-on 2,6,10 --test-on 4,8,12 --out events.json
+
+The model answers every recording as `live` does; its answers become events, with the card as it is and with temperature
+and thresholds fitted on the people of --calibrate-on for --false-alarms an hour. What is printed is of the people of
+--test-on: an event is right if it has the label of a span and overlaps it by half (intersection over union), each
+paired once; a false alarm touches no span; a delay runs from the onset of an action to the moment its start is told.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from amr_edge.card import Card
+from amr_edge.recording import Recording
+from amr_edge.runtime.bench.machine import machine
+from amr_edge.runtime.calibrate import answered, calibrate, judged, summary
+from amr_edge.runtime.event_score import EventScore
+from amr_edge.runtime.session import open_session
+from amr_edge.runtime.smooth import STRENGTHS, strength
+from amr_edge.store import open_store
+from amr_edge.synthetic import continuous, subject
+from amr_edge.terminal import note, table, to_json
+
+COLUMNS = {
+    "smoothing": "smoothing",
+    "thresholds": "threshold",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "median_delay_s": "median delay s",
+    "false_alarms_per_hour": "false alarms/h idle",
+    "idle_hours": "idle h",
+}
+
+
+def synthetic(numbers: list[int], seconds: float) -> Iterator[Recording]:
+    """Continuous recordings of synthetic people, one each, unlike any that `amr-edge demo` trains on."""
+    for number in numbers:
+        yield continuous(subject(number, 0), np.random.default_rng([0, 5, number]), seconds=seconds)
+
+
+def row(smooth: str, name: str, score: EventScore) -> dict[str, object]:
+    """One line of the table."""
+    return {"smoothing": smooth, "thresholds": name, **score.to_dict()}
+
+
+def origin(card: Card) -> dict[str, object]:
+    """What the model was made from, as its card says."""
+    return {"name": card.name, "data": card.data, "recipe": card.recipe, "metrics": card.metrics}
+
+
+def main() -> None:
+    """Answer, decide, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="a store of continuous recordings, from amr-edge data join")
+    parser.add_argument("--synthetic", action="store_true", help="make continuous recordings of synthetic people")
+    parser.add_argument("--seconds", type=float, default=600.0, help="of each synthetic recording (default 600)")
+    parser.add_argument("--calibrate-on", required=True, help="subjects")
+    parser.add_argument("--test-on", required=True, help="subjects")
+    parser.add_argument("--false-alarms", type=float, default=2.0, help="asked for, an hour (default 2)")
+    parser.add_argument("--smooth", nargs="+", choices=list(STRENGTHS), default=["off"])
+    parser.add_argument("--budget", type=float, help="share of the tokens (default: the card's)")
+    parser.add_argument("--out", type=Path, help="write everything here as JSON")
+    options = parser.parse_args()
+    if (options.data is None) == (not options.synthetic):
+        parser.error("give --data or --synthetic, one of them")
+    sides = {name: [int(n) for n in getattr(options, name).split(",")] for name in ("calibrate_on", "test_on")}
+    if options.synthetic:
+        recordings = {name: list(synthetic(numbers, options.seconds)) for name, numbers in sides.items()}
+    else:
+        store = open_store(options.data)
+        recordings = {name: [each for each in store if each.subject in numbers] for name, numbers in sides.items()}
+    session = open_session(options.model, threads=1, budget=options.budget)
+    rows, fits = [], {}
+    for smooth in options.smooth:
+        began = time.perf_counter()
+        held, test = (list(answered(recordings[name], session, smooth=strength(smooth))) for name in sides)
+        note(f"answered with smoothing {smooth} in {time.perf_counter() - began:.0f} s")
+        fitted = calibrate(held, session.card, options.false_alarms)
+        fits[smooth] = summary(fitted, session.card)
+        rows.append(row(smooth, f"{session.card.threshold:g}", judged(test, session.card)))
+        name = f"fitted for {options.false_alarms:g}/h"
+        rows.append(row(smooth, name, judged(test, fitted.card(session.card, "held out"))))
+    print(table([[each[name] for name in COLUMNS] for each in rows], list(COLUMNS.values())))
+    if options.out is not None:
+        said = {
+            "model": origin(session.card),
+            "tokens": session.tokens,
+            "data": "synthetic" if options.synthetic else options.data.name,
+            "calibrated_on_subjects": sides["calibrate_on"],
+            "tested_on_subjects": sides["test_on"],
+            "false_alarms_asked": options.false_alarms,
+            "rows": rows,
+            "fitted": fits,
+            "machine": machine(threads=1),
+        }
+        options.out.write_text(json.dumps(json.loads(to_json(said)), indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
