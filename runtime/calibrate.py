@@ -79,12 +79,14 @@ class Calibration:
 
     def card(self, card: Card, data: str) -> Card:
         """The card with everything that was fitted, and where it comes from."""
+        # Without any event there is no precision, and no JSON for what is not a number.
+        known = {name: value for name, value in self.after.to_dict().items() if np.isfinite(value)}
         return replace(
             card,
             temperature=self.temperature,
             threshold=self.threshold,
             thresholds=self.thresholds,
-            calibration={"data": data, "false_alarms_asked": self.asked, **self.after.to_dict()},
+            calibration={"data": data, "false_alarms_asked": self.asked, **known},
         )
 
 
