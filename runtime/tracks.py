@@ -25,8 +25,8 @@ class TracksConfig:
     """
 
     gap_s: float = 0.5
-    reach: float = 0.35
-    reach_per_s: float = 1.0
+    reach: float = 0.12
+    reach_per_s: float = 1.5
     spread: float = 0.1
     joints: int = 3
 

@@ -36,6 +36,20 @@ def test_somebody_who_comes_in_elsewhere_after_one_left_is_somebody_new() -> Non
     assert tracks.alive == (0, 1)
 
 
+def test_a_detector_that_hops_to_a_neighbour_between_two_frames_has_found_somebody_else() -> None:
+    tracks = Tracks()
+    assert tracks.assign(0.0, at(0.0)[None]) == (0,)
+    # Half a metre in a thirtieth of a second is nobody's pace; the first one is still there afterwards.
+    assert tracks.assign(1 / 30, at(0.5)[None]) == (1,)
+    assert tracks.assign(2 / 30, np.stack([at(0.5), at(0.0)])) == (1, 0)
+
+
+@pytest.mark.parametrize("fps", [5.0, 10.0, 30.0])
+def test_a_runner_is_followed_from_the_first_step(fps: float) -> None:
+    tracks = Tracks()
+    assert {tracks.assign(frame / fps, at(3.0 * frame / fps)[None])[0] for frame in range(12)} == {0}
+
+
 def test_a_gap_of_half_a_second_is_bridged_and_a_longer_one_is_not() -> None:
     tracks = Tracks()
     assert tracks.assign(0.0, at(0.0)[None]) == (0,)
