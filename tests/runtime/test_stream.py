@@ -241,6 +241,24 @@ def test_people_without_ids_get_them_from_their_places(write_model: WriteModel, 
     np.testing.assert_allclose(by_person[1], known[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("smooth", ["off", "high"])
+def test_a_window_begins_anew_when_an_identity_breaks(write_model: WriteModel, people: People, smooth: str) -> None:
+    session, recording = open_session(write_model()), people(np.random.default_rng(6), seconds=4.0)
+    recording.poses[:, 60:] += np.float32([3.0, 0.0, 0.0])  # at 2 s the detector finds another body
+
+    def answers(whole: Recording) -> list[Answer]:
+        stream = Stream(session, KINECT20, "m", smooth=strength(smooth))
+        seen = zip(whole.times_s, np.moveaxis(whole.poses, 1, 0), strict=True)
+        return [a for time_s, poses in seen for a in stream.push(Sighting(time_s=float(time_s), poses=poses))]
+
+    both = answers(recording)
+    assert {a.person for a in both if a.time_s < 2.0} == {0}
+    assert not [a for a in both if a.person == 1 and a.time_s < 3.0 - 1e-6]
+    alone = answers(replace(recording, poses=recording.poses[:, 60:], times_s=recording.times_s[60:]))
+    for mine, theirs in zip([a for a in both if a.person == 1], alone, strict=True):
+        np.testing.assert_allclose(mine.probs, theirs.probs, atol=1e-6)
+
+
 def test_the_picture_tells_people_apart_whose_poses_share_an_origin(write_model: WriteModel, people: People) -> None:
     recording = people(np.random.default_rng(6), persons=1, seconds=1.0)
     stream = Stream(open_session(write_model()), KINECT20, "m")
