@@ -24,8 +24,9 @@ from amr_edge.runtime.record.making import COLUMNS, Clip, MakeConfig, Maker, Out
 from amr_edge.runtime.record.preview import Screen
 from amr_edge.runtime.record.recorder import Recorder
 from amr_edge.runtime.record.takes import Takes
+from amr_edge.runtime.record.window import KeyWindow
 from amr_edge.runtime.sinks.outlet import Outlet, OutletConfig
-from amr_edge.runtime.sinks.pictures import Window, no_display
+from amr_edge.runtime.sinks.pictures import no_display
 from amr_edge.runtime.sources.named import SourceConfig, opened
 from amr_edge.splits import offers
 from amr_edge.store import open_store
@@ -93,16 +94,20 @@ def record(
     takes = Takes(out, names)
     reading = SourceConfig(format=format_, pose=pose_, people=people, speed=speed)
     with ExitStack() as stack:
-        keys = stack.enter_context(terminal_keys(stdin_taken=source == "-"))
-        if timed is False and keys is None and not show:
-            raise ConfigError("--keys needs a terminal that the keys are typed in, there is none; use --timed")
-        by_time = timed if timed is not None else keys is None
+        typed = stack.enter_context(terminal_keys(stdin_taken=source == "-"))
+        window = _window(stack, mirror=mirror_view) if show else None
+        keys = [*([] if typed is None else [typed]), *([] if window is None else [window[1]])]
+        if timed is False and not keys:
+            raise ConfigError("--keys needs a terminal or a window (--show) for them, there is none; use --timed")
+        by_time = timed if timed is not None else not keys
         config = DirectorConfig(labels=names, takes=count, seconds=seconds, countdown_s=countdown, timed=by_time)
         director = Director(config, takes.count(subject))
         if director.state != "done":
-            if keys is not None:
+            if keys:
                 note(HELP_TIMED if by_time else HELP)
-            _record(director, takes, subject, source, reading, keys, stack, show=show, mirror=mirror_view, json=as_json)
+            _record(
+                director, takes, subject, source, reading, keys, None if window is None else window[0], as_json=as_json
+            )
         else:
             note(f"{out}: every action has its {count} takes; ask for more with --takes, or for another --subject")
             _told(takes, None, as_json=as_json)
@@ -114,23 +119,20 @@ def _record(
     subject: int | None,
     source: str,
     reading: SourceConfig,
-    keys: Keys | None,
-    stack: ExitStack,
+    keys: Sequence[Keys],
+    show: Callable[[Scene], None] | None,
     *,
-    show: bool,
-    mirror: bool,
-    json: bool,
+    as_json: bool,
 ) -> None:
     """Record from the source, and say what came of it however it ended."""
     screen = Screen(sys.stderr)
-    window = _window(stack, mirror=mirror) if show else None
     recorder = Recorder(
         director,
         takes,
         subject=subject,
-        keys=[] if keys is None else [keys],
+        keys=keys,
         screen=screen,
-        show=window,
+        show=show,
     )
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     try:
@@ -142,20 +144,21 @@ def _record(
         if recorder.kept:
             note(f"{takes.path}: {len(recorder.kept)} takes of this run are kept; the same command adds the rest")
         raise
-    _told(takes, recorder, as_json=json)
+    _told(takes, recorder, as_json=as_json)
     if director.total and director.state != "done":
         note(f"the source has ended and {director.total} takes are missing; the same command adds them")
 
 
-def _window(stack: ExitStack, *, mirror: bool) -> Callable[[Scene], None] | None:
-    """Where scenes are shown; None, with a note, where there is no display."""
+def _window(stack: ExitStack, *, mirror: bool) -> tuple[Callable[[Scene], None], Keys] | None:
+    """Where scenes are shown, and the keys that are pressed there; None, with a note, where there is no display."""
     why = no_display(os.environ)
     if why is not None:
         note(f"no window: {why}")
         return None
-    outlet = Outlet[Scene](Window(mirror=mirror, note=note), OutletConfig(room=2), note=note)
+    window = KeyWindow(mirror=mirror, note=note)
+    outlet = Outlet[Scene](window, OutletConfig(room=2), note=note)
     stack.callback(outlet.close)
-    return outlet.put
+    return outlet.put, window.keys
 
 
 def _told(takes: Takes, recorder: Recorder | None, *, as_json: bool) -> None:

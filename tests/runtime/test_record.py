@@ -1,10 +1,13 @@
 """Takes are begun and ended as asked, looked at, and never lost."""
 
+import ctypes
+import ctypes.util
 import io
 import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -355,7 +358,7 @@ def test_a_source_too_short_for_a_take_ends_with_code_4(tmp_path: Path, people: 
         (("--labels", "wave,"), "expected labels that differ"),
         (("--labels", "wave", "--out", "mine.zip"), "ends in .npz"),
         (("--labels", "wave", "--out", "nowhere/mine.npz"), "there is no folder nowhere"),
-        (("--labels", "wave", "--keys"), "--keys needs a terminal"),
+        (("--labels", "wave", "--keys"), "--keys needs a terminal or a window"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
@@ -458,6 +461,68 @@ def test_ctrl_c_at_a_terminal_ends_with_130_and_keeps_the_takes(tmp_path: Path, 
     assert code == 130, said
     assert "takes of this run are kept" in said
     assert len(open_store(out)) >= 2
+
+
+class Keyboard:
+    """Keys pressed on an X display, as if by hand."""
+
+    def __init__(self, display: str) -> None:
+        self._x, self._test = ctypes.CDLL("libX11.so.6"), ctypes.CDLL("libXtst.so.6")
+        self._x.XOpenDisplay.restype = ctypes.c_void_p
+        self._x.XKeysymToKeycode.argtypes = [ctypes.c_void_p, ctypes.c_ulong]
+        self._x.XFlush.argtypes = [ctypes.c_void_p]
+        self._x.XWarpPointer.argtypes = [ctypes.c_void_p, *[ctypes.c_ulong] * 2, *[ctypes.c_int] * 6]
+        self._x.XDefaultRootWindow.argtypes = [ctypes.c_void_p]
+        self._x.XDefaultRootWindow.restype = ctypes.c_ulong
+        self._test.XTestFakeKeyEvent.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_ulong]
+        self._display = self._x.XOpenDisplay(display.encode())
+        assert self._display
+
+    def press(self, key: str) -> None:
+        # Without a window manager the window under the pointer has the keys.
+        self._x.XWarpPointer(self._display, 0, self._x.XDefaultRootWindow(self._display), 0, 0, 0, 0, 200, 200)
+        code = self._x.XKeysymToKeycode(self._display, ord(key))
+        for down in (1, 0):
+            self._test.XTestFakeKeyEvent(self._display, code, down, 0)
+        self._x.XFlush(self._display)
+
+
+def test_keys_of_the_window_begin_takes_and_finish(tmp_path: Path, people: People) -> None:
+    pytest.importorskip("cv2", reason="a window is OpenCV's")
+    if shutil.which("Xvfb") is None or ctypes.util.find_library("Xtst") is None:
+        pytest.skip("Xvfb and libxtst6 are not installed: no display to press keys on")
+    reads, writes = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writes), "-screen", "0", "800x800x24"], pass_fds=[writes], stderr=subprocess.DEVNULL
+    )
+    os.close(writes)
+    with os.fdopen(reads) as pipe:
+        display = f":{pipe.readline().strip()}"
+    source, out = session(tmp_path / "s.jsonl", people, seconds=120.0), tmp_path / "mine.npz"
+    command = [
+        sys.executable, "-m", "amr_edge", "data", "record", "--labels", "wave,sit", "--source", str(source), "--out",
+        str(out), "--keys", "--show", "--speed", "4", "--countdown", "0.2", "--seconds", "1",
+    ]  # fmt: skip
+    with (tmp_path / "said").open("w") as file:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env={**os.environ, "DISPLAY": display}
+        )
+    try:
+        keyboard, ends_s, key = Keyboard(display), time.monotonic() + 40, "2"
+        while process.poll() is None and time.monotonic() < ends_s:
+            said = (tmp_path / "said").read_text()
+            if "there is no window" in said:
+                pytest.skip("this OpenCV shows no windows")
+            keyboard.press("q" if "kept as take-0001" in said else key)
+            time.sleep(0.3)
+        assert process.wait(10) == 0, said
+    finally:
+        process.kill()
+        process.wait()
+        server.kill()
+        server.wait()
+    store = open_store(out)
+    assert {store.classes[label] for label in store.labels} == {"sit"}
 
 
 # What is shown.

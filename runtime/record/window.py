@@ -1,0 +1,147 @@
+"""A window that shows what is recorded and takes keys: a process of its own, so that no display takes us with it."""
+
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import IO, Any
+
+from amr_edge.extras import require
+from amr_edge.runtime.draw import Painter, Scene
+from amr_edge.runtime.sinks.pictures import HEAD
+
+TITLE = "amr-edge data record"
+_NO_KEY = 255
+
+
+class KeyWindow:
+    """Scenes on the screen, and the keys that are pressed there."""
+
+    title = "window"
+
+    def __init__(self, *, mirror: bool, note: Callable[[str], None]) -> None:
+        """A window; it opens with the first scene.
+
+        Args:
+            mirror: Show everything as in a mirror.
+            note: Told in a line when the window is gone.
+
+        Raises:
+            MissingError: If OpenCV is not installed.
+        """
+        require("video", "a window (--show)")
+        self._mirror = mirror
+        self._note = note
+        self._painter: Painter | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pressed: deque[str] = deque()
+        self._take = 0
+        self._gone = False
+
+    def keys(self) -> str:
+        """The keys since the last call; any thread may ask."""
+        pressed = ""
+        while self._pressed:
+            pressed += self._pressed.popleft()
+        return pressed
+
+    def open(self) -> None:
+        """It opens with the first scene."""
+
+    def send(self, item: Scene) -> None:
+        """Show a scene; after the window was closed, nothing."""
+        if self._gone:
+            return
+        if self._painter is None:
+            import cv2
+
+            self._painter = Painter(cv2, mirror=self._mirror)
+        if item.take != self._take:
+            self._take = item.take
+            self._painter.begin()
+        image = self._painter.paint(item.sighting, item.layout, item.people, item.banner)
+        process = self._process = self._process or self._started()
+        if process.stdin is None:
+            raise OSError("the window has no pipe")
+        try:
+            process.stdin.write(
+                image.shape[1].to_bytes(4, "little") + image.shape[0].to_bytes(4, "little") + image.tobytes()
+            )
+            process.stdin.flush()
+        except BrokenPipeError:
+            self._gone = True
+            closed = process.wait() == 0
+            self._note("the window was closed" if closed else "there is no window: this OpenCV or display shows none")
+
+    def drop(self) -> None:
+        """It stays."""
+
+    def close(self) -> None:
+        """Close the window."""
+        if self._process is not None and not self._gone:
+            self._gone = True
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            try:
+                self._process.wait(2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        command = [
+            sys.executable,
+            "-c",
+            f"from {__name__} import show; import sys; sys.exit(show(sys.stdin.buffer, sys.stdout.buffer))",
+        ]
+        # Not our group: Ctrl-C is for us, and the window closes when we have finished.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._listen, args=(process.stdout,), name="amr-edge keys", daemon=True).start()
+        return process
+
+    def _listen(self, pipe: IO[bytes]) -> None:
+        """Take the keys out of the pipe; runs in a thread of its own until the window is gone."""
+        with pipe:
+            while key := pipe.read(1):
+                self._pressed.append(key.decode("latin-1"))
+
+
+def show(pictures: IO[bytes], keys: IO[bytes]) -> int:
+    """Show the pictures of a stream until it ends or the window is closed, and write each key that is pressed.
+
+    Returns:
+        The exit code of the process that this is: 0, or 3 where no window can be opened.
+    """
+    import cv2
+    import numpy as np
+
+    window: Any = cv2
+    try:
+        window.namedWindow(TITLE, window.WINDOW_NORMAL | window.WINDOW_KEEPRATIO | window.WINDOW_GUI_NORMAL)
+        first = True
+        while len(head := pictures.read(HEAD)) == HEAD:
+            width, height = int.from_bytes(head[:4], "little"), int.from_bytes(head[4:], "little")
+            body = pictures.read(width * height * 3)
+            if len(body) < width * height * 3:
+                break
+            image = np.frombuffer(body, np.uint8).reshape(height, width, 3)
+            if first:
+                window.resizeWindow(TITLE, width, height)
+                first = False
+            window.imshow(TITLE, window.cvtColor(image, window.COLOR_RGB2BGR))
+            key = window.waitKey(1) & 0xFF
+            if key != _NO_KEY:
+                keys.write(bytes([key]))
+                keys.flush()
+            if window.getWindowProperty(TITLE, window.WND_PROP_VISIBLE) < 1:
+                break
+    except cv2.error:
+        return 3
+    return 0
