@@ -55,8 +55,9 @@ def taught(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     project = tmp_path_factory.mktemp("teacher")
     wishes = [
-        "prepare.frames=16", "encoder.width=32", "encoder.depth=3", "encoder.heads=2", "finetune.optim.epochs=25",
-        "finetune.optim.lr=3e-3", "finetune.optim.batch=8", "finetune.full_share=0.5",
+        "prepare.frames=16", "encoder.width=32", "encoder.depth=3", "encoder.heads=2", "finetune.optim.epochs=40",
+        "finetune.optim.lr=1e-3", "finetune.optim.batch=4", "finetune.full_share=0.5",
+        "finetune.augment.crop=0.9", "finetune.dropout=0",
     ]  # fmt: skip
     command = ["finetune", f"--data={tiny_store.path}", "--split=loso:4", f"--project={project}", "--threads=1"]
     assert run([*command, *(f"--set={wish}" for wish in wishes)]) == 0
@@ -198,14 +199,15 @@ def test_a_student_comes_to_answer_as_its_teacher(tiny_store: Store, teacher: Te
     words = in_the_teachers_words(tiny_store, teacher, unlabelled=True)
     learned = tiny_store.subjects < 4
     run = make(
-        tiny_store, teacher, tmp_path / "a", "finetune.optim.epochs=30", "finetune.optim.lr=3e-3",
-        "finetune.full_share=0.5", "distil.alpha=1", "distil.teacher_budget=1", unlabelled=True,
+        tiny_store, teacher, tmp_path / "a", "finetune.optim.epochs=40", "finetune.optim.lr=1e-3",
+        "finetune.optim.batch=4",
+        "finetune.augment.crop=0.9", "finetune.full_share=0.5", "distil.alpha=1", "distil.teacher_budget=1", unlabelled=True,
     )  # fmt: skip
     model, card = load_classifier(run.last)
     after = compare(teacher, model, words, learned, CPU.device)
     assert after["agreement"] >= 0.9
     losses = [row["loss"] for row in run.results()]
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     assert card.recipe["teacher_sha256"] == hashlib.sha256(teacher.path.read_bytes()).hexdigest()
     assert card.recipe["labels"] is False
     assert card.prepare == teacher.card.prepare
