@@ -524,6 +524,7 @@ def test_tensorboard_takes_the_rows_or_is_missed_with_the_line_to_type(tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # torch's compiler warns of its own imports and of gradients it looks for
 def test_a_compiled_run_learns_what_the_plain_one_learns(tmp_path: Path) -> None:
     plain, compiled = run_in(tmp_path / "a"), run_in(tmp_path / "b")
     stage = toy(machine=replace(CPU, compile=True), optim={"epochs": 1})
