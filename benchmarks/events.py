@@ -61,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, help="a store of continuous recordings, from amr-edge data join")
+    parser.add_argument("--calibrate-data", type=Path, help="another store for --calibrate-on")
     parser.add_argument("--synthetic", action="store_true", help="make continuous recordings of synthetic people")
     parser.add_argument("--seconds", type=float, default=600.0, help="of each synthetic recording (default 600)")
     parser.add_argument("--calibrate-on", required=True, help="subjects")
@@ -76,8 +77,11 @@ def main() -> None:
     if options.synthetic:
         recordings = {name: list(synthetic(numbers, options.seconds)) for name, numbers in sides.items()}
     else:
-        store = open_store(options.data)
-        recordings = {name: [each for each in store if each.subject in numbers] for name, numbers in sides.items()}
+        stores = {"calibrate_on": options.calibrate_data or options.data, "test_on": options.data}
+        recordings = {
+            name: [each for each in open_store(stores[name]) if each.subject in numbers]
+            for name, numbers in sides.items()
+        }
     session = open_session(options.model, threads=1, budget=options.budget)
     rows, fits = [], {}
     for smooth in options.smooth:

@@ -31,7 +31,6 @@ from amr_edge.spans import shown
 Floats = NDArray[np.float64]
 
 GRID = tuple(round(0.2 + 0.02 * step, 2) for step in range(40))  # thresholds that are tried: 0.2 to 0.98
-STEP = 0.04  # by which the threshold of one class rises
 WORTH = 0.01  # what F1 must gain before every class gets a threshold of its own
 COLDEST, HOTTEST = 0.25, 8.0  # temperatures that are tried
 
@@ -155,7 +154,8 @@ def calibrate(
 
     Of the thresholds that keep the false alarms within the request, as every higher one does, the one with the best F1
     is taken, and of equal ones the lowest. Every class gets its own if that gains F1: beginning with what is best
-    without the request, the class that alarms most is raised until the request is kept.
+    without the request, the class that alarms most, at its threshold or any higher one, is raised until the request is
+    kept.
 
     Args:
         everything: What the model answered, of people whom the training has not seen.
@@ -228,17 +228,22 @@ def _own_thresholds(
     run: Callable[[Sequence[float] | float], EventScore],
 ) -> tuple[tuple[float, ...], EventScore] | None:
     """A threshold for each class that keeps the request, and the score; None if there is none."""
-    first = max(GRID, key=lambda each: (scores[each].f1, -each))
-    thresholds, score = [first] * len(card.classes), scores[first]
-    while score.alarms_per_hour > false_alarms:
-        often = Counter(score.alarms).most_common()
-        worst = next((name for name, _ in often if thresholds[card.classes.index(name)] < GRID[-1]), None)
-        if worst is None:
+    hours = scores[GRID[0]].idle_s / 3600
+    counts = {threshold: Counter(score.alarms) for threshold, score in scores.items()}
+    most: dict[str, list[int]] = {}  # alarms of a class from each threshold of the grid upwards
+    for name in card.classes:
+        falling = np.maximum.accumulate([counts[threshold][name] for threshold in reversed(GRID)])[::-1]
+        most[name] = [int(count) for count in falling]
+    first = GRID.index(max(GRID, key=lambda each: (scores[each].f1, -each)))
+    places = dict.fromkeys(card.classes, first)
+    while sum(most[name][place] for name, place in places.items()) > false_alarms * hours:
+        lower = [name for name, place in places.items() if place < len(GRID) - 1 and most[name][place]]
+        if not lower:
             return None
-        label = card.classes.index(worst)
-        thresholds[label] = round(min(thresholds[label] + STEP, GRID[-1]), 2)
-        score = run(tuple(thresholds))
-    return tuple(thresholds), score
+        places[max(lower, key=lambda name: most[name][places[name]])] += 1
+    thresholds = tuple(GRID[places[name]] for name in card.classes)
+    score = run(thresholds)
+    return (thresholds, score) if score.alarms_per_hour <= false_alarms else None
 
 
 def _clear_windows(everything: Iterable[Answered], card: Card) -> tuple[Floats, NDArray[np.int64]]:
