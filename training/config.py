@@ -409,7 +409,7 @@ def student(name: str, prepare: PrepareConfig, persons: int) -> Recipe:
             dropout=0.0,
             drop_path=0.0,
             label_smoothing=0.0,
-            optim=OptimConfig(epochs=60, batch=32, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999)),
+            optim=OptimConfig(epochs=150, batch=16, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999), ema=0.999),
             augment=turned,
         ),
     )
