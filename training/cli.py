@@ -33,7 +33,9 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-_recipe = click.option("--recipe", help="amr (the paper's size), amr-small, ...  [default: --init's own, or amr-small]")
+_recipe = click.option(
+    "--recipe", help="amr, mamp, skeletonmae (the papers' size), or -small.  [default: --init's own, or amr-small]"
+)
 _split = click.option("--split", help="xsub, xview, official, loso:3, random, ...; the first that fits by default.")
 _folds = click.option("--split", help="xsub, xview, loso:3, random, ...; loso leaves out one subject after the other.")
 _labels = click.option(
