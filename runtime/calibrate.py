@@ -31,6 +31,7 @@ from amr_edge.spans import shown
 Floats = NDArray[np.float64]
 
 GRID = tuple(round(0.2 + 0.02 * step, 2) for step in range(40))  # thresholds that are tried: 0.2 to 0.98
+ENOUGH = 5  # false alarms that the request allows in the recordings; fewer say nothing about single classes
 WORTH = 0.01  # what F1 must gain before every class gets a threshold of its own
 COLDEST, HOTTEST = 0.25, 8.0  # temperatures that are tried
 
@@ -153,9 +154,9 @@ def calibrate(
     """Fit a temperature and thresholds.
 
     Of the thresholds that keep the false alarms within the request, as every higher one does, the one with the best F1
-    is taken, and of equal ones the lowest. Every class gets its own if that gains F1: beginning with what is best
-    without the request, the class that alarms most, at its threshold or any higher one, is raised until the request is
-    kept.
+    is taken, and of equal ones the lowest. Every class gets its own if the recordings are long enough to tell
+    (`ENOUGH`) and that gains F1: beginning with what is best without the request, the class that alarms most, at its
+    threshold or any higher one, is raised until the request is kept.
 
     Args:
         everything: What the model answered, of people whom the training has not seen.
@@ -204,7 +205,8 @@ def calibrate(
             f"{false_alarms:g} were asked for; teach the model a none class (amr-edge data windows), or ask for more"
         )
     threshold = max(allowed, key=lambda each: (scores[each].f1, -each))
-    own = _own_thresholds(card, scores, false_alarms, run)
+    enough = false_alarms * before.idle_s / 3600 >= ENOUGH
+    own = _own_thresholds(card, scores, false_alarms, run) if enough else None
     thresholds: tuple[float, ...] = ()
     after = scores[threshold]
     if own is not None and own[1].f1 >= after.f1 + WORTH:

@@ -132,7 +132,10 @@ def test_a_class_that_alarms_gets_a_higher_threshold_of_its_own(card_of: CardOf)
         )
         for _ in range(10)
     ]  # fmt: skip
-    fitted = calibrate(everything, card_of(), 0.0)
+    few = calibrate(everything, card_of(), 100.0)  # 3 or 4 alarms would be allowed: no evidence about classes
+    assert few.thresholds == ()
+    assert few.after.recall == 0.0
+    fitted = calibrate(everything, card_of(), 170.0)  # 5 or 6
     kept = fitted.card(card_of(), "a day")
     assert kept.threshold_of(2) > kept.threshold_of(1)
     assert (fitted.after.recall, fitted.after.alarms) == (1.0, ())
