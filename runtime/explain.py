@@ -23,7 +23,7 @@ from amr_edge.skeleton import Layout, Mask, layout
 
 BATCH = 16  # clips of one forward
 # How tokens are ranked (docs/token-budget.md); tests hold these against the graph's own.
-EPSILON_M2, BEST_COUNTS, PLACE = 1e-8, 16.0, 2.0**-40
+EPSILON_M2, QUANTA_PER_M2, BEST_COUNTS, PLACE = 1e-8, 2.0**39, 16.0, 2.0**-40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,8 @@ def kept_tokens(energy: NDArray[np.float64], present: Mask, card: Card, tokens: 
     M, steps, V = energy.shape
     seen = present.reshape(M, steps, card.patch_frames, V).all(axis=2)  # (M, steps, V)
     place = np.arange(steps * V).reshape(steps, V)
-    ranked = (energy + EPSILON_M2).astype(np.float32).astype(np.float64) * (1 + (steps * V - 1 - place) * PLACE)
+    quanta = np.round(energy * QUANTA_PER_M2) + EPSILON_M2 * QUANTA_PER_M2
+    ranked = quanta.astype(np.float32).astype(np.float64) * (1 + (steps * V - 1 - place) * PLACE)
     keys = np.where(seen, ranked, -1.0 - place)
     best = (keys == keys.max(axis=1, keepdims=True)) | (keys == keys.max(axis=2, keepdims=True))
     flat = np.where(best, keys * BEST_COUNTS, keys).reshape(M, steps * V)
