@@ -200,8 +200,8 @@ def test_a_student_comes_to_answer_as_its_teacher(tiny_store: Store, teacher: Te
     learned = tiny_store.subjects < 4
     run = make(
         tiny_store, teacher, tmp_path / "a", "finetune.optim.epochs=40", "finetune.optim.lr=1e-3",
-        "finetune.optim.batch=4",
-        "finetune.augment.crop=0.9", "finetune.full_share=0.5", "distil.alpha=1", "distil.teacher_budget=1", unlabelled=True,
+        "finetune.optim.batch=4", "finetune.augment.crop=0.9", "finetune.full_share=0.5", "distil.alpha=1",
+        "distil.teacher_budget=1", unlabelled=True,
     )  # fmt: skip
     model, card = load_classifier(run.last)
     after = compare(teacher, model, words, learned, CPU.device)
