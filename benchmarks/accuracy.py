@@ -40,6 +40,8 @@ def main() -> None:
         exported = amr_edge("export", folder, "--onnx", "--data", store, "--split", options.split)
         judged = amr_edge("evaluate", folder / "export" / "model.onnx", "--data", store, "--split", options.split)
         config = json.loads((folder / "config.json").read_text())
+        environment = json.loads((folder / "environment.json").read_text())
+        del environment["command"]  # it names this machine's paths
         epochs = [
             row.split(",")[3]
             for stage in (folder / "pretrain", folder)
@@ -50,7 +52,7 @@ def main() -> None:
             f"--seed {config['seed']}",
             "data": {key: data[key] for key in ("recordings", "classes", "subjects") if key in data},
             "data_hash": config["data_hash"],
-            "environment": json.loads((folder / "environment.json").read_text()),
+            "environment": environment,
             "training_seconds": round(sum(map(float, epochs)), 1),
             "top1": judged["top1"],
             "mean_class": judged["mean_class"],
