@@ -198,7 +198,7 @@ def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson's interval of a share of `count` trials, 95 % for the default z.
 
     >>> [round(x, 3) for x in wilson(0.9372, 430)]
-    [0.91, 0.957]
+    [0.91, 0.956]
     """
     if count < 1:
         return 0.0, 1.0

@@ -41,10 +41,10 @@ def test_an_action_told_in_pieces_is_one_action_and_no_false_event() -> None:
 
 @pytest.mark.slow
 def test_the_demo_goes_from_nothing_to_recognised_actions_and_a_page(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    told = json.loads(capfd.readouterr().out)
     assert told["data"] == "synthetic"
     assert told["export"]["agreement"] == 1.0
     assert told["top1_held_out_people"] > 0.75  # 0.89 where the README's figures come from; chance is 1 in 13
@@ -55,7 +55,7 @@ def test_the_demo_goes_from_nothing_to_recognised_actions_and_a_page(
     assert Path(told["picture"]).stat().st_size > 10_000
     model = next((tmp_path / "demo" / "runs").rglob("model.onnx"))
     assert run(["live", str(model), "--source", str(tmp_path / "demo" / "somebody_new.jsonl"), "--events"]) == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     starts = [line for line in lines if line["type"] == "event" and line["event"] == "start"]
     stored = [json.loads(line) for line in (tmp_path / "demo" / "events.jsonl").read_text().splitlines()]
     first = [line for line in stored if line["type"] == "event" and line["event"] == "start"]
