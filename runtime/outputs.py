@@ -15,7 +15,8 @@ from amr_edge.runtime.draw import Scene
 from amr_edge.runtime.sinks.files import StandardOutput
 from amr_edge.runtime.sinks.named import is_film, sink_for
 from amr_edge.runtime.sinks.outlet import Outlet, OutletConfig, Record
-from amr_edge.runtime.sinks.pictures import FilmSink, Window, no_display
+from amr_edge.runtime.sinks.pictures import FilmSink
+from amr_edge.runtime.sinks.screen import Window, no_display
 from amr_edge.runtime.sinks.websocket import WebSocketServer
 from amr_edge.runtime.ui.page import Page, is_loopback
 

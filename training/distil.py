@@ -17,7 +17,6 @@ from amr_edge.clips import Clips
 from amr_edge.errors import ConfigError, DataError, LayoutError
 from amr_edge.score import score
 from amr_edge.skeleton import Mask
-from amr_edge.splits import split
 from amr_edge.store import Store
 from amr_edge.training.budget import TokenChoice, choice_of
 from amr_edge.training.checkpoint import load_classifier, load_encoder
@@ -31,6 +30,7 @@ from amr_edge.training.machine import Machine
 from amr_edge.training.predict import predict
 from amr_edge.training.pretrain import describe, new_encoder
 from amr_edge.training.run import Run, versions
+from amr_edge.training.transfer import clips_learned_from
 from amr_edge.training.views import Views
 
 
@@ -120,17 +120,13 @@ def split_of(teacher: Teacher, store: Store) -> str | None:
 
 def seen_by(teacher: Teacher, store: Store, test: Mask) -> tuple[str, ...]:
     """A warning if recordings to test a student on are among those that its teacher learned from."""
-    name = split_of(teacher, store)
-    if name is None:
-        return ()
-    seed = teacher.card.recipe.get("seed", 0)
-    learned = np.ones(len(store), dtype=np.bool_) if name == "all" else split(store, name, seed=int(seed)).train
-    both = int((learned & test).sum())
+    card = teacher.card
+    both = clips_learned_from(card, store, test)
     if not both:
         return ()
     warning = (
-        f"the teacher learned from {both} of the {int(test.sum())} recordings to test on (its split is {name}, its "
-        f"seed {seed}), which flatters both scores"
+        f"the teacher learned from {both} of the {int(test.sum())} recordings to test on (its split is "
+        f"{card.data.get('split', 'all')}, its seed {card.recipe.get('seed', 0)}), which flatters both scores"
     )
     return (warning,)
 

@@ -152,17 +152,22 @@ def check_clips(origin: Origin, prepare: PrepareConfig, store: Store, *, transfe
     return tuple(notes)
 
 
+def clips_learned_from(card: Card, store: Store, test: Mask) -> int:
+    """How many of the clips to test on a model learned from; 0 if it learned from other recordings."""
+    if card.data.get("hash") != store.content_hash:
+        return 0
+    name, seed = str(card.data.get("split", "all")), int(card.recipe.get("seed", 0))
+    learned = np.ones(len(store), dtype=np.bool_) if name == "all" else split(store, name, seed=seed).train
+    return int((learned & test).sum())
+
+
 def seen_before(origin: Origin, store: Store, test: Mask) -> tuple[str, ...]:
     """A note if clips to test on are among those that the checkpoint was trained on."""
     card = origin.card
-    if card.data.get("hash") != store.content_hash:
-        return ()
-    name = str(card.data.get("split", "all"))
-    seed = int(card.recipe.get("seed", 0))
-    learned = np.ones(len(store), dtype=np.bool_) if name == "all" else split(store, name, seed=seed).train
-    both = int((learned & test).sum())
+    both = clips_learned_from(card, store, test)
     if not both:
         return ()
+    name = card.data.get("split", "all")
     how = "without their labels" if card.kind == "encoder" else "with their labels"
     sentence = (
         f"the checkpoint has seen {both} of the {int(test.sum())} clips to test on, {how} (its split is {name}), "

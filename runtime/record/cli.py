@@ -24,9 +24,8 @@ from amr_edge.runtime.record.making import COLUMNS, Clip, MakeConfig, Maker, Out
 from amr_edge.runtime.record.preview import Screen
 from amr_edge.runtime.record.recorder import Recorder
 from amr_edge.runtime.record.takes import Takes
-from amr_edge.runtime.record.window import KeyWindow
 from amr_edge.runtime.sinks.outlet import Outlet, OutletConfig
-from amr_edge.runtime.sinks.pictures import no_display
+from amr_edge.runtime.sinks.screen import Window, no_display
 from amr_edge.runtime.sources.named import SourceConfig, opened
 from amr_edge.splits import offers
 from amr_edge.store import open_store
@@ -155,7 +154,7 @@ def _window(stack: ExitStack, *, mirror: bool) -> tuple[Callable[[Scene], None],
     if why is not None:
         note(f"no window: {why}")
         return None
-    window = KeyWindow(mirror=mirror, note=note)
+    window = Window(mirror=mirror, note=note, name="amr-edge data record", quit_keys="")
     outlet = Outlet[Scene](window, OutletConfig(room=2), note=note)
     stack.callback(outlet.close)
     return outlet.put, window.keys

@@ -27,7 +27,7 @@ from amr_edge.runtime.sinks.files import Srt, TextFile
 from amr_edge.runtime.sinks.mqtt import Mqtt
 from amr_edge.runtime.sinks.named import sink_for
 from amr_edge.runtime.sinks.outlet import Delivery, Outlet, OutletConfig, Record, RefusedError
-from amr_edge.runtime.sinks.pictures import no_display
+from amr_edge.runtime.sinks.screen import no_display
 from amr_edge.runtime.sinks.webhook import Webhook
 from amr_edge.runtime.sinks.websocket import WebSocketClient, WebSocketServer
 

@@ -1,31 +1,41 @@
-"""A window that shows what is recorded and takes keys: a process of its own, so that no display takes us with it."""
+"""Scenes in a window on this machine's screen, and the keys that are pressed there.
 
+The window is a process of its own: a display that hangs or aborts takes nobody with it.
+"""
+
+import os
+import socket
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from amr_edge.extras import require
 from amr_edge.runtime.draw import Painter, Scene
-from amr_edge.runtime.sinks.pictures import HEAD
 
-TITLE = "amr-edge data record"
+HEAD = 8  # bytes before each picture: width and height
+QUIT = "q\x1b"  # q and Esc
 _NO_KEY = 255
+_KEYS = 64  # that wait; whoever does not ask for them loses the oldest
 
 
-class KeyWindow:
+class Window:
     """Scenes on the screen, and the keys that are pressed there."""
 
     title = "window"
 
-    def __init__(self, *, mirror: bool, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, mirror: bool, note: Callable[[str], None], name: str = "amr-edge", quit_keys: str = QUIT
+    ) -> None:
         """A window; it opens with the first scene.
 
         Args:
             mirror: Show everything as in a mirror.
             note: Told in a line when the window is gone.
+            name: What stands above it.
+            quit_keys: The keys that close it.
 
         Raises:
             MissingError: If OpenCV is not installed.
@@ -33,9 +43,11 @@ class KeyWindow:
         require("video", "a window (--show)")
         self._mirror = mirror
         self._note = note
+        self._name = name
+        self._quit_keys = quit_keys
         self._painter: Painter | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._pressed: deque[str] = deque()
+        self._pressed: deque[str] = deque(maxlen=_KEYS)
         self._take = 0
         self._gone = False
 
@@ -90,11 +102,11 @@ class KeyWindow:
                 self._process.wait()
 
     def _started(self) -> "subprocess.Popen[bytes]":
-        command = [
-            sys.executable,
-            "-c",
-            f"from {__name__} import show; import sys; sys.exit(show(sys.stdin.buffer, sys.stdout.buffer))",
-        ]
+        code = (
+            f"import sys; from {__name__} import show; "
+            "sys.exit(show(sys.stdin.buffer, sys.stdout.buffer, *sys.argv[1:]))"
+        )
+        command = [sys.executable, "-c", code, self._name, self._quit_keys]
         # Not our group: Ctrl-C is for us, and the window closes when we have finished.
         process = subprocess.Popen(
             command,
@@ -113,8 +125,8 @@ class KeyWindow:
                 self._pressed.append(key.decode("latin-1"))
 
 
-def show(pictures: IO[bytes], keys: IO[bytes]) -> int:
-    """Show the pictures of a stream until it ends or the window is closed, and write each key that is pressed.
+def show(pictures: IO[bytes], keys: IO[bytes], name: str, quit_keys: str) -> int:
+    """Show the pictures of a stream until it ends, or until the window or one of `quit_keys` closes it; write each key.
 
     Returns:
         The exit code of the process that this is: 0, or 3 where no window can be opened.
@@ -124,7 +136,7 @@ def show(pictures: IO[bytes], keys: IO[bytes]) -> int:
 
     window: Any = cv2
     try:
-        window.namedWindow(TITLE, window.WINDOW_NORMAL | window.WINDOW_KEEPRATIO | window.WINDOW_GUI_NORMAL)
+        window.namedWindow(name, window.WINDOW_NORMAL | window.WINDOW_KEEPRATIO | window.WINDOW_GUI_NORMAL)
         first = True
         while len(head := pictures.read(HEAD)) == HEAD:
             width, height = int.from_bytes(head[:4], "little"), int.from_bytes(head[4:], "little")
@@ -133,15 +145,32 @@ def show(pictures: IO[bytes], keys: IO[bytes]) -> int:
                 break
             image = np.frombuffer(body, np.uint8).reshape(height, width, 3)
             if first:
-                window.resizeWindow(TITLE, width, height)
+                window.resizeWindow(name, width, height)
                 first = False
-            window.imshow(TITLE, window.cvtColor(image, window.COLOR_RGB2BGR))
+            window.imshow(name, window.cvtColor(image, window.COLOR_RGB2BGR))
             key = window.waitKey(1) & 0xFF
             if key != _NO_KEY:
                 keys.write(bytes([key]))
                 keys.flush()
-            if window.getWindowProperty(TITLE, window.WND_PROP_VISIBLE) < 1:
+            if chr(key) in quit_keys or window.getWindowProperty(name, window.WND_PROP_VISIBLE) < 1:
                 break
     except cv2.error:
         return 3
     return 0
+
+
+def no_display(environ: Mapping[str, str]) -> str | None:
+    """Why no window can be shown here, in a few words; None if one can, as far as can be told beforehand."""
+    if sys.platform != "linux" or environ.get("WAYLAND_DISPLAY"):
+        return None
+    display = environ.get("DISPLAY", "")
+    if not display:
+        return "no display is set (DISPLAY)"
+    host, _, number = display.rpartition(":")
+    if host in ("", "unix"):
+        place = f"/tmp/.X11-unix/X{number.partition('.')[0]}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+            knock.settimeout(1.0)
+            if knock.connect_ex(place) and knock.connect_ex("\0" + os.fspath(place)):
+                return f"nothing answers at the display {display}"
+    return None
