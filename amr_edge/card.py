@@ -20,7 +20,7 @@ CARD_SCHEMA = 1
 _TEXTS = ("name", "kind", "units", "precision", "pose_source")
 PRECISIONS = ("fp32", "fp16", "int8", "int8-static")
 _WHOLE = ("persons", "patch_frames")
-_TABLES = ("encoder", "data", "metrics", "recipe", "versions", "calibration")
+_TABLES = ("encoder", "data", "metrics", "recipe", "versions", "calibration", "rules", "quality")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,8 @@ class Card:
         thresholds: The same for each class, where they differ; empty is `threshold` for all.
         temperature: What logits are divided by before a stream takes them for probabilities; see `tempered`.
         calibration: What temperature and thresholds were fitted on, and what they gave there.
+        rules: Class name -> range of motion that an answer of this class must show; see `amr_edge.movement`.
+        quality: What tells a right execution from a wrong one; see `amr_edge.movement`.
         budget: Share of a body's tokens that a session looks at when nothing else is asked, in (0, 1].
         budget_curve: What it answers at which budget, measured on the test part of its split.
         focal_windows: Frames in the windows whose motion energies rank the tokens; see `energy_windows`.
@@ -94,6 +96,8 @@ class Card:
     thresholds: tuple[float, ...] = ()
     temperature: float = 1.0
     calibration: dict[str, Any] = field(default_factory=dict)
+    rules: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
     budget: float = 1.0
     budget_curve: tuple[BudgetPoint, ...] = ()
     focal_windows: tuple[int, ...] = ()

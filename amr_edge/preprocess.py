@@ -15,6 +15,18 @@ from numpy.typing import NDArray
 from amr_edge.errors import ClipError, ConfigError
 from amr_edge.skeleton import Layout, Mask, Poses, layout, present_joints, remap
 
+# Lengths of the bones of `canonical15` relative to the torso, near those of adults whom Kinect, Vicon and MediaPipe
+# saw; the sensors differ in them by up to a half, which would tell a model the sensor instead of the movement.
+UNIT_BONES = {
+    "mid_shoulder": 1.0,
+    "head": 0.4,
+    "shoulder": 0.32,
+    "elbow": 0.52,
+    "wrist": 0.47,
+    "hip": 0.2,
+    "knee": 0.75,
+    "ankle": 0.75,
+}
 TORSO_M = 0.5  # a scaled skeleton has this distance from pelvis to upper spine, so metre-sized constants still hold
 
 
@@ -29,6 +41,9 @@ class PrepareConfig:
         scale: "none" keeps metres; "torso" makes the median torso 0.5 long, which pixels need.
         view: "camera" keeps the camera's view; "body" turns the window about the vertical so that the first
             person's hips and shoulders lie along x, facing +z.
+        bones: "measured" keeps every bone as long as it was seen; "unit" keeps only where it points: each frame is
+            built again from its middle of the hips with bones of `UNIT_BONES`, so that sensors and bodies look
+            alike. Needs layout canonical15 and poses with depth.
         max_gap_s: A joint that is unseen for longer than this is absent meanwhile, not interpolated.
         stream: "joint" gives positions, "bone" each joint from its parent, "motion" the step to the next frame; see
             `streamed`.
@@ -39,6 +54,7 @@ class PrepareConfig:
     window_s: float = 2.1
     scale: Literal["none", "torso"] = "none"
     view: Literal["camera", "body"] = "camera"
+    bones: Literal["measured", "unit"] = "measured"
     max_gap_s: float = 0.4
     stream: Literal["joint", "bone", "motion"] = "joint"
 
@@ -53,6 +69,13 @@ class PrepareConfig:
         if self.scale not in ("none", "torso") or self.view not in ("camera", "body"):
             raise ConfigError(
                 f"scale must be none or torso and view camera or body, got '{self.scale}' and '{self.view}'"
+            )
+        if self.bones not in ("measured", "unit"):
+            raise ConfigError(f"bones must be measured or unit, got '{self.bones}'")
+        if self.bones == "unit" and (self.layout != "canonical15" or self.scale != "none"):
+            raise ConfigError(
+                "bones=unit knows the lengths of canonical15 and scales by itself, so it needs layout=canonical15 and "
+                f"scale=none, got {self.layout} and {self.scale}"
             )
         if self.stream not in ("joint", "bone", "motion"):
             raise ConfigError(f"stream must be joint, bone or motion, got '{self.stream}'")
@@ -159,6 +182,44 @@ def _facing(poses: Poses, target: Layout) -> NDArray[np.float32] | None:
     return None
 
 
+def unit_bones(poses: Poses) -> Poses:
+    """Poses of which only the directions of the bones are kept.
+
+    Args:
+        poses: (..., 15, 3) in layout canonical15, absent joints NaN, any unit and place.
+
+    Returns:
+        (..., 15, 3): the middle of the hips at the origin in every frame, each other joint from the one that it hangs
+        from in the direction that was seen, `UNIT_BONES` times `TORSO_M` away; NaN where either end was absent.
+
+    Raises:
+        ClipError: If the poses are flat: a direction needs its depth.
+
+    >>> poses = np.zeros((15, 3), np.float32)
+    >>> poses[1] = (0, 7, 0)  # a torso of seven metres
+    >>> unit_bones(poses)[1].tolist()
+    [0.0, 0.5, 0.0]
+    """
+    target = layout("canonical15")
+    if poses.shape[-1] != 3:
+        raise ClipError(
+            "a model of bone directions (bones=unit) needs poses with depth, got flat ones; "
+            "use a sensor or a pose estimator that gives three coordinates"
+        )
+    out = np.full(poses.shape, np.nan, dtype=np.float32)
+    for joint, parent in enumerate(target.parents):  # parents come before their children
+        if parent < 0:
+            out[..., joint, :] = poses[..., joint, :] - poses[..., joint, :]
+            continue
+        bone = poses[..., joint, :] - poses[..., parent, :]  # (..., 3)
+        seen = np.linalg.norm(bone, axis=-1, keepdims=True)  # (..., 1)
+        length = UNIT_BONES.get(target.joints[joint]) or UNIT_BONES[target.joints[joint].split("_")[-1]]
+        # Two joints in one place point nowhere.
+        direction = np.divide(bone, seen, out=np.full_like(bone, np.nan), where=seen > 1e-6)
+        out[..., joint, :] = out[..., parent, :] + np.float32(length * TORSO_M) * direction
+    return out
+
+
 def streamed(poses: Poses, target: Layout, stream: Literal["joint", "bone", "motion"]) -> Poses:
     """Positions as one of the three streams whose answers are commonly fused.
 
@@ -233,6 +294,8 @@ def prepare(
     else:
         origin = _origin(out, pelvis)
     out = out - origin
+    if config.bones == "unit":
+        out = unit_bones(out)
     if out.shape[-1] == 2:
         out = np.concatenate([out, np.where(np.isnan(out[..., :1]), np.nan, 0).astype(np.float32)], axis=-1)
     if config.scale == "torso":

@@ -276,9 +276,25 @@ PENN13 = _hang(
     channels=2,
 )
 
+# What Kinect, Vicon and MediaPipe all give. The two middles are always those of left and right: a sensor's own
+# "pelvis" and "spine" lie elsewhere on the body than another's.
+CANONICAL15 = _hang(
+    "canonical15",
+    "fifteen joints that all sensors share",
+    [
+        ("mid_hip", None),
+        ("mid_shoulder", "mid_hip"),
+        ("head", "mid_shoulder"),
+        *_chain("mid_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
+        *_chain("mid_shoulder", "right_shoulder", "right_elbow", "right_wrist"),
+        *_chain("mid_hip", "left_hip", "left_knee", "left_ankle"),
+        *_chain("mid_hip", "right_hip", "right_knee", "right_ankle"),
+    ],
+)
+
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
-    for layout in (NTU25, KINECT20, UI_PRMD22, COCO17, OPENPOSE18, BODY25, MEDIAPIPE33, H36M17, PENN13)
+    for layout in (NTU25, KINECT20, UI_PRMD22, COCO17, OPENPOSE18, BODY25, MEDIAPIPE33, H36M17, PENN13, CANONICAL15)
 }
 
 
@@ -303,6 +319,8 @@ def _mid(a: str, b: str) -> Recipe:
 
 
 VIRTUAL: dict[str, tuple[Recipe, ...]] = {
+    "mid_hip": (_mid("left_hip", "right_hip"),),
+    "mid_shoulder": (_mid("left_shoulder", "right_shoulder"),),
     "pelvis": (_mid("left_hip", "right_hip"),),
     "upper_spine": (_mid("left_shoulder", "right_shoulder"),),
     "spine": (_mid("pelvis", "upper_spine"),),
