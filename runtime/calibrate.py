@@ -24,16 +24,16 @@ from amr_edge.runtime.event_score import EventScore, happened, score_events
 from amr_edge.runtime.onnx_file import read_onnx, with_card
 from amr_edge.runtime.session import Session
 from amr_edge.runtime.smooth import SmoothConfig
-from amr_edge.runtime.stream import Answer, recognise, tempered
+from amr_edge.runtime.stream import Answer, recognise
 from amr_edge.skeleton import Mask
 from amr_edge.spans import shown
+from amr_edge.temperature import fit_temperature, nll, tempered
 
 Floats = NDArray[np.float64]
 
 GRID = tuple(round(0.2 + 0.02 * step, 2) for step in range(40))  # thresholds that are tried: 0.2 to 0.98
 ENOUGH = 5  # false alarms that the request allows in the recordings; fewer say nothing about single classes
 WORTH = 0.01  # what F1 must gain before every class gets a threshold of its own
-COLDEST, HOTTEST = 0.25, 8.0  # temperatures that are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,34 +267,6 @@ def _clear_windows(everything: Iterable[Answered], card: Card) -> tuple[Floats, 
             "calibrate on labelled continuous recordings of these actions"
         )
     return np.asarray(probs, dtype=np.float64), np.asarray(labels, dtype=np.int64)
-
-
-def nll(probs: Floats, labels: NDArray[np.int64], temperature: float) -> float:
-    """Mean negative log likelihood of labels (N,) under probabilities (N, K) at a temperature."""
-    scaled = np.log(np.maximum(probs, 1e-38)) / temperature  # (N, K)
-    top = scaled.max(axis=1, keepdims=True)
-    total = top[:, 0] + np.log(np.exp(scaled - top).sum(axis=1))
-    return float((total - scaled[np.arange(len(labels)), labels]).mean())
-
-
-def fit_temperature(probs: Floats, labels: NDArray[np.int64]) -> float:
-    """The temperature under which labels are most likely, between `COLDEST` and `HOTTEST`.
-
-    Args:
-        probs: (N, K) of a softmax.
-        labels: (N,) below K.
-
-    Returns:
-        Found by thirds over its reciprocal, in which the likelihood is concave.
-    """
-    low, high = 1 / HOTTEST, 1 / COLDEST
-    while high - low > 1e-4:
-        third = (high - low) / 3
-        if nll(probs, labels, 1 / (low + third)) <= nll(probs, labels, 1 / (high - third)):
-            high -= third
-        else:
-            low += third
-    return round(2 / (low + high), 4)
 
 
 def keep(path: Path, card: Card) -> None:

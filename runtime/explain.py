@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
 from amr_edge.runtime.contract import Session
-from amr_edge.runtime.stream import Answer, tempered
+from amr_edge.runtime.stream import Answer
 from amr_edge.skeleton import Layout, Mask, layout
+from amr_edge.temperature import tempered
 
 BATCH = 16  # clips of one forward
 # How tokens are ranked (docs/token-budget.md); tests hold these against the graph's own.

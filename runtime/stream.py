@@ -35,6 +35,7 @@ from amr_edge.runtime.smooth import SmoothConfig, Smoother, smoothed
 from amr_edge.runtime.tracks import Tracks
 from amr_edge.runtime.window import Window
 from amr_edge.skeleton import Layout, Mask, Poses, common_joints, layout, present_joints
+from amr_edge.temperature import tempered
 
 RECENT_S = 0.5  # somebody unseen for longer gets no answer
 TOUCH_S = 1e-6  # 63 frames at 30 fps are 2.1 s, whatever the last bit says
@@ -460,28 +461,6 @@ def _ask(session: Session, asked: Sequence[_Asked]) -> list[Answer]:
         )
         for each, probs in zip(asked, tempered(session.probs(values, present), session.card.temperature), strict=True)
     ]
-
-
-def tempered(probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """What probabilities would be if their logits were divided by a temperature; above 1 less sure.
-
-    Args:
-        probs: (N, K), of a softmax.
-        temperature: Above 0.
-
-    Returns:
-        (N, K), float32.
-
-    Source:
-        Guo et al., "On calibration of modern neural networks", ICML 2017.
-
-    >>> [round(float(prob), 4) for prob in tempered(np.float32([[0.8, 0.2]]), 2.0)[0]]
-    [0.6667, 0.3333]
-    """
-    if temperature == 1.0:
-        return probs
-    powers = np.power(probs.astype(np.float64), 1.0 / temperature)
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _with_bodies(array: NDArray[Any], bodies: int) -> NDArray[Any]:

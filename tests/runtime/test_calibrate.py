@@ -15,11 +15,12 @@ from amr_edge.card import Card
 from amr_edge.cli import run
 from amr_edge.errors import CheckFailedError, ConfigError, DataError
 from amr_edge.recording import Recording, Span
-from amr_edge.runtime.calibrate import Answered, answered, calibrate, fit_temperature, judged, keep, nll
+from amr_edge.runtime.calibrate import Answered, answered, calibrate, judged, keep
 from amr_edge.runtime.onnx_file import checksum, read_onnx, sealed, with_card
 from amr_edge.runtime.session import open_session
-from amr_edge.runtime.stream import Answer, tempered
+from amr_edge.runtime.stream import Answer
 from amr_edge.store import write_store
+from amr_edge.temperature import fit_temperature, nll, tempered
 
 CardOf = Callable[..., Card]
 WriteModel = Callable[..., Path]
