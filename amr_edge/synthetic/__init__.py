@@ -2,6 +2,7 @@
 
 from amr_edge.synthetic.body import Subject, subject
 from amr_edge.synthetic.corpus import ACTIONS, CLASSES, DATASET, TERMS, Scene, clip, continuous, corpus, crowd
+from amr_edge.synthetic.exercises import EXERCISES, exercise
 from amr_edge.synthetic.idling import IDLE
 from amr_edge.synthetic.sensor import Sensor
 
@@ -9,6 +10,7 @@ __all__ = [
     "ACTIONS",
     "CLASSES",
     "DATASET",
+    "EXERCISES",
     "IDLE",
     "TERMS",
     "Scene",
@@ -18,5 +20,6 @@ __all__ = [
     "continuous",
     "corpus",
     "crowd",
+    "exercise",
     "subject",
 ]

@@ -17,7 +17,8 @@ HANG = (0.4, 0.0, -1.0)  # elbows of hanging arms point back and a little out
 class Track(NamedTuple):
     """Keys of one part of the body over a script's own seconds; before the first and after the last key it holds."""
 
-    # "pelvis", "tilt", "trunk" and "head" are added to the sway, "hand" and "swing" take its place, "foot" lifts
+    # "pelvis", "tilt", "trunk" and "head" are added to the sway, "hand" and "swing" take its place, "foot" lifts,
+    # "plant" puts a foot metres left and forward of where it stood and turns it, radians
     part: str
     side: int  # LEFT or RIGHT; 0 for a part that has none
     times_s: Floats  # (K,)
@@ -214,6 +215,11 @@ def play(
             elif track.part == "foot":
                 held.ankles[track.side, now, 1] += value[:, 0] * b.leg
                 held.feet[track.side, now, 1] += value[:, 1]
+            elif track.part == "plant":
+                yaw = held.ground[now, 2]
+                held.ankles[track.side, now, 0] += value[:, 0] * np.cos(yaw) + value[:, 1] * np.sin(yaw)
+                held.ankles[track.side, now, 2] += value[:, 1] * np.cos(yaw) - value[:, 0] * np.sin(yaw)
+                held.feet[track.side, now, 0] += value[:, 2]
             else:
                 getattr(held, track.part)[now] += value
     held.hands[..., :3] += 0.012 * quick[:, 3:9].reshape(frames, 2, 3).transpose(1, 0, 2)  # (2, T, 3)
