@@ -6,8 +6,8 @@ are counted by class, and "none" for an exercise is an error. A stream of ten re
 of its windows.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -21,20 +21,26 @@ from amr_edge.preprocess import Clip, prepare
 from amr_edge.recording import Recording
 from amr_edge.skeleton import Mask, Poses, layout, remap
 from amr_edge.spans import shown
+from amr_edge.temperature import tempered
 from amr_edge.terminal import table
 from amr_edge.training.budget import choice_of
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.dataset import to_batch
-from amr_edge.training.rehab.streams import Stream
+from amr_edge.training.rehab.streams import Stream, to_recording
 
 EVERY_S = 1.0  # from the start of a window to the start of the next
 BATCH = 64  # clips of one forward
 BUDGETS = (1.0, 0.5, 0.25, 0.1)
 CANONICAL = layout("canonical15")
+KINECT = "Kinect, unseen people"
+WRONGLY = "Kinect, unseen people, done wrongly"
+VICON = "Vicon, unseen people"
+VICON_NEVER = "Vicon never learned, everybody"
 
 Labels = NDArray[np.int64]
 Probs = NDArray[np.float32]
 How = Literal["most probable", "as live"]
+HOWS: tuple[How, ...] = ("most probable", "as live")
 
 
 class Answering(Protocol):
@@ -184,19 +190,6 @@ def cut(name: str, recordings: Iterable[Recording], card: Card, tick: Callable[[
     )
 
 
-def as_recording(stream: Stream) -> Recording:
-    """A stream of one exercise as a recording that is labelled all through."""
-    done = "right" if stream.correct else "wrong"
-    return Recording(
-        poses=np.asarray(stream.poses, dtype=np.float32)[None],
-        times_s=np.asarray(stream.times_s, dtype=np.float64),
-        layout=CANONICAL.name,
-        label=stream.group,
-        subject=stream.subject,
-        source=f"{stream.sensor} m{stream.exercise:02d} s{stream.subject:02d} {done}",
-    )
-
-
 def parts(streams: Sequence[Stream], people: Sequence[int], card: Card, *, vicon_learned: bool = True) -> list[Part]:
     """What UI-PRMD has to say about a model that has not learned from some people.
 
@@ -209,19 +202,14 @@ def parts(streams: Sequence[Stream], people: Sequence[int], card: Card, *, vicon
     Raises:
         DataError: If there is no stream of these people.
     """
-    asked: list[tuple[str, Callable[[Stream], bool]]] = [
-        ("Kinect, unseen people", lambda s: s.sensor == "kinect" and s.correct and s.subject in people),
-        (
-            "Kinect, unseen people, done wrongly",
-            lambda s: s.sensor == "kinect" and not s.correct and s.subject in people,
-        ),
-        ("Vicon, unseen people", lambda s: s.sensor == "vicon" and s.correct and s.subject in people),
-        ("Vicon, unseen people, done wrongly", lambda s: s.sensor == "vicon" and not s.correct and s.subject in people),
-    ]
-    if not vicon_learned:
-        asked.append(("Vicon never learned, everybody", lambda s: s.sensor == "vicon" and s.correct))
-    chosen = [(name, [as_recording(s) for s in streams if wanted(s)]) for name, wanted in asked]
-    made = [cut(name, recordings, card) for name, recordings in chosen if recordings]
+    unseen = [stream for stream in streams if stream.subject in people]
+    asked = {
+        KINECT: [s for s in unseen if s.sensor == "kinect" and s.correct],
+        WRONGLY: [s for s in unseen if s.sensor == "kinect" and not s.correct],
+        VICON: [s for s in unseen if s.sensor == "vicon"],
+        VICON_NEVER: [] if vicon_learned else [s for s in streams if s.sensor == "vicon"],
+    }
+    made = [cut(name, map(to_recording, chosen), card) for name, chosen in asked.items() if chosen]
     if not made:
         raise DataError(f"UI-PRMD has no stream of the people {', '.join(map(str, people))}; choose from 1 to 10")
     return made
@@ -233,3 +221,192 @@ def answers(model: Answering, part: Part) -> Probs:
     return np.concatenate(
         [model.probs(values[at : at + BATCH], present[at : at + BATCH]) for at in range(0, len(part), BATCH)]
     )
+
+
+def as_live(probs: Probs, part: Part, card: Card) -> Probs:
+    """What a stream makes of answers before it decides: the card's temperature, then its ranges of motion."""
+    warm = tempered(probs, card.temperature)
+    return warm  # RULES
+
+
+def decided(probs: NDArray[np.floating], card: Card, *, thresholds: bool) -> Labels:
+    """(N,) the class that each row (N, K) says; nothing, where thresholds do not let it through."""
+    best = probs.argmax(axis=1)
+    if not thresholds:
+        return np.asarray(best, dtype=np.int64)
+    needed = np.array([card.threshold_of(label) for label in range(len(card.classes))])
+    believed = probs[np.arange(len(probs)), best] >= needed[best]
+    return np.asarray(np.where(believed, best, card.classes.index(card.none_class or "")), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Verdict:
+    """What a model says of a part, on one budget, in one way of deciding.
+
+    Attributes:
+        part: Its name.
+        budget: Share of the tokens.
+        how: "most probable" takes the class with the highest probability; "as live" first applies the temperature,
+            the ranges of motion and the thresholds of the card.
+        confusion: (K, K) windows, rows are right classes, columns answers.
+        streams: (K, K) the same for whole recordings, decided by the mean of their windows.
+    """
+
+    part: str
+    budget: float
+    how: How
+    confusion: NDArray[np.int64]
+    streams: NDArray[np.int64]
+
+    @property
+    def right(self) -> float:
+        """Share of windows answered rightly."""
+        return _share(self.confusion)
+
+    @property
+    def streams_right(self) -> float:
+        """Share of recordings answered rightly."""
+        return _share(self.streams)
+
+    def per_class(self) -> NDArray[np.float64]:
+        """(K,) share of each class's windows; NaN without any."""
+        total = self.confusion.sum(axis=1)
+        return np.where(total > 0, np.diag(self.confusion) / np.maximum(total, 1), np.nan)
+
+    def to_dict(self, classes: Sequence[str]) -> dict[str, Any]:
+        """For machines; only classes that have windows."""
+        here = [k for k in range(len(classes)) if self.confusion[k].any()]
+        return {
+            "part": self.part,
+            "budget": self.budget,
+            "how": self.how,
+            "windows": int(self.confusion.sum()),
+            "right": round(self.right, 4),
+            "recordings": int(self.streams.sum()),
+            "recordings_right": round(self.streams_right, 4),
+            "answers": {
+                classes[k]: {classes[j]: int(self.confusion[k, j]) for j in np.flatnonzero(self.confusion[k])}
+                for k in here
+            },
+        }
+
+
+def _share(confusion: NDArray[np.int64]) -> float:
+    return float(np.trace(confusion) / confusion.sum()) if confusion.any() else float("nan")
+
+
+def _confusion(labels: Labels, said: Labels, classes: int) -> NDArray[np.int64]:
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (labels, said), 1)
+    return counts
+
+
+def verdict(probs: Probs, part: Part, card: Card, budget: float, how: How) -> Verdict:
+    """Count what a model said of a part.
+
+    Args:
+        probs: (N, K) from `answers`.
+        part: The windows.
+        card: Whose temperature, ranges and thresholds apply if it is "as live".
+        budget: For the table.
+        how: Of deciding.
+    """
+    live = how == "as live"
+    used = as_live(probs, part, card) if live else probs
+    K = len(card.classes)
+    recordings = np.unique(part.whose)
+    means = np.stack([used[part.whose == one].mean(axis=0) for one in recordings])
+    # A recording of an exercise has one label; of one with pauses the most frequent counts.
+    labels = np.array([np.bincount(part.labels[part.whose == one]).argmax() for one in recordings], dtype=np.int64)
+    return Verdict(
+        part=part.name,
+        budget=budget,
+        how=how,
+        confusion=_confusion(part.labels, decided(used, card, thresholds=live), K),
+        streams=_confusion(labels, decided(means, card, thresholds=live), K),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judgement:
+    """Everything that was judged of one model."""
+
+    classes: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+
+    def of(self, part: str, budget: float, how: How = "as live") -> Verdict:
+        """One verdict.
+
+        Raises:
+            DataError: If it was not judged.
+        """
+        for each in self.verdicts:
+            if (each.part, each.budget, each.how) == (part, budget, how):
+                return each
+        raise DataError(f"'{part}' was not judged at a budget of {budget:g} {how}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {"classes": self.classes, "rows": [each.to_dict(self.classes) for each in self.verdicts]}
+
+    def text(self) -> str:
+        """One line for each verdict, then what is confused most."""
+        rows = [
+            (
+                each.part,
+                f"{each.budget:g}",
+                each.how,
+                int(each.confusion.sum()),
+                round(100 * each.right, 1),
+                int(each.streams.sum()),
+                round(100 * each.streams_right, 1),
+                self._wrong(each),
+            )
+            for each in self.verdicts
+        ]
+        header = ("part", "budget", "decided", "windows", "right %", "recordings", "right %", "taken for")
+        return table(rows, header)
+
+    def _wrong(self, each: Verdict, most: int = 2) -> str:
+        """The most frequent errors: "leg raise as none 4 of 40"."""
+        wrong = each.confusion.copy()
+        np.fill_diagonal(wrong, 0)
+        places = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        pairs = [divmod(int(place), len(self.classes)) for place in places]
+        said = [
+            f"{self.classes[k]} as {self.classes[j]} {wrong[k, j]} of {each.confusion[k].sum()}"
+            for k, j in pairs
+            if wrong[k, j]
+        ]
+        return "; ".join(said)
+
+
+def judge(
+    at: Callable[[float], Answering],
+    everything: Sequence[Part],
+    budgets: Sequence[float] = BUDGETS,
+    tick: Callable[[], None] = lambda: None,
+) -> Judgement:
+    """Judge a model on several parts at several budgets, in both ways of deciding.
+
+    Args:
+        at: Opens the model on a budget.
+        everything: The parts.
+        budgets: Shares of the tokens.
+        tick: Called after each part on each budget.
+
+    Raises:
+        ConfigError: If there is no part or no budget.
+    """
+    if not everything or not budgets:
+        raise ConfigError("judging needs at least one part and one budget")
+    made: list[Verdict] = []
+    classes: tuple[str, ...] = ()
+    for budget in budgets:
+        model = at(budget)
+        classes = model.card.classes
+        for part in everything:
+            probs = answers(model, part)
+            made += [verdict(probs, part, model.card, budget, how) for how in HOWS]
+            tick()
+    return Judgement(classes=classes, verdicts=tuple(made))
