@@ -10,7 +10,19 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from amr_edge.errors import ClipError, ConfigError, ReadError
-from amr_edge.readers import jsonl, ntu, ntu_npz, nw_ucla, penn_action, pku_mmd, pyskl, stored, ui_prmd, utd_mhad
+from amr_edge.readers import (
+    jsonl,
+    ntu,
+    ntu_npz,
+    nw_ucla,
+    penn_action,
+    pku_mmd,
+    pyskl,
+    stored,
+    ui_prmd,
+    ui_prmd_vicon,
+    utd_mhad,
+)
 from amr_edge.recording import Recording
 
 
@@ -41,11 +53,14 @@ class Reader(Protocol):
 
 
 READERS: tuple[Reader, ...] = (
-    nw_ucla, utd_mhad, penn_action, ui_prmd, ntu, ntu_npz, pyskl, pku_mmd, jsonl, stored,
+    nw_ucla, utd_mhad, penn_action, ui_prmd, ui_prmd_vicon, ntu, ntu_npz, pyskl, pku_mmd, jsonl, stored,
 )  # fmt: skip
 
 # Files that belong to a data set without being recordings of their own: angles, labels, official splits.
-_COMPANIONS: tuple[Callable[[Path], bool], ...] = (ui_prmd.companion, pku_mmd.companion)
+_COMPANIONS: tuple[Callable[[Path], bool], ...] = (ui_prmd.companion, ui_prmd_vicon.companion, pku_mmd.companion)
+
+# Formats that see the same movements as another one: where files of both lie, a folder is of the other.
+_TWINS = {ui_prmd_vicon.NAME: ui_prmd.NAME}
 
 FORMATS = ("auto", *(reader.NAME for reader in READERS))
 
@@ -105,6 +120,9 @@ def find(root: Path, format: str = "auto") -> Found:  # noqa: A002 - the option'
             files.setdefault(known.NAME, []).append(path)
         elif not any(companion(path) for companion in _COMPANIONS):
             others.append(path)
+    for twin, first in _TWINS.items():
+        if first in files:
+            files.pop(twin, None)
     if not files:
         what = f"of format '{format}'" if asked else "of a format known here"
         raise ReadError(f"{root}: expected recordings, found no file {what} among {len(others)}; check the path")

@@ -119,7 +119,7 @@ def test_of_a_container_only_the_clip_without_a_frame_is_left_out(tmp_path: Path
 
 def test_every_reader_keeps_the_protocol_and_names_differ() -> None:
     names = [reader.NAME for reader in readers.READERS]
-    assert len(set(names)) == len(names) == 10
+    assert len(set(names)) == len(names) == 11
     assert ("auto", *names) == readers.FORMATS
     for reader in readers.READERS:
         assert reader.TITLE
