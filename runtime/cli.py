@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ import numpy as np
 from amr_edge import readers
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, ConfigError
+from amr_edge.models import DEFAULT
+from amr_edge.runtime import first
 from amr_edge.runtime.bench.cli import bench
 from amr_edge.runtime.doctor_cli import doctor
 from amr_edge.runtime.explain import ExplainConfig, Explainer
@@ -27,7 +30,7 @@ from amr_edge.runtime.outputs import Outputs, OutputsConfig
 from amr_edge.runtime.pose.cli import pose
 from amr_edge.runtime.session import AUTO, ENGINES, Session, describe, model_path, open_session
 from amr_edge.runtime.smooth import STRENGTHS
-from amr_edge.runtime.sources.named import SourceConfig, is_live, opened
+from amr_edge.runtime.sources.named import SourceConfig, has_pictures, is_live, opened
 from amr_edge.runtime.sources.video import STALE_S
 from amr_edge.runtime.target import largest_that_holds
 from amr_edge.terminal import note, table
@@ -38,22 +41,19 @@ EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", required=False)
 @click.option(
     "-s",
     "--source",
-    required=True,
     help="Skeletons or videos (file, folder, pattern), - for JSON lines on stdin, a camera's number or address, "
-    "udp://HOST:PORT, or a list of them (.streams).",
+    "udp://HOST:PORT, or a list of them (.streams).  [default: the first camera that is found]",
 )
 @click.option("--format", "format_", type=click.Choice(readers.FORMATS), default="auto", show_default=True)
 @click.option(
     "--pose",
     "pose_",
-    default="full",
-    show_default=True,
     help="lite, full, heavy, a .task, rtmpose:MODEL.onnx+DETECTOR.onnx, yolo-pose:MODEL.onnx, a .json (docs/pose.md), "
-    "or none.",
+    "or none.  [default: full, fetched once]",
 )
 @click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="To look for in pictures.")
 @click.option(
@@ -108,10 +108,10 @@ EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
 @click.option("--answers", "told", flag_value="answers", help="Tell answers only.")
 @click.option("--events", "told", flag_value="events", help="Tell events only.")
 def live(
-    model: Path,
-    source: str,
+    model: str | None,
+    source: str | None,
     format_: str,
-    pose_: str,
+    pose_: str | None,
     people: int,
     to: tuple[str, ...],
     save: Path | None,
@@ -135,13 +135,21 @@ def live(
 ) -> None:
     """Recognise actions: recorded skeletons, video or camera in, JSON lines out.
 
-    MODEL is an exported model.onnx or a run folder. Answers and events go to stdout, one JSON object a line
-    (docs/live-output.md); everything for people goes to stderr.
+    MODEL is an exported model.onnx or a run folder; without one it is rehab8, which comes with amr-edge. Answers and
+    events go to stdout, one JSON object a line (docs/live-output.md); everything for people goes to stderr.
     """
+    if model is None:
+        note(f"no model was named: {DEFAULT}, which comes with amr-edge; what it knows: amr-edge model info {DEFAULT}")
+    else:
+        first.not_a_source(model)
     if budget is not None and target_ms is not None:
         raise ConfigError("--budget says what to look at and --target-ms finds it out; give one of them")
     if save is not None and save.suffix.lower() != ".mp4":
         raise ConfigError(f"--save {save}: a film is written as MP4; give it a name that ends in .mp4")
+    file = model_path(model or DEFAULT)  # a slip here is told before anything is looked for
+    if source is None:
+        source = str(first.camera(note, first.trouble_of, platform=sys.platform))
+        note(f"taking camera {source}; Ctrl-C ends it, --ui shows it in a browser")
     outputs_config = OutputsConfig(
         to=(*to, *([] if save is None else [str(save)])),
         answers=told != "events",
@@ -153,8 +161,10 @@ def live(
         host=ui_host,
         video=show_video,
     )
-    session = _opened(model, engine, threads, budget, target_ms, people, rebuild=rebuild)
+    session = _opened(file, engine, threads, budget, target_ms, people, rebuild=rebuild)
     note(f"model: {session.title}")
+    if pose_ is None and has_pictures(source, format_):
+        first.pose_model(note, os.environ)
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     explainer = None
     if explain is not None:
@@ -173,7 +183,7 @@ def live(
         deliveries=outputs.deliveries,
     )
     outputs.status = partial(run.summary, ended="")
-    reading = SourceConfig(format=format_, pose=pose_, people=people, speed=speed, stale_s=stale)
+    reading = SourceConfig(format=format_, pose=pose_ or first.POSE, people=people, speed=speed, stale_s=stale)
     whole = False
     try:
         with (

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError, MissingError, ReadError
+from amr_edge.models import DEFAULT, meant
 from amr_edge.runtime.contract import Session, check_clips, describe, tokens_for
 from amr_edge.runtime.onnx_file import read_onnx
 from amr_edge.skeleton import Mask
@@ -32,15 +33,19 @@ _SUFFIX = ".engine"  # of TensorRT's files, which nothing else can read
 
 
 def model_path(path: str | Path) -> Path:
-    """The model file that `path` means: the file itself, or the exported model of a run folder.
+    """The model file that `path` means: the file itself, the exported model of a run folder, or one of the box.
 
     Raises:
         ReadError: If there is no such file; a run folder without an exported model gets the line to type.
+        MissingError: If it is one of the box by name and this installation lacks its file.
     """
-    path = Path(path)
+    path = meant(path)
     if not path.is_dir():
         if not path.is_file():
-            raise ReadError(f"{path}: there is no such model file; name an exported model.onnx or a run folder")
+            raise ReadError(
+                f"{path}: there is no such model file; name an exported model.onnx, a run folder, or {DEFAULT}, which "
+                "comes with amr-edge"
+            )
         return path
     model = path / "export" / "model.onnx"
     if not model.is_file():
@@ -59,7 +64,7 @@ def open_session(
     """Open a model.
 
     Args:
-        path: An exported file with a card, or a run folder that has a model.onnx.
+        path: An exported file with a card, a run folder that has a model.onnx, or the name of a model of the box.
         engine: A key of `ENGINES`; "auto" takes what fits the file and is installed, and says why in the title.
         threads: Threads inside one inference, where the engine computes on the CPU; None lets it take one for each
             core.

@@ -124,6 +124,18 @@ def is_live(source: str, format: str = "auto") -> bool:  # noqa: A002
     return any(_kind(entry) in ("camera", "udp") for entry in _entries(source, format)[0])
 
 
+def has_pictures(source: str, format: str = "auto") -> bool:  # noqa: A002
+    """Whether a source gives pictures, in which joints must first be found; True if one of several does.
+
+    A video that is not there gives none.
+
+    Raises:
+        ReadError: If it is a pattern that nothing fits, or a list that cannot be read.
+    """
+    entries = [(entry, _kind(entry)) for entry in _entries(source, format)[0]]
+    return any(kind == "camera" or (kind == "video" and Path(entry).is_file()) for entry, kind in entries)
+
+
 def _entries(source: str, format: str) -> tuple[list[str], str | None]:  # noqa: A002
     """The sources that a word stands for, and what they are together; None if it stands for itself."""
     path = Path(source)

@@ -328,7 +328,7 @@ def test_a_video_without_a_pose_model_gets_the_line_to_type(
     [
         (["live", "nothing.onnx", "-s", "x"], 4, "no such model file"),
         (["live", "MODEL", "-s", "nothing.jsonl"], 4, "there is none"),
-        (["live", "MODEL"], 2, "--source"),
+        (["live", "RECORDED"], 2, "amr-edge live --source"),
         (["live", "MODEL", "-s", "RECORDED", "--save", "film.gif"], 2, "MP4"),
         (["live", "MODEL", "-s", "RECORDED", "--limit", "0"], 2, "--limit"),
         (["live", "MODEL", "-s", "RECORDED", "--format", "ntu"], 4, "two.jsonl"),
