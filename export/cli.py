@@ -7,6 +7,7 @@ import numpy as np
 
 from amr_edge.errors import ConfigError
 from amr_edge.extras import require
+from amr_edge.models import meant
 from amr_edge.terminal import note, to_json
 
 
@@ -144,7 +145,7 @@ def evaluate(
     out: Path | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Score MODEL (a run folder, a checkpoint or an exported .onnx) on recordings with labels.
+    """Score MODEL (a run folder, a checkpoint, an exported .onnx or rehab8) on recordings with labels.
 
     With --budgets the same clips are answered on every budget, and on as many random tokens as the control; the curve
     of a run folder on its own data goes into its card.
@@ -153,6 +154,7 @@ def evaluate(
     from amr_edge.runtime.session import AUTO
     from amr_edge.score import report
 
+    model = meant(model)
     if engine is not None and (model.is_dir() or model.suffix == ".safetensors"):
         raise ConfigError(
             f"--engine runs exported files, {model} is answered by torch; name its export/model.onnx or leave it away"

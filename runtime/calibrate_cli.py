@@ -1,11 +1,13 @@
 """`amr-edge calibrate`: parse, fit, write into the model, print."""
 
+import shutil
 from pathlib import Path
 
 import click
 import numpy as np
 
 from amr_edge.errors import ConfigError, DataError
+from amr_edge.models import in_box
 from amr_edge.readers import FORMATS, find, recordings
 from amr_edge.recording import Recording
 from amr_edge.runtime.calibrate import GRID, Calibration, answered, calibrate, judged, keep, summary
@@ -41,12 +43,15 @@ def command(
     threads: int | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Fit how sure MODEL (a .onnx or a run folder) must be, and write it into the file.
+    """Fit how sure MODEL (a .onnx, a run folder or rehab8) must be, and write it into the file.
 
     A temperature and thresholds with which `amr-edge live` keeps within so many false alarms, found on labelled
-    continuous recordings such as `amr-edge data join` makes.
+    continuous recordings such as `amr-edge data join` makes. Of rehab8 a copy in this folder is calibrated.
     """
     path = model_path(model)
+    target = Path(path.name) if in_box(path) else path
+    if target.exists() and not target.samefile(path) and not as_is:
+        raise ConfigError(f"{target} is here already, a copy of the box; calibrate it: amr-edge calibrate {target}")
     if path.suffix != ".onnx":
         raise ConfigError(f"{path}: calibration is written into an .onnx file; calibrate it, then build engines of it")
     session = open_session(path, threads=threads)
@@ -69,17 +74,20 @@ def command(
 
         fitted = calibrate(everything, card, false_alarms, tick=tick)
     who = data.name if subjects is None else f"{data.name} subjects {subjects}"
-    keep(path, fitted.card(card, who))
+    if target != path:
+        shutil.copyfile(path, target)
+        note(f"{path.stem} stays as it came; its copy {target} is calibrated")
+    keep(target, fitted.card(card, who))
     _warn(fitted)
     if as_json:
-        click.echo(to_json({"model": path, "data": data, "asked": false_alarms, **summary(fitted, card)}))
+        click.echo(to_json({"model": target, "data": data, "asked": false_alarms, **summary(fitted, card)}))
         return
     click.echo(table([_row("before", fitted.before), _row("calibrated", fitted.after)], _HEADER))
     own = f", {min(fitted.thresholds)} to {max(fitted.thresholds)} by class" if fitted.thresholds else ""
     click.echo(
-        f"{path}: temperature {fitted.temperature:g} (NLL of {fitted.windows} clear windows {fitted.nll[0]:.3f} -> "
+        f"{target}: temperature {fitted.temperature:g} (NLL of {fitted.windows} clear windows {fitted.nll[0]:.3f} -> "
         f"{fitted.nll[1]:.3f}), threshold {fitted.threshold:g}{own}\n"
-        f"next: amr-edge live {path} --source 0"
+        f"next: amr-edge live {target} --source 0"
     )
 
 

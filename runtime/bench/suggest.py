@@ -7,6 +7,7 @@ from typing import Any
 
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, MissingError
+from amr_edge.models import meant
 from amr_edge.runtime.bench.subjects import Spec
 from amr_edge.runtime.session import AUTO, ENGINES, open_session
 
@@ -27,7 +28,7 @@ def candidates(
     files: list[Path] = []
     for path in paths:
         inside = sorted((path / "export").glob("*.onnx")) + sorted((path / "export").glob("*.engine"))
-        files += inside or [path]
+        files += inside or [meant(path)]
     return [
         Spec(path=file, threads=count, budget=budget, engine=engine)
         for file in dict.fromkeys(files)
