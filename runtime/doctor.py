@@ -63,6 +63,13 @@ PROBES: dict[str, str] = {
         "import mediapipe as m; from mediapipe.tasks.python import vision; vision.PoseLandmarker; "
         "print(json.dumps({'version': m.__version__}))"
     ),
+    "model": (
+        "import numpy as np; from amr_edge.models import DEFAULT, bundled; "
+        "from amr_edge.runtime.session import open_session; s = open_session(DEFAULT, threads=1); p = s.card.prepare; "
+        "from amr_edge.skeleton import layout; t, v = p.frames, len(layout(p.layout)); "
+        "s.probs(np.zeros((1, 1, t, v, 3), np.float32), np.ones((1, 1, t, v), bool)); "
+        "print(json.dumps({'name': s.card.name, 'classes': len(s.card.classes), 'bytes': bundled().stat().st_size}))"
+    ),
     "openvino": "import openvino as o; print(json.dumps({'devices': list(o.Core().available_devices)}))",
     "tensorrt": "import tensorrt as t; t.Builder; print(json.dumps({'version': t.__version__}))",
     "torch": "import torch as t; print(json.dumps({'version': t.__version__, 'cuda': t.cuda.is_available()}))",
@@ -206,6 +213,7 @@ def examine(around: Around) -> Iterator[Check]:
     yield from clashes(around)
     yield from extras(around)
     yield from engines(around)
+    yield boxed(around)
     yield openmp(around)
     yield from pose(around)
     yield camera(around)
@@ -316,6 +324,22 @@ def engines(around: Around) -> Iterator[Check]:
     yield _engine(around, "openvino", "OpenVINO", 'pip install "amr-edge[openvino]"')
     yield tensorrt(around)
     yield cuda(around)
+
+
+def boxed(around: Around) -> Check:
+    """The model that comes with amr-edge: whether it opens and answers."""
+    found = around.probe("model")
+    if found.facts is None:
+        return Check(
+            area="model",
+            name="model in the box",
+            state="bad",
+            said=f"does not open: {found.trouble}",
+            cure="pip install --force-reinstall --no-deps amr-edge",
+        )
+    facts = found.facts
+    said = f"{facts['name']} opens and answers: {facts['classes']} classes, {facts['bytes'] / 1e6:.1f} MB"
+    return Check(area="model", name="model in the box", state="ok", said=said)
 
 
 def _has(around: Around, *names: str) -> bool:
@@ -602,6 +626,7 @@ AREAS = (
     "python",
     *(extra for extra in EXTRAS if extra != "openvino"),
     "onnxruntime",
+    "model",
     "openvino",
     "tensorrt",
     "cuda",

@@ -6,14 +6,16 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 
-from amr_edge.errors import AmrError, MissingError
+from amr_edge.errors import MissingError
 from amr_edge.runtime import doctor as examining
 from amr_edge.runtime.bench.machine import context
 from amr_edge.runtime.doctor import Check
+from amr_edge.runtime.first import trouble_of
 from amr_edge.terminal import note, to_json
 
 _MARKS = {"ok": "ok     ", "warn": "warn   ", "bad": "BAD    ", "absent": "not here"}
@@ -28,7 +30,7 @@ def doctor(need: str | None, bundle: Path | None, as_json: bool) -> None:  # noq
     areas = examining.needed(need) if need is not None else ()
     if sys.stderr.isatty():
         note("looking around; packages are tried one by one, which takes some seconds")
-    around = examining.here(grab=_grab if "camera" in areas else None)
+    around = examining.here(grab=partial(trouble_of, 0) if "camera" in areas else None)
     checks = list(examining.examine(around))
     lacking = examining.missing(checks, areas)
     said = {
@@ -77,20 +79,3 @@ def screen(checks: Sequence[Check], width: int) -> str:
     ready = any(check.area == "onnxruntime" and check.state == "ok" for check in checks)
     lines.append("next: amr-edge demo" if ready else "next: pip install onnxruntime")
     return "\n".join(lines)
-
-
-def _grab() -> str:
-    """Take one picture from the first camera and throw it away; why not, if that fails."""
-    from amr_edge.runtime.sources.video import Camera
-
-    try:
-        camera = Camera(0)
-    except AmrError as refusal:
-        return str(refusal)
-    try:
-        next(iter(camera))
-    except (AmrError, StopIteration) as refusal:
-        return str(refusal) or "it gave no picture"
-    finally:
-        camera.close()
-    return ""

@@ -23,6 +23,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "openvino": {"devices": ["CPU"]},
     "mediapipe": {"version": "0.10.30"},
     "tensorrt": {"version": "10.3.0"},
+    "model": {"name": "rehab8", "classes": 9, "bytes": 1_900_000},
 }
 HEALTHY = {
     "onnxruntime": "1.20.0",
