@@ -182,6 +182,19 @@ def _facing(poses: Poses, target: Layout) -> NDArray[np.float32] | None:
     return None
 
 
+FLAT = (
+    "a model of bone directions (bones=unit) needs poses with depth, got flat ones; "
+    "use a sensor or a pose estimator that gives three coordinates"
+)
+
+
+def unit_lengths() -> NDArray[np.float32]:
+    """(15,) how long `unit_bones` makes the bone that ends in each joint of canonical15; 0 for the root."""
+    names = layout("canonical15").joints[1:]
+    lengths = [UNIT_BONES[name] if name in UNIT_BONES else UNIT_BONES[name.split("_")[-1]] for name in names]
+    return np.array([0.0, *lengths], dtype=np.float32) * np.float32(TORSO_M)
+
+
 def unit_bones(poses: Poses) -> Poses:
     """Poses of which only the directions of the bones are kept.
 
@@ -202,10 +215,8 @@ def unit_bones(poses: Poses) -> Poses:
     """
     target = layout("canonical15")
     if poses.shape[-1] != 3:
-        raise ClipError(
-            "a model of bone directions (bones=unit) needs poses with depth, got flat ones; "
-            "use a sensor or a pose estimator that gives three coordinates"
-        )
+        raise ClipError(FLAT)
+    lengths = unit_lengths()
     out = np.full(poses.shape, np.nan, dtype=np.float32)
     for joint, parent in enumerate(target.parents):  # parents come before their children
         if parent < 0:
@@ -213,10 +224,9 @@ def unit_bones(poses: Poses) -> Poses:
             continue
         bone = poses[..., joint, :] - poses[..., parent, :]  # (..., 3)
         seen = np.linalg.norm(bone, axis=-1, keepdims=True)  # (..., 1)
-        length = UNIT_BONES.get(target.joints[joint]) or UNIT_BONES[target.joints[joint].split("_")[-1]]
         # Two joints in one place point nowhere.
         direction = np.divide(bone, seen, out=np.full_like(bone, np.nan), where=seen > 1e-6)
-        out[..., joint, :] = out[..., parent, :] + np.float32(length * TORSO_M) * direction
+        out[..., joint, :] = out[..., parent, :] + lengths[joint] * direction
     return out
 
 

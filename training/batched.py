@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amr_edge.preprocess import TORSO_M, PrepareConfig
+from amr_edge.preprocess import TORSO_M, PrepareConfig, unit_lengths
 from amr_edge.skeleton import NTU25, Layout, Mask, layout, remap
 from amr_edge.training.ragged import LOST, Ints, Ragged
 
@@ -276,6 +276,17 @@ class Anatomy:
         rows = [cos, zero, sin, zero, one, zero, -sin, zero, cos]
         return torch.stack(rows, dim=1).reshape(-1, 3, 3)
 
+    def unit(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Joints (B, T, V, 3) built again from where the bones point, and where they are; see `unit_bones` there."""
+        places, shown = [values.new_zeros(values[:, :, 0].shape)], [present[:, :, 0]]
+        lengths = unit_lengths()  # (V,)
+        for joint, parent in enumerate(self.layout.parents[1:], start=1):
+            bone = values[:, :, joint] - values[:, :, parent]  # (B, T, 3)
+            seen = torch.linalg.vector_norm(bone, dim=-1, keepdim=True)  # (B, T, 1)
+            shown.append(present[:, :, joint] & shown[parent] & (seen[..., 0] > 1e-6))
+            places.append(places[parent] + float(lengths[joint]) * bone / seen.clamp(min=1e-6))
+        return torch.stack(places, dim=2), torch.stack(shown, dim=2)
+
     def streamed(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Joints, bones or motion of (B, T, V, 3) positions, and where they are."""
         if self.config.stream == "joint":
@@ -318,6 +329,8 @@ def prepare(held: Ragged, spans: Spans, anatomy: Anatomy, persons: int, change: 
     here, body = body >= 0, body.clamp(min=0)
     of = send(clip, values.device)  # (B,)
     values = values - anatomy.origin(values, present, body, here)[of][:, None, None]
+    if config.bones == "unit":
+        values, present = anatomy.unit(values, present)
     if values.shape[-1] == 2:
         values = torch.cat([values, torch.zeros_like(values[..., :1])], dim=-1)
     matrix = change
@@ -334,7 +347,7 @@ def prepare(held: Ragged, spans: Spans, anatomy: Anatomy, persons: int, change: 
         shape = values.shape
         values = torch.bmm(values.flatten(1, 2), matrix[of].transpose(1, 2)).reshape(shape)  # (B, T, V, 3)
     values, present = anatomy.streamed(values, present)
-    if config.stream != "joint":
+    if config.stream != "joint" or config.bones == "unit":
         # A body may have joints and no bone, so only the device knows who is left.
         left = np.flatnonzero(present.flatten(1).any(dim=1).cpu().numpy())
         chosen = send(left, values.device)

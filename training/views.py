@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from amr_edge.clips import SHORTEST_CUT
-from amr_edge.errors import ConfigError, DataError
-from amr_edge.preprocess import PrepareConfig
+from amr_edge.errors import ClipError, ConfigError, DataError
+from amr_edge.preprocess import FLAT, PrepareConfig
 from amr_edge.skeleton import Mask, Poses, layout, remap
 from amr_edge.store import Store
 from amr_edge.training.augment import Draw, draw, noise, seeds_of
@@ -54,6 +54,7 @@ class Views:
     Raises:
         DataError: If no recording is chosen.
         ConfigError: If the recordings are in pixels and the preprocessing does not scale them.
+        ClipError: If the recordings are in pixels and the preprocessing needs depth.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class Views:
         self._which = np.flatnonzero(which)
         if not len(self._which):
             raise DataError("there is no recording in this part of the split; choose another split")
+        if store.units == "px" and config.bones == "unit":
+            raise ClipError(FLAT)
         if store.units == "px" and config.scale != "torso":
             raise ConfigError("recordings in pixels need prepare.scale=torso")
         self.labels = np.asarray(store.labels, dtype=np.int64)[self._which]

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amr_edge.clips import Clips, stack
-from amr_edge.errors import ConfigError, DataError
+from amr_edge.errors import ClipError, ConfigError, DataError
 from amr_edge.preprocess import Clip, PrepareConfig
 from amr_edge.recording import Recording
 from amr_edge.skeleton import LAYOUTS
@@ -47,10 +47,12 @@ def stored(folder: Path, made: list[Recording]) -> Store:
 
 
 def config_of(rng: np.random.Generator, name: str, units: str) -> PrepareConfig:
+    unit = name == "canonical15" and units == "m" and rng.random() < 0.7
     return PrepareConfig(
         layout=name,
         frames=int(rng.integers(2, 24)),
-        scale="torso" if units == "px" or rng.random() < 0.5 else "none",
+        bones="unit" if unit else "measured",
+        scale="torso" if units == "px" or (not unit and rng.random() < 0.5) else "none",
         view="body" if rng.random() < 0.5 else "camera",
         stream=rng.choice(["joint", "joint", "bone", "motion"]),
         max_gap_s=float(rng.choice([0.1, 0.4, 1.0])),
@@ -70,7 +72,7 @@ def agree(got: Batch, wanted: Batch) -> None:
 @given(
     seed=st.integers(0, 2**32),
     source=st.sampled_from(sorted(LAYOUTS)),
-    target=st.sampled_from(sorted(LAYOUTS)),
+    target=st.sampled_from(sorted(LAYOUTS)) | st.just("canonical15"),
     same=st.booleans(),
     units=st.sampled_from(["m", "px"]),
     whole=st.booleans(),
@@ -200,6 +202,8 @@ def test_a_part_without_recordings_and_pixels_without_scale_are_refused(tmp_path
     pixels = stored(tmp_path, [recording(rng, "coco17", "px", 1, True)])
     with pytest.raises(ConfigError, match="scale=torso"):
         Views(pixels, np.ones(1, dtype=bool), PrepareConfig(layout="coco17"), 1, STILL, CPU)
+    with pytest.raises(ClipError, match="with depth"):
+        Views(pixels, np.ones(1, dtype=bool), PrepareConfig(layout="canonical15", bones="unit"), 1, STILL, CPU)
 
 
 def test_a_batch_in_which_nobody_is_seen_has_no_body(tmp_path: Path) -> None:
