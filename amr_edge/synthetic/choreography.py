@@ -48,10 +48,13 @@ class Choreography:
         self.now_s += wait_s
         return self
 
-    def sweep(self, wait_s: float, at: Callable[[float], Posture], keys: int = 6) -> "Choreography":
-        """Pass through `at(0..1)` with a soft start and end, for movements on an arc."""
+    def sweep(
+        self, wait_s: float, at: Callable[[float], Posture], keys: int = 6, *, start: float = 0.0, end: float = 1.0
+    ) -> "Choreography":
+        """Pass through `at(start)..at(end)` with a soft start and end, for movements on an arc."""
         for share in np.arange(1, keys + 1) / keys:
-            self.go(wait_s / keys, at(float(share * share * (3 - 2 * share))))
+            eased = float(share * share * (3 - 2 * share))
+            self.go(wait_s / keys, at(start + eased * (end - start)))
         return self
 
     def mark(self, start_s: float) -> None:
