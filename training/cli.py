@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from amr_edge.errors import ConfigError
 from amr_edge.extras import require
+from amr_edge.training.learn import distil_settings
 
 
 def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,12 +97,9 @@ def distil(**options: Any) -> None:
 
     Without --data it learns from what the teacher learned from.
     """
-    asked = [("distil.alpha", options.pop("alpha")), ("distil.temperature", options.pop("temperature"))]
-    if options["unlabelled"]:
-        if asked[0][1] not in (None, 1.0):
-            raise ConfigError(f"--unlabelled has no labels to weigh, so --alpha must be 1, got {asked[0][1]}")
-        asked[0] = ("distil.alpha", 1.0)
-    options["settings"] += tuple(f"{name}={value}" for name, value in asked if value is not None)
+    alpha, temperature = options.pop("alpha"), options.pop("temperature")
+    asked = distil_settings(alpha, temperature, unlabelled=options["unlabelled"])
+    options["settings"] += tuple(f"{name}={value}" for name, value in asked.items())
     _run("distil", options)
 
 

@@ -17,8 +17,17 @@ from amr_edge.training.config import recipe
 from amr_edge.training.distil import Teacher, compare, distil, told
 from amr_edge.training.evaluate import evaluate_run
 from amr_edge.training.finetune import finetune
-from amr_edge.training.folds import EVERY_SUBJECT, Fold, fold_name, subjects_to_leave_out, summarise, write_folds
+from amr_edge.training.folds import (
+    EVERY_SUBJECT,
+    Fold,
+    Summary,
+    fold_name,
+    subjects_to_leave_out,
+    summarise,
+    write_folds,
+)
 from amr_edge.training.order import Order, Work, fresh, origin_of, resumed, sides_of, store_of, weights_in
+from amr_edge.training.outcome import Distilled, EachLeftOut, Examined, LeftOut, Outcome, Pretrained, Trained
 from amr_edge.training.parallel import world
 from amr_edge.training.picture import draw_curves
 from amr_edge.training.pretrain import pretrain
@@ -26,16 +35,22 @@ from amr_edge.training.report import write_page
 from amr_edge.training.run import Run, new_run
 from amr_edge.training.subsets import asked_subset
 
-__all__ = ["Order", "carry_out", "weights_in"]
+__all__ = ["Order", "carry_out", "weights_in", "work_off"]
 
-Told = tuple[str, dict[str, object]]  # for a person, for a machine
+Told = tuple[str, Outcome]  # for a person, for a program
 
 
-def carry_out(order: Order) -> Told:
+def carry_out(order: Order) -> tuple[str, dict[str, object]]:
+    """Do what was ordered: what to tell a person, and the same for a machine; see `work_off`."""
+    text, outcome = work_off(order)
+    return text, outcome.to_dict()
+
+
+def work_off(order: Order) -> Told:
     """Do what was ordered.
 
     Returns:
-        What to tell a person, and the same for a machine.
+        What to tell a person, and the same for a program.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C, with the last finished epoch on disk and the way to go on said.
@@ -96,25 +111,21 @@ def settle(run: Run, chosen_by: str) -> tuple[Classifier, Card, str]:
     return model, card, words
 
 
-def _examine(work: Work, model: Classifier, card: Card) -> Told:
+def _examine(work: Work, model: Classifier, card: Card) -> tuple[str, Examined | None]:
     """Score a run on its test part, write its report and keep its answers; nothing if no test clip has a label."""
     run, store = work.run, work.store
     examined = work.sides.test & (store.labels >= 0)
     if not examined.any():
-        return "", {}
+        return "", None
     result = evaluate_run(run, model.to(work.machine.device), card, store, work.sides.test, work.machine.device)
-    return report(result, card.classes), {
-        "top1": result.top1,
-        "top5": result.top5,
-        "mean_class": result.mean_class,
-        "clips": result.clips,
-        "epoch": card.recipe["epoch"],
-        "epoch_chosen_by": card.recipe["epoch_chosen_by"],
-    }
-
-
-def _labels(work: Work) -> dict[str, object]:
-    return {} if work.subset is None else {"labels": work.subset.to_dict()}
+    return report(result, card.classes), Examined(
+        top1=result.top1,
+        top5=result.top5,
+        mean_class=result.mean_class,
+        clips=result.clips,
+        epoch=card.recipe["epoch"],
+        epoch_chosen_by=card.recipe["epoch_chosen_by"],
+    )
 
 
 def _distil(work: Work, teacher: Teacher) -> Told:
@@ -133,20 +144,25 @@ def _distil(work: Work, teacher: Teacher) -> Told:
         resume=work.resume,
     )
     model, card, which = settle(run, work.chosen_by)
-    answer: dict[str, object] = {"run": str(run.folder), "weights": str(run.last), "recipe": asdict(work.recipe)}
     text, scored = _examine(work, model, card)
     lines = [text] if text else []
-    answer |= scored
     examined = sides.test & (work.store.labels >= 0)
     beside = compare(teacher, model, work.store, examined if text else sides.train, work.machine.device)
     run.write_json("teacher.json", beside)
     write_page(run)
     lines.append(told(beside, on="the test part" if text else "what it learned from; nothing is left to test on"))
     run.log("\n".join(lines), show=False)
-    answer |= {"beside_the_teacher": beside, "seed": work.seed, "split": work.split}
-    answer["seconds"] = sum(row["seconds"] for row in run.results())
     lines += [f"{which}: {run.last}", f"next: amr-edge export {run.folder} --onnx"]
-    return "\n".join(lines), answer
+    return "\n".join(lines), Distilled(
+        run=run.folder,
+        weights=run.last,
+        recipe=asdict(work.recipe),
+        examined=scored,
+        seed=work.seed,
+        split=work.split,
+        seconds=sum(row["seconds"] for row in run.results()),
+        beside_the_teacher=beside,
+    )
 
 
 def _stages(verb: str, work: Work) -> Told:
@@ -158,7 +174,7 @@ def _stages(verb: str, work: Work) -> Told:
         text = (
             f"pre-trained: loss {loss:.4f}, weights {run.last}\nnext: amr-edge finetune --data ... --init {run.folder}"
         )
-        return text, {"run": str(run.folder), "weights": str(run.last), "loss": loss}
+        return text, Pretrained(run=run.folder, weights=run.last, loss=loss)
     if work.teacher is not None:
         return _distil(work, work.teacher)
     if verb == "train":
@@ -185,12 +201,18 @@ def _stages(verb: str, work: Work) -> Told:
     else:
         text = "fine-tuned on everything, nothing left to test on"
     rows = run.results() + (run.stage("pretrain").results() if verb == "train" else [])
-    answer = {"run": str(run.folder), "weights": str(run.last), "recipe": asdict(work.recipe), **scored}
-    answer |= {"seed": work.seed, "split": work.split, "seconds": sum(row["seconds"] for row in rows)}
-    answer |= _labels(work)
     if work.subset is not None:
         text = f"{text}\nlabels: {work.subset.told()}"
-    return f"{text}\n{which}: {run.last}\nnext: amr-edge export {run.folder} --onnx", answer
+    return f"{text}\n{which}: {run.last}\nnext: amr-edge export {run.folder} --onnx", Trained(
+        run=run.folder,
+        weights=run.last,
+        recipe=asdict(work.recipe),
+        examined=scored,
+        seed=work.seed,
+        split=work.split,
+        seconds=sum(row["seconds"] for row in rows),
+        labels=None if work.subset is None else work.subset.to_dict(),
+    )
 
 
 def _leave_one_out(order: Order, folder: Path | None) -> Told:
@@ -228,8 +250,34 @@ def _leave_one_out(order: Order, folder: Path | None) -> Told:
     write_page(parent)
     parent.log(summary.text(), show=False)
     next_line = f"next: amr-edge {order.verb} --data {store.path} --split all"
-    answer = {"run": str(parent.folder), "seed": order.seed, "split": EVERY_SUBJECT, **summary.to_dict()}
-    return f"{summary.text()}\neach fold is a run in {parent.folder / 'folds'}\n{next_line}", answer
+    told = f"{summary.text()}\neach fold is a run in {parent.folder / 'folds'}\n{next_line}"
+    return told, _each_left_out(summary, parent, order.seed)
+
+
+def _each_left_out(summary: Summary, parent: Run, seed: int) -> EachLeftOut:
+    mean, deviation = summary.top1
+    pooled, own = summary.pooled, [fold.score for fold in summary.folds]
+    return EachLeftOut(
+        run=parent.folder,
+        folds=tuple(
+            LeftOut(
+                subject=fold.subject,
+                clips=len(fold.answers),
+                top1=each.top1,
+                mean_class=each.mean_class,
+                epoch=fold.epoch,
+                epoch_chosen_by=fold.chosen_by,
+                run=fold.run,
+            )
+            for fold, each in zip(summary.folds, own, strict=True)
+        ),
+        mean=mean,
+        std=deviation,
+        pooled={"top1": pooled.top1, "top5": pooled.top5, "mean_class": pooled.mean_class},
+        clips=pooled.clips,
+        seed=seed,
+        seconds=sum(fold.seconds for fold in summary.folds),
+    )
 
 
 def _folds_begun(order: Order) -> tuple[Order, Store, Run]:

@@ -1,0 +1,182 @@
+"""What does a training command come to? One frozen class for each, with the fields that `--json` has."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretrained:
+    """An encoder that was pre-trained.
+
+    Attributes:
+        run: The run folder.
+        weights: The last epoch's.
+        loss: Of the last epoch.
+    """
+
+    run: Path
+    weights: Path
+    loss: float
+
+    def to_dict(self) -> dict[str, object]:
+        """For machines."""
+        return {"run": str(self.run), "weights": str(self.weights), "loss": self.loss}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """How good the weights that count are on the test part.
+
+    Attributes:
+        top1: Share of clips whose most probable class is the label.
+        top5: Share of clips whose label is among the five most probable.
+        mean_class: Mean over classes of the share answered rightly.
+        clips: Labelled clips of the test part.
+        epoch: Whose weights answered, from 1.
+        epoch_chosen_by: "last", or what chose it.
+    """
+
+    top1: float
+    top5: float
+    mean_class: float
+    clips: int
+    epoch: int
+    epoch_chosen_by: str
+
+    def to_dict(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "top1": self.top1,
+            "top5": self.top5,
+            "mean_class": self.mean_class,
+            "clips": self.clips,
+            "epoch": self.epoch,
+            "epoch_chosen_by": self.epoch_chosen_by,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A classifier that was trained.
+
+    Attributes:
+        run: The run folder.
+        weights: Those that count: the last epoch's, or those that validation chose.
+        recipe: The resolved settings, as config.json has them.
+        examined: Its score on the test part; None if nothing is left to test on.
+        seed: Of all randomness.
+        split: What it learned from and was tested on.
+        seconds: Of all epochs.
+        labels: Which labels it was allowed to see; None for all.
+    """
+
+    run: Path
+    weights: Path
+    recipe: Mapping[str, Any]
+    examined: Examined | None
+    seed: int
+    split: str
+    seconds: float
+    labels: Mapping[str, object] | None = None
+
+    @property
+    def top1(self) -> float:
+        """Share of the test clips that is answered rightly; NaN if nothing is left to test on."""
+        return float("nan") if self.examined is None else self.examined.top1
+
+    def to_dict(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "run": str(self.run),
+            "weights": str(self.weights),
+            "recipe": self.recipe,
+            **({} if self.examined is None else self.examined.to_dict()),
+            "seed": self.seed,
+            "split": self.split,
+            "seconds": self.seconds,
+            **({} if self.labels is None else {"labels": self.labels}),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distilled(Trained):
+    """A student that was taught.
+
+    Attributes:
+        beside_the_teacher: "parameters", "teacher_parameters", "clips", "agreement", and "teacher_top1" where the
+            clips have labels.
+    """
+
+    beside_the_teacher: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, object]:
+        """For machines."""
+        # Not super(): a class with slots is made anew, and the name that super() looks up is the old one's.
+        return {**Trained.to_dict(self), "beside_the_teacher": self.beside_the_teacher}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """One subject who was left out of everything that a model learned from.
+
+    Attributes:
+        subject: Who.
+        clips: Of that subject.
+        top1: Share of them that is answered rightly.
+        mean_class: Mean over classes of the same.
+        epoch: Whose weights answered, from 1.
+        epoch_chosen_by: "last", or what chose it.
+        run: The fold's own run folder.
+    """
+
+    subject: int
+    clips: int
+    top1: float
+    mean_class: float
+    epoch: int
+    epoch_chosen_by: str
+    run: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EachLeftOut:
+    """One model for each subject, judged on that subject alone.
+
+    Attributes:
+        run: The folder of all folds.
+        folds: Each of them.
+        mean: Of their top-1.
+        std: Standard deviation of their top-1 (of a sample).
+        pooled: "top1", "top5" and "mean_class" of all answers as one.
+        clips: All that were answered.
+        seed: Of all randomness.
+        seconds: Of all epochs of all folds.
+    """
+
+    run: Path
+    folds: tuple[LeftOut, ...]
+    mean: float
+    std: float
+    pooled: Mapping[str, float]
+    clips: int
+    seed: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "run": str(self.run),
+            "seed": self.seed,
+            "split": "loso",
+            "mean": self.mean,
+            "std": self.std,
+            "pooled": self.pooled,
+            "clips": self.clips,
+            "folds": [asdict(fold) for fold in self.folds],
+            "seconds": self.seconds,
+        }
+
+
+Outcome = Pretrained | Trained | EachLeftOut
