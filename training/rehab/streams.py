@@ -18,9 +18,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from amr_edge.errors import ConfigError, DataError, ReadError
+from amr_edge.errors import DataError, ReadError
 from amr_edge.preprocess import resample
-from amr_edge.readers import ui_prmd
+from amr_edge.readers import ui_prmd, ui_prmd_vicon
 from amr_edge.recording import Recording, Span
 from amr_edge.skeleton import Poses, layout, remap
 from amr_edge.store import Store, write_store
@@ -185,9 +185,7 @@ def _joined(parts: Sequence[tuple[Poses, float]]) -> tuple[Poses, NDArray[np.flo
 
 def _gathered(root: Path, sensor: Sensor) -> Iterator[Stream]:
     """The streams of one sensor, in the order of exercise, subject and execution."""
-    if sensor == "vicon":
-        raise ConfigError("the Vicon reader is not here yet; load with vicon=False")
-    reader = ui_prmd
+    reader = ui_prmd if sensor == "kinect" else ui_prmd_vicon
     files: dict[tuple[int, int, bool], list[Path]] = {}
     for path in files_of(root, sensor):
         match = _FILE.fullmatch(path.name)
