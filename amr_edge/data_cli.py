@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import click
 import numpy as np
 
+from amr_edge import conversion
 from amr_edge.continuous_cli import join, windows
-from amr_edge.errors import CheckFailedError, ConfigError, ReadError
+from amr_edge.conversion import facts_of
+from amr_edge.errors import AmrError, CheckFailedError, ReadError
 from amr_edge.findings import KINDS, Finding, findings
 from amr_edge.readers import FORMATS, Found, find, recordings, stored
 from amr_edge.recording import Recording
 from amr_edge.splits import offers
-from amr_edge.store import Store, open_store, write_store
+from amr_edge.store import Store, open_store
 from amr_edge.terminal import note, progress, table, to_json
 
 _SHOWN = 10  # findings of one kind that a person is shown
@@ -82,35 +85,9 @@ def _read(found: Found, label: str, on_bad: Callable[[ReadError], None]) -> Iter
         yield from recordings(found.reader, files, on_bad)
 
 
-def _origin(found: Found) -> tuple[str, str, tuple[str, ...] | None]:
-    """Data set, terms and classes: the reader's own, or those that the stores say."""
-    if found.reader.NAME != stored.NAME:
-        return found.reader.NAME, found.reader.TERMS, found.reader.CLASSES
-    stores = [open_store(path) for path in found.files]
-    names = tuple(dict.fromkeys(name for store in stores for name in store.classes))
-    return (
-        "+".join(dict.fromkeys(store.dataset for store in stores)),
-        "; ".join(dict.fromkeys(store.terms for store in stores)),
-        names,
-    )
-
-
 def store_facts(store: Store) -> dict[str, Any]:
     """What a store holds, in numbers."""
-    return {
-        "recordings": len(store),
-        "unlabelled": int((store.labels < 0).sum()),
-        "classes": len(store.classes),
-        "subjects": len(np.unique(store.subjects[store.subjects >= 0])),
-        "cameras": len(np.unique(store.cameras[store.cameras >= 0])),
-        "frames": int(store.lengths.sum()),
-        "persons": int(store.persons.max(initial=0)),
-        "layout": store.layout,
-        "units": store.units,
-        "fps": store.fps,
-        "bytes": store.path.stat().st_size,
-        "terms": store.terms,
-    }
+    return asdict(facts_of(store))
 
 
 def store_sentence(facts: dict[str, Any]) -> str:
@@ -138,68 +115,30 @@ def convert(
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Read SOURCE, a file or folder, into the store DESTINATION (.npz)."""
-    if destination.suffix != ".npz":
-        raise ConfigError(f"{destination}: expected a store to write that ends in .npz; choose such a name")
-    if not destination.parent.is_dir():
-        raise ConfigError(f"{destination}: there is no folder {destination.parent}; make it first")
-    found = find(source, format_name)
-    dataset, terms, classes = _origin(found)
     bad: list[ReadError] = []
-    parts: Counter[str] = Counter()
-    unseen = count = 0
-
-    def kept() -> Iterator[Recording]:
-        nonlocal unseen, count
-        for recording in _read(found, f"reading {found.reader.TITLE}", bad.append):
-            parts.update(recording.parts)
-            if part is None or part in recording.parts:
-                count += 1
-                unseen += not recording.present.any()
-                yield recording
-        if bad and not (skip_bad and count):
-            for refusal in bad:
-                note(str(refusal))
-        if bad and not skip_bad:
-            raise ReadError(
-                f"{source}: {len(bad)} of {len(found.files)} files or their clips cannot be read, nothing was written; "
-                "repair them, or leave them out with --skip-bad"
-            )
-        if part is not None and not parts[part]:
-            here = ", ".join(sorted(parts)) or "none"
-            raise ConfigError(f"{source}: no recording is of the part '{part}'; the parts are {here}")
-        if not count:
-            raise ReadError(f"{source}: none of {len(found.files)} files holds a recording; check what was meant")
-
-    store = write_store(destination, kept(), dataset=dataset, terms=terms, classes=classes, keep_unused=False)
-    facts = store_facts(store)
-    if as_json:
-        skipped = [str(refusal) for refusal in bad]
-        click.echo(
-            to_json(
-                {
-                    "store": destination,
-                    "dataset": dataset,
-                    "format": found.reader.NAME,
-                    **facts,
-                    "nobody_seen": unseen,
-                    "left_out": skipped,
-                    "other_files": found.others,
-                }
-            )
+    try:
+        done = conversion.convert(
+            source, destination, format=format_name, skip_bad=skip_bad, part=part, on_bad=bad.append
         )
+    except AmrError:
+        for refusal in bad:
+            note(str(refusal))
+        raise
+    if as_json:
+        click.echo(to_json(done.to_dict()))
     else:
-        click.echo(f"{destination}: {store_sentence(facts)}")
-        click.echo(f"terms: {terms}")
+        click.echo(f"{destination}: {store_sentence(asdict(done.facts))}")
+        click.echo(f"terms: {done.facts.terms}")
         click.echo(f"next: amr-edge data info {destination}")
-    for refusal in bad:
-        note(f"left out: {refusal}")
-    if bad:
-        note(f"{len(bad)} files or clips were left out because they cannot be read")
-    if unseen:
-        note(f"{unseen} recordings show nobody in any frame; `amr-edge data check {source}` names them")
-    if found.others:
-        names = ", ".join(path.name for path in found.others[:3]) + (", ..." if len(found.others) > 3 else "")
-        note(f"{len(found.others)} other files are no recordings known here: {names}")
+    for sentence in done.left_out:
+        note(f"left out: {sentence}")
+    if done.left_out:
+        note(f"{len(done.left_out)} files or clips were left out because they cannot be read")
+    if done.nobody_seen:
+        note(f"{done.nobody_seen} recordings show nobody in any frame; `amr-edge data check {source}` names them")
+    if done.other_files:
+        names = ", ".join(path.name for path in done.other_files[:3]) + (", ..." if len(done.other_files) > 3 else "")
+        note(f"{len(done.other_files)} other files are no recordings known here: {names}")
 
 
 @data.command()

@@ -262,7 +262,7 @@ def _write_member(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> N
 
 
 def write_store(
-    path: Path,
+    path: str | Path,
     recordings: Iterable[Recording],
     *,
     dataset: str,
@@ -367,7 +367,7 @@ def _check(arrays: dict[str, NDArray[Any]], poses: Member, count: int, part_sets
     return None
 
 
-def open_store(path: Path, *, in_memory: bool = False) -> Store:
+def open_store(path: str | Path, *, in_memory: bool = False) -> Store:
     """Open a store; its poses stay on disk, memory-mapped where they lie, unless `in_memory`.
 
     Args:

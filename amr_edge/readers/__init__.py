@@ -93,7 +93,7 @@ def _walk(root: Path) -> Iterator[Path]:
         yield from (Path(folder) / name for name in names if not name.startswith("."))
 
 
-def find(root: Path, format: str = "auto") -> Found:  # noqa: A002 - the option's own word
+def find(root: str | Path, format: str = "auto") -> Found:  # noqa: A002 - the option's own word
     """What to read at `root`, a file or a folder that is searched with all its folders.
 
     Raises:
@@ -184,7 +184,7 @@ def recordings(
 
 
 def read(
-    path: Path,
+    path: str | Path,
     format: str = "auto",  # noqa: A002
     on_bad: Callable[[ReadError], None] | None = None,
 ) -> Iterator[Recording]:
