@@ -1,6 +1,6 @@
 """The clips of a store: its recordings as a model sees them, whole or cut, without knowing who computes with them.
 
-Training cuts and augments them, the proof of an exported file answers them whole, with or without torch.
+The tests of a model and the proof of an exported file answer them, with or without torch.
 """
 
 from dataclasses import replace
@@ -13,8 +13,6 @@ from amr_edge.preprocess import Clip, PrepareConfig, prepare_scene
 from amr_edge.recording import Recording
 from amr_edge.skeleton import Layout, Mask, layout, remap
 from amr_edge.store import Store
-
-SHORTEST_CUT = 8  # frames; fewer do not show what is done
 
 
 class Clips:
@@ -60,22 +58,9 @@ class Clips:
         pad = ((0, missing), (0, 0), (0, 0))
         return Clip(np.pad(clip.values, (*pad, (0, 0))), np.pad(clip.present, pad))
 
-    def cut(self, index: int, shortest: float, rng: np.random.Generator) -> tuple[float, float]:
-        """A random span of at least `shortest` of a recording, from one of its frames to another."""
-        times_s = self._recordings[index].times_s
-        frames = len(times_s)
-        length = int(frames * rng.uniform(shortest, 1))
-        length = min(frames, max(length, SHORTEST_CUT))
-        start = int(rng.integers(0, frames - length + 1))
-        return float(times_s[start]), float(times_s[start + length - 1])
-
     def whole(self, indices: NDArray[np.int64]) -> Clip:
         """Whole recordings, stacked: values (N, M, T, V, 3) and presence (N, M, T, V)."""
         return stack([self.clip(int(i)) for i in indices])
-
-    def cuts(self, indices: NDArray[np.int64], shortest: float, rng: np.random.Generator) -> Clip:
-        """A random cut of each recording, stacked: values (N, M, T, V, 3) and presence (N, M, T, V)."""
-        return stack([self.clip(int(i), self.cut(int(i), shortest, rng)) for i in indices])
 
 
 def _as(recording: Recording, source: Layout, target: Layout) -> Recording:

@@ -192,7 +192,7 @@ def unit_lengths() -> NDArray[np.float32]:
     """(15,) how long `unit_bones` makes the bone that ends in each joint of canonical15; 0 for the root."""
     names = layout("canonical15").joints[1:]
     lengths = [UNIT_BONES[name] if name in UNIT_BONES else UNIT_BONES[name.split("_")[-1]] for name in names]
-    return np.array([0.0, *lengths], dtype=np.float32) * np.float32(TORSO_M)
+    return TORSO_M * np.array([0.0, *lengths], dtype=np.float32)
 
 
 def unit_bones(poses: Poses) -> Poses:

@@ -3,8 +3,8 @@
 Run: python benchmarks/loader_speed.py [--data STORE] [--device cpu] [--rounds 5] [--json FILE]
 
 Without --data a store is made in a temporary folder: 400 recordings of 60 to 120 frames of 25 joints, of which 18 %
-show two persons, as in NTU RGB+D. Roads to a batch: `one by one`, the reference in NumPy (`Clips.cuts`, `augment`,
-`to_batch`); `resident`, `Views` with all recordings on the device; `mapped`, `Views` that may keep nothing and reads
+show two persons, as in NTU RGB+D. Roads to a batch: `one by one`, whole clips by the reference in NumPy, not even
+augmented; `resident`, `Views` with all recordings on the device; `mapped`, `Views` that may keep nothing and reads
 every batch from the memory-mapped store. The step is the recipe's pre-training: forward, backward and AdamW, on the
 same batches. One thread; every road makes one batch in every round; seconds are CPU seconds (wall seconds on CUDA, with
 the step in bf16), and what is told is the median round.
@@ -28,7 +28,6 @@ from amr_edge.recording import Recording
 from amr_edge.runtime.bench.machine import context
 from amr_edge.store import Store, open_store, write_store
 from amr_edge.terminal import note, table
-from amr_edge.training.augment import augment
 from amr_edge.training.config import recipe
 from amr_edge.training.dataset import Batch, fit_to_data, to_batch
 from amr_edge.training.optimise import optimiser
@@ -79,7 +78,7 @@ def measure(name: str, store: Store, device: torch.device, rounds: int) -> dict[
     batch = resident.batch(np.arange(stepped), rng)
 
     def one_by_one() -> Batch:
-        return to_batch(augment(clips.cuts(chosen, changes.crop, rng), changes, rng), device)
+        return to_batch(clips.whole(chosen), device)
 
     def step() -> None:
         adam.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""What may change in a clip without changing what is done in it: view, size, noise, missing joints."""
+"""What may change in a clip without changing what is done in it: view, size, sides, noise, missing joints."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amr_edge.preprocess import Clip
 from amr_edge.skeleton import Mask
 from amr_edge.training.config import AugmentConfig
 
@@ -23,8 +22,9 @@ class Draw(NamedTuple):
 
     length: NDArray[np.float64]  # (N,) in [0, 1), from the shortest cut to the whole
     start: NDArray[np.float64]  # (N,) in [0, 1), from the earliest cut to the latest
-    change: NDArray[np.float32]  # (N, 3, 3) a turn times a size
+    change: NDArray[np.float32]  # (N, 3, 3) a turn times a size, of what is seen or of its mirror image
     kept: Mask  # (N, V) joints that stay
+    mirrored: Mask  # (N,) whose left and right change places
     seeds: Seeds  # (N,) of the noise
 
 
@@ -54,13 +54,15 @@ def draw(seeds: Seeds, config: AugmentConfig, joints: int) -> Draw:
         config: How much may change.
         joints: V.
     """
-    numbers = uniform(seeds, 8 + joints)  # (N, 8 + V)
+    numbers = uniform(seeds, 9 + joints)  # (N, 9 + V)
     length, start, *angles, size, happens, share = numbers[:, :8].T
     about_x, about_y, about_z = (2 * angle - 1 for angle in angles)
     change = turns(about_x * config.tilt, about_y * config.yaw, about_z * config.tilt)
     change = change * (1 + config.scale * (2 * size - 1))[:, None, None]
     lost = np.where(happens < config.drop_joints, share / 3, 0.0)  # (N,)
-    return Draw(length, start, change.astype(np.float32), numbers[:, 8:] >= lost[:, None], seeds)
+    mirrored = numbers[:, -1] < config.mirror
+    change[mirrored, :, 0] *= -1  # x is flipped before the turn
+    return Draw(length, start, change.astype(np.float32), numbers[:, 8:-1] >= lost[:, None], mirrored, seeds)
 
 
 def turns(
@@ -100,24 +102,3 @@ def noise(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def _signed(number: int) -> int:
     return number - (1 << 64) if number >= 1 << 63 else number
-
-
-def augment(clips: Clip, config: AugmentConfig, rng: np.random.Generator) -> Clip:
-    """Another view of the same actions, with NumPy alone.
-
-    Args:
-        clips: Values (N, M, T, V, 3) and presence (N, M, T, V).
-        config: How much may change.
-        rng: Randomness; one turn, size and set of missing joints for all persons and frames of a clip.
-
-    Returns:
-        The same shapes; absent joints stay 0.
-    """
-    values, present = clips
-    N, _, _, V, _ = values.shape
-    drawn = draw(seeds_of(int(rng.integers(2**63)), np.arange(N)), config, V)
-    values = np.einsum("nmtvc,ndc->nmtvd", values, drawn.change)
-    if config.noise_m:
-        values = values + rng.normal(0, config.noise_m, values.shape).astype(np.float32)
-    present = present & drawn.kept[:, None, None, :]
-    return Clip(np.where(present[..., None], values, 0).astype(np.float32), present)

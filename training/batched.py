@@ -299,7 +299,14 @@ class Anatomy:
         return torch.cat([values[:, 1:], values[:, -1:]], dim=1) - values, both
 
 
-def prepare(held: Ragged, spans: Spans, anatomy: Anatomy, persons: int, change: Tensor | None = None) -> Bodies:
+def prepare(
+    held: Ragged,
+    spans: Spans,
+    anatomy: Anatomy,
+    persons: int,
+    change: Tensor | None = None,
+    mirrored: Tensor | None = None,
+) -> Bodies:
     """The bodies that a model sees of the spans.
 
     Args:
@@ -308,6 +315,7 @@ def prepare(held: Ragged, spans: Spans, anatomy: Anatomy, persons: int, change: 
         anatomy: The model's preprocessing.
         persons: M, how many of a clip at most.
         change: (N, 3, 3) what the prepared positions of each clip are multiplied by; None leaves them.
+        mirrored: (N,) bool, clips whose left and right joints change places; None leaves them.
 
     Returns:
         What `prepare_scene` gives for each span, end to end.
@@ -346,6 +354,11 @@ def prepare(held: Ragged, spans: Spans, anatomy: Anatomy, persons: int, change: 
     if matrix is not None:
         shape = values.shape
         values = torch.bmm(values.flatten(1, 2), matrix[of].transpose(1, 2)).reshape(shape)  # (B, T, V, 3)
+    if mirrored is not None:
+        places = torch.arange(V, device=values.device)
+        swap = torch.where(mirrored[of, None], torch.as_tensor(anatomy.layout.mirror, device=values.device), places)
+        present = present.gather(2, swap[:, None].expand_as(present))  # (B, T, V)
+        values = values.gather(2, swap[:, None, :, None].expand_as(values))  # (B, T, V, 3)
     values, present = anatomy.streamed(values, present)
     if config.stream != "joint" or config.bones == "unit":
         # A body may have joints and no bone, so only the device knows who is left.

@@ -157,6 +157,8 @@ class AugmentConfig:
         yaw: Largest turn about the vertical, radians.
         tilt: Largest turn about the two level axes, radians.
         scale: Largest relative change of size.
+        mirror: Share of the clips that are seen as in a mirror, left joints as right ones; for actions that no side
+            is part of.
         noise_m: Standard deviation of white noise on every coordinate.
         drop_joints: Share of the clips in which up to a third of the joints are absent throughout.
     """
@@ -165,6 +167,7 @@ class AugmentConfig:
     yaw: float = 0.3
     tilt: float = 0.3
     scale: float = 0.0
+    mirror: float = 0.0
     noise_m: float = 0.0
     drop_joints: float = 0.0
 
@@ -173,6 +176,7 @@ class AugmentConfig:
         for name in ("yaw", "tilt", "scale", "noise_m"):
             _need(getattr(self, name) >= 0, f"augment.{name} must be at least 0, got {getattr(self, name)}")
         _need(self.scale < 1, f"augment.scale must be below 1, got {self.scale}")
+        _need(0 <= self.mirror <= 1, f"augment.mirror must lie in [0, 1], got {self.mirror}")
         _need(0 <= self.drop_joints <= 1, f"augment.drop_joints must lie in [0, 1], got {self.drop_joints}")
 
 

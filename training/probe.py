@@ -14,7 +14,6 @@ from torch.nn import functional
 from amr_edge.card import Card
 from amr_edge.clips import Clips
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.preprocess import Clip
 from amr_edge.score import Score, per_class_rows, report, score
 from amr_edge.skeleton import Mask
 from amr_edge.splits import offers
@@ -22,13 +21,12 @@ from amr_edge.store import Store
 from amr_edge.terminal import progress, table
 from amr_edge.training.answers import FILE as ANSWERS
 from amr_edge.training.answers import Answers, save_answers
-from amr_edge.training.augment import augment
 from amr_edge.training.budget import choice_of
 from amr_edge.training.built import encoder_of
 from amr_edge.training.checkpoint import load_encoder, save_weights
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import AugmentConfig, override
-from amr_edge.training.dataset import fit_to_data, to_batch
+from amr_edge.training.dataset import Batch, fit_to_data, to_batch
 from amr_edge.training.machine import Machine
 from amr_edge.training.neighbours import neighbours
 from amr_edge.training.order import Order, Sides, machine_of, origin_of, sides_of, store_of
@@ -39,6 +37,7 @@ from amr_edge.training.run import Run, environment, new_run, versions
 from amr_edge.training.subsets import FILE as LABELS
 from amr_edge.training.subsets import Subset, asked_subset, check_taught, save_subset
 from amr_edge.training.transfer import Origin, check_clips, seen_before
+from amr_edge.training.views import Views
 
 NEIGHBOURS = (1, 5, 20)
 BATCH = 64  # clips of one forward
@@ -115,10 +114,9 @@ class Frozen:
         self._model = model.to(machine.device).eval()
         self._choice = None if self.tokens == card.tokens else choice_of(card).to(machine.device)
 
-    def features(self, clips: Clip) -> NDArray[np.float32]:
+    def features(self, batch: Batch) -> NDArray[np.float32]:
         """(N, D), the mean over the present persons and tokens of each of N clips."""
         with torch.inference_mode(), self.machine.autocast():
-            batch = to_batch(clips, self.machine.device)
             kept = None
             if self._choice is not None:
                 ranks = torch.arange(self.tokens, device=self.machine.device)
@@ -127,29 +125,35 @@ class Frozen:
 
     def whole(self, clips: Clips) -> NDArray[np.float32]:
         """(N, D) of every clip as it is."""
-        return np.concatenate([self.features(clips.whole(part)) for part in _parts(len(clips))])
+        device = self.machine.device
+        return np.concatenate([self.features(to_batch(clips.whole(part), device)) for part in _parts(len(clips))])
 
-    def view(self, clips: Clips, config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.float32]:
+    def view(self, views: Views, rng: np.random.Generator) -> NDArray[np.float32]:
         """(N, D) of a random view of every clip."""
-        parts = _parts(len(clips))
-        return np.concatenate(
-            [self.features(augment(clips.cuts(part, config.crop, rng), config, rng)) for part in parts]
-        )
+        return np.concatenate([self.features(views.batch(part, rng)) for part in _parts(len(views))])
 
 
 def _parts(clips: int) -> list[NDArray[np.int64]]:
     return [np.arange(start, min(start + BATCH, clips)) for start in range(0, clips, BATCH)]
 
 
-def features_by_epoch(frozen: Frozen, clips: Clips, config: ProbeConfig, seed: int) -> Epoch:
-    """What the linear layer learns from in each epoch; cached views are computed now."""
+def features_by_epoch(frozen: Frozen, clips: Clips, views: Views, config: ProbeConfig, seed: int) -> Epoch:
+    """What the linear layer learns from in each epoch; cached views are computed now.
+
+    Args:
+        frozen: The encoder.
+        clips: The clips to learn from, as they are.
+        views: The same clips as `config.augment` changes them.
+        config: How many views.
+        seed: Of the views.
+    """
     if config.views == 0:
-        return lambda epoch: frozen.view(clips, config.augment, np.random.default_rng([seed, epoch]))
+        return lambda epoch: frozen.view(views, np.random.default_rng([seed, epoch]))
     if config.views == 1:
         as_they_are = frozen.whole(clips)
         return lambda _: as_they_are
-    with progress(range(config.views), label="features") as views:
-        cached = [frozen.view(clips, config.augment, np.random.default_rng([seed, view])) for view in views]
+    with progress(range(config.views), label="features") as numbers:
+        cached = [frozen.view(views, np.random.default_rng([seed, number])) for number in numbers]
     return lambda epoch: cached[epoch % len(cached)]
 
 
@@ -279,9 +283,21 @@ class Ready:
         return Clips(self.store, which & (self.store.labels >= 0), self.card.prepare, self.card.persons)
 
     @property
+    def _taught(self) -> Mask:
+        """(N,) the clips whose labels may be looked at."""
+        return self.sides.train if self.subset is None else self.subset.mask(len(self.store))
+
+    @property
     def learned(self) -> Clips:
-        """The clips whose labels may be looked at."""
-        return self.part(self.sides.train if self.subset is None else self.subset.mask(len(self.store)))
+        """The clips to learn from, as they are."""
+        return self.part(self._taught)
+
+    @property
+    def views(self) -> Views:
+        """The clips to learn from, as they are changed."""
+        labelled = self._taught & (self.store.labels >= 0)
+        card, device = self.card, self.frozen.machine.device
+        return Views(self.store, labelled, card.prepare, card.persons, self.config.augment, device)
 
 
 def ready(order: Order, *, variant: str, share: float, method: str) -> Ready:
@@ -429,7 +445,7 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     if probe.sides.validation is not None:
         held_out = probe.part(probe.sides.validation)
         validation = (probe.frozen.whole(held_out), held_out.labels)
-    by_epoch = features_by_epoch(probe.frozen, learned, config, probe.seed)
+    by_epoch = features_by_epoch(probe.frozen, learned, probe.views, config, probe.seed)
     fitted = fit_linear(
         by_epoch, learned.labels, len(probe.card.classes), config, seed=probe.seed, validation=validation
     )

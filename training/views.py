@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amr_edge.clips import SHORTEST_CUT
 from amr_edge.errors import ClipError, ConfigError, DataError
 from amr_edge.preprocess import FLAT, PrepareConfig
 from amr_edge.skeleton import Mask, Poses, layout, remap
@@ -23,6 +22,7 @@ from amr_edge.training.config import AugmentConfig
 from amr_edge.training.dataset import Batch
 from amr_edge.training.ragged import Ints, Ragged, gather
 
+SHORTEST_CUT = 8  # frames; fewer do not show what is done
 SHARE = 0.5  # of the device's free memory that recordings may take
 
 
@@ -137,7 +137,8 @@ class Views:
         drawn = draw(seeds_of(int(rng.integers(2**63)), indices), self.augment, len(self._anatomy.layout))
         held, local = self._at_hand(indices)
         spans, change = self._cuts(held, local, drawn), send(drawn.change, self.device)
-        bodies = prepare(held, spans, self._anatomy, self.persons, change)
+        mirrored = send(drawn.mirrored, self.device) if self.augment.mirror else None
+        bodies = prepare(held, spans, self._anatomy, self.persons, change, mirrored)
         return self._batch(bodies, len(local), drawn)
 
     def _cuts(self, held: Ragged, which: Ints, drawn: Draw) -> Spans:

@@ -57,15 +57,6 @@ def test_missing_people_are_absent_and_zero(store: Store) -> None:
     assert not clip.values[1].any()
 
 
-def test_a_cut_lies_inside_and_is_long_enough(store: Store) -> None:
-    clips = Clips(store, everything(store), CONFIG, 1)
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        start_s, end_s = clips.cut(0, 0.5, rng)
-        assert 0 <= start_s < end_s <= 19 / 30
-        assert round((end_s - start_s) * 30) + 1 >= 10
-
-
 def test_an_empty_part_and_unscaled_pixels_are_refused(store: Store, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="split"):
         Clips(store, ~everything(store), CONFIG, 1)

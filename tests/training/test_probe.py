@@ -16,10 +16,12 @@ from amr_edge.training.answers import FILE, load_answers
 from amr_edge.training.checkpoint import load_classifier, save_weights
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import EncoderConfig
+from amr_edge.training.dataset import to_batch
 from amr_edge.training.encoder import Encoder
 from amr_edge.training.machine import Machine
 from amr_edge.training.predict import predict
 from amr_edge.training.probe import Frozen, ProbeConfig, features_by_epoch, fit_linear
+from amr_edge.training.views import Views
 
 CONFIG = EncoderConfig(width=16, depth=1, heads=2)
 CARD = Card(name="tiny", kind="encoder", prepare=PrepareConfig(frames=16), encoder=asdict(CONFIG))
@@ -102,9 +104,9 @@ def test_features_are_the_mean_over_present_persons_and_tokens_and_nothing_absen
     rng = np.random.default_rng(0)
     values = rng.normal(size=(2, 1, 16, 25, 3)).astype(np.float32)
     present = np.ones((2, 1, 16, 25), dtype=np.bool_)
-    alone = frozen().features(Clip(values, present))
+    alone = frozen().features(to_batch(Clip(values, present), torch.device("cpu")))
     nobody = Clip(np.concatenate([values, np.zeros_like(values)], 1), np.concatenate([present, ~present], 1))
-    assert np.allclose(alone, frozen().features(nobody), atol=1e-5)
+    assert np.allclose(alone, frozen().features(to_batch(nobody, torch.device("cpu"))), atol=1e-5)
     with torch.inference_mode():
         tokens, _ = encoder()(torch.from_numpy(values[:, 0]), torch.from_numpy(present[:, 0]))
     assert np.allclose(alone, tokens.mean(dim=1).numpy(), atol=1e-5)
@@ -118,7 +120,9 @@ def test_a_budget_looks_at_fewer_tokens_and_answers_otherwise(tiny_store: Store)
 
 def test_views_are_new_in_every_epoch_taken_in_turns_or_the_clip_itself(tiny_store: Store) -> None:
     clips = Clips(tiny_store, tiny_store.subjects == 1, CARD.prepare, 1)
-    fresh, turns, whole = (features_by_epoch(frozen(), clips, ProbeConfig(views=n), 0) for n in (0, 2, 1))
+    config = ProbeConfig()
+    views = Views(tiny_store, tiny_store.subjects == 1, CARD.prepare, 1, config.augment, torch.device("cpu"))
+    fresh, turns, whole = (features_by_epoch(frozen(), clips, views, replace(config, views=n), 0) for n in (0, 2, 1))
     assert not np.allclose(fresh(0), fresh(2))
     assert np.array_equal(fresh(1), fresh(1))
     assert not np.allclose(turns(0), turns(1))

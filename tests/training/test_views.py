@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,21 @@ def test_a_view_is_the_cut_turned_sized_disturbed_and_robbed_of_joints_as_drawn(
     present = np.where(less.any(axis=(2, 3), keepdims=True), less, present)
     wanted = to_batch(Clip(np.where(present[..., None], values, 0).astype(np.float32), present), CPU)
     agree(views.batch(indices, np.random.default_rng(7)), wanted)
+
+
+@pytest.mark.parametrize("stream", ["joint", "bone"])
+def test_a_mirror_shows_the_left_where_the_right_was_and_twice_shows_what_was(tmp_path: Path, stream: str) -> None:
+    store, still = several(tmp_path), AugmentConfig(crop=1.0, yaw=0, tilt=0)
+    config = replace(CONFIG, stream=stream)
+    plain = Views(store, EVERY, config, 2, still, CPU).batch(np.arange(24), np.random.default_rng(0))
+    seen = Views(store, EVERY, config, 2, replace(still, mirror=1.0), CPU).batch(
+        np.arange(24), np.random.default_rng(0)
+    )
+    back = list(LAYOUTS["ntu25"].mirror)
+    assert not torch.equal(seen.body, plain.body)
+    assert torch.equal(seen.present[:, :, back], plain.present)
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    torch.testing.assert_close(seen.body[:, :, back] * flip, plain.body, atol=1e-5, rtol=0)
 
 
 def test_the_same_randomness_gives_the_same_batch_from_memory_and_from_the_store(tmp_path: Path) -> None:
