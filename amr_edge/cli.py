@@ -14,7 +14,7 @@ from amr_edge.errors import AmrError, DataError
 VERBS: dict[str, tuple[str, str]] = {
     "demo": (
         "amr_edge.export.demo:demo",
-        "The whole line in three minutes, on synthetic people; no data, no camera.",
+        "The model in the box watches a synthetic person; --train makes one from nothing.",
     ),
     "data": ("amr_edge.data_cli:data", "Convert, describe and check recordings."),
     "pretrain": (

@@ -43,7 +43,7 @@ def test_an_action_told_in_pieces_is_one_action_and_no_false_event() -> None:
 def test_the_demo_goes_from_nothing_to_recognised_actions_and_a_page(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["demo", "--out", str(tmp_path / "demo"), "--json"]) == 0
+    assert run(["demo", "--train", "--out", str(tmp_path / "demo"), "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
     assert told["data"] == "synthetic"
     assert told["export"]["agreement"] == 1.0
