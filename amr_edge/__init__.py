@@ -1,3 +1,132 @@
-"""amr-edge: skeleton action recognition, from unlabelled recordings to live answers on an edge device."""
+"""amr-edge: skeleton action recognition, from unlabelled recordings to live answers on an edge device.
+
+`from amr_edge import load, live, read, train, ...` is what `amr-edge` does, as typed functions (docs/python-api.md).
+A name is imported when it is first used: `import amr_edge` itself loads nothing, and no torch comes along before
+something is trained.
+"""
+
+from importlib import import_module
 
 __version__ = "0.1.0"
+
+# Module -> what it offers here. Strings, as in `amr_edge.cli`: what lies above is named, not imported. The file
+# __init__.pyi says the same to type checkers, and a test holds the two against each other.
+_OFFERS: dict[str, tuple[str, ...]] = {
+    "amr_edge.card": (
+        "BudgetPoint",
+        "Card",
+    ),
+    "amr_edge.conversion": (
+        "Converted",
+        "convert",
+    ),
+    "amr_edge.errors": (
+        "AmrError",
+        "CardError",
+        "CheckFailedError",
+        "ClipError",
+        "ConfigError",
+        "DataError",
+        "LayoutError",
+        "MissingError",
+        "ReadError",
+    ),
+    "amr_edge.models": ("bundled",),
+    "amr_edge.preprocess": (
+        "Clip",
+        "PrepareConfig",
+        "prepare",
+    ),
+    "amr_edge.readers": ("read",),
+    "amr_edge.recording": (
+        "Recording",
+        "Span",
+    ),
+    "amr_edge.skeleton": (
+        "Layout",
+        "Remapped",
+        "layout",
+        "remap",
+    ),
+    "amr_edge.store": (
+        "Store",
+        "open_store",
+        "write_store",
+    ),
+    "amr_edge.runtime.bench.benched": (
+        "Bench",
+        "BenchRow",
+        "bench",
+    ),
+    "amr_edge.runtime.decide": ("Event",),
+    "amr_edge.runtime.event_score": ("EventScore",),
+    "amr_edge.runtime.fitted": (
+        "Calibrated",
+        "calibrate",
+        "score_events",
+    ),
+    "amr_edge.runtime.follow": ("live",),
+    "amr_edge.runtime.model": (
+        "Frame",
+        "Model",
+        "ModelStream",
+        "load",
+    ),
+    "amr_edge.runtime.records": (
+        "AnswerRecord",
+        "EventRecord",
+        "ExplainRecord",
+        "LiveRecord",
+        "RecordingRecord",
+        "StatusRecord",
+        "SummaryRecord",
+        "record_of",
+    ),
+    "amr_edge.runtime.stream": ("Answer",),
+    "amr_edge.training.learn": (
+        "distil",
+        "finetune",
+        "leave_one_out",
+        "pretrain",
+        "train",
+    ),
+    "amr_edge.training.outcome": (
+        "Distilled",
+        "EachLeftOut",
+        "Examined",
+        "LeftOut",
+        "Pretrained",
+        "Trained",
+    ),
+    "amr_edge.export.budgets": ("Curve",),
+    "amr_edge.export.evaluate": ("Judged",),
+    "amr_edge.export.proof": (
+        "Exported",
+        "Proof",
+    ),
+    "amr_edge.export.ship": (
+        "BudgetCurve",
+        "budget_curve",
+        "evaluate",
+        "export_onnx",
+        "export_tensorrt",
+    ),
+    "amr_edge.export.to_tensorrt": ("Engine",),
+}
+_WHERE = {name: module for module, names in _OFFERS.items() for name in names}
+
+__all__ = ["__version__", *sorted(_WHERE)]
+
+
+def __getattr__(name: str) -> object:
+    """What `name` stands for, imported when it is asked for (PEP 562)."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'amr_edge' has no attribute '{name}'")
+    found: object = getattr(import_module(_WHERE[name]), name)
+    globals()[name] = found  # the next time it is simply there
+    return found
+
+
+def __dir__() -> list[str]:
+    """What there is to use."""
+    return sorted({*globals(), *_WHERE})

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import click
-import numpy as np
 
 from amr_edge.errors import ConfigError
-from amr_edge.extras import require
+from amr_edge.export import ship
 from amr_edge.models import meant
+from amr_edge.score import report
 from amr_edge.terminal import note, to_json
 
 
@@ -76,24 +76,20 @@ def export(
     static = int8_static or (int8 and trt)
     precision = "fp16" if fp16 else "int8-static" if static else "int8" if int8 else "fp32"
     if trt:
-        from amr_edge.export.to_tensorrt import export_tensorrt
-        from amr_edge.runtime.engines.tensorrt_build import BuildConfig
-
-        built = export_tensorrt(
+        built = ship.export_tensorrt(
             run,
             data=data,
-            name=split,
+            split=split,
             out=out,
             precision=precision,
             budget=budget,
-            config=BuildConfig(
-                max_clips=max_people, workspace_mb=workspace, level=opt_level, timing_cache=timing_cache
-            ),
+            max_people=max_people,
+            workspace_mb=workspace,
+            level=opt_level,
+            timing_cache=timing_cache,
             max_difference=max_difference,
             min_agreement=min_agreement,
             by_trtexec=trtexec,
-            rng=np.random.default_rng(0),
-            tell=note,
         )
         if as_json:
             click.echo(to_json({"path": built.path, **built.to_dict()}))
@@ -102,19 +98,17 @@ def export(
         return
     if budget is not None:
         raise ConfigError("--budget goes with --trt; model.onnx takes its budget when it is opened")
-    require("export", "`amr-edge export`")
-    from amr_edge.export.precision import limits_for
-    from amr_edge.export.prove import export_run
-
-    exported = export_run(
+    exported = ship.export_onnx(
         run,
         data=data,
-        name=split,
+        split=split,
         out=out,
         opset=opset,
-        limits=limits_for(precision, max_difference, min_agreement, max_loss),
+        max_difference=max_difference,
+        min_agreement=min_agreement,
+        max_loss=max_loss,
         precision=precision,
-        sample=calibrate_on,
+        calibrate_on=calibrate_on,
         engine=engine,
         force=force,
     )
@@ -150,24 +144,13 @@ def evaluate(
     With --budgets the same clips are answered on every budget, and on as many random tokens as the control; the curve
     of a run folder on its own data goes into its card.
     """
-    from amr_edge.export.evaluate import EXPORTED, evaluate_file
-    from amr_edge.runtime.session import AUTO
-    from amr_edge.score import report
-
     model = meant(model)
-    if engine is not None and (model.is_dir() or model.suffix == ".safetensors"):
-        raise ConfigError(
-            f"--engine runs exported files, {model} is answered by torch; name its export/model.onnx or leave it away"
-        )
-    engine = AUTO if engine is None else engine
     if budgets is not None:
         _evaluate_budgets(model, data, split, budgets, out, engine=engine, as_json=as_json)
         return
     if out is not None:
         raise ConfigError("--out is the picture of the curve; give --budgets with it")
-    if model.suffix not in EXPORTED:
-        require("train", "evaluating a checkpoint")
-    judged = evaluate_file(model, data, split, engine=engine)
+    judged = ship.evaluate(model, data=data, split=split, engine=engine)
     if as_json:
         click.echo(to_json(judged.to_dict()))
     else:
@@ -181,23 +164,14 @@ def _evaluate_budgets(
     budgets: str,
     out: Path | None,
     *,
-    engine: str,
+    engine: str | None,
     as_json: bool,
 ) -> None:
     """Measure the curve, draw it, and keep it in the card of the run that it belongs to."""
-    require("train", "`amr-edge evaluate --budgets`")
-    from amr_edge.export.curve import draw_curve, keep_curve, measure_curve, shares_of
-    from amr_edge.training.run import Run
-
-    curve = measure_curve(model, data, split, shares_of(budgets), np.random.default_rng(0), engine=engine)
-    picture = out or (model / "budget_curve.png" if model.is_dir() else None)
-    if picture is not None:
-        draw_curve(curve, f"{model.name} on {curve.store.name} ({curve.split})", picture)
-    kept = model.is_dir() and data is None and split is None
-    if kept:
-        keep_curve(Run(model), curve)
+    measured = ship.budget_curve(model, budgets, data=data, split=split, engine=engine, picture=out)
+    curve, picture, kept = measured.curve, measured.picture, measured.in_card
     if as_json:
-        click.echo(to_json({**curve.to_dict(), "picture": picture, "in_card": kept}))
+        click.echo(to_json(measured.to_dict()))
         return
     click.echo(f"{model} on {curve.store} (split {curve.split}, {curve.clips} clips)\n{curve.text()}")
     if picture is not None:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ from amr_edge.card import Card
 from amr_edge.clips import Clips
 from amr_edge.errors import CheckFailedError
 from amr_edge.export.deploy import Deployed
-from amr_edge.export.parity import Answer, Limits, Parity, compare
+from amr_edge.export.parity import Answer, Limits, compare
 from amr_edge.export.part import Part, part_of, run_folder
 from amr_edge.export.precision import LIMITS, SAMPLE, calibration, file_name, lowered
+from amr_edge.export.proof import PROVEN_ON, Exported, Proof
 from amr_edge.export.to_onnx import OPSET, save_onnx, write_onnx
 from amr_edge.preprocess import Clip
 from amr_edge.runtime.bench.compare import Ratio, paired
@@ -26,102 +27,12 @@ from amr_edge.runtime.bench.measure import MeasureConfig, measure
 from amr_edge.runtime.bench.subjects import asking
 from amr_edge.runtime.onnx_file import read_onnx
 from amr_edge.runtime.session import Session, open_session
-from amr_edge.terminal import table, to_json
+from amr_edge.terminal import to_json
 from amr_edge.training.checkpoint import load_classifier
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.run import Run
 
-PROVEN_ON = "onnxruntime"  # the engine that every device has
 SHARES = (1.0, 0.25, 0.1)  # budgets that a file is proven on
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """A file against the trained model, both on the same budget.
-
-    Attributes:
-        share: Of all tokens of a body.
-        tokens: How many those are.
-        parity: How they compare.
-    """
-
-    share: float
-    tokens: int
-    parity: Parity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
-    """A file that was written and put to the proof.
-
-    Attributes:
-        path: Where it is.
-        size_bytes: How large it is.
-        opset: The operator set that is in it.
-        proofs: Its answers against those of the trained model, for each budget, the largest first.
-        precision: What its linears compute in.
-        engine: What it was run on.
-        pace: Its time for one clip, one thread, as a multiple of the fp32 file's; None for the fp32 file itself.
-    """
-
-    path: Path
-    size_bytes: int
-    opset: int
-    proofs: tuple[Proof, ...]
-    precision: str = "fp32"
-    engine: str = PROVEN_ON
-    pace: Ratio | None = None
-
-    @property
-    def parity(self) -> Parity:
-        """The proof on the largest budget."""
-        return self.proofs[0].parity
-
-    @property
-    def failures(self) -> list[str]:
-        """What went past its limit on any budget, in words."""
-        return [
-            failure if proof is self.proofs[0] else f"on {proof.tokens} tokens {failure}"
-            for proof in self.proofs
-            for failure in proof.parity.failures
-        ]
-
-    def to_dict(self) -> dict[str, object]:
-        """What export_report.json says."""
-        return {
-            "file": self.path.name,
-            "size_bytes": self.size_bytes,
-            "opset": self.opset,
-            "precision": self.precision,
-            "engine": self.engine,
-            "latency_to_fp32": None if self.pace is None else self.pace.to_dict(),
-            "proven": not self.failures,
-            "failures": self.failures,
-            **asdict(self.parity),
-            "budgets": [
-                {"share": p.share, "tokens": p.tokens, "proven": not p.parity.failures, **asdict(p.parity)}
-                for p in self.proofs
-            ],
-        }
-
-    def text(self) -> str:
-        """The proof as a table."""
-        limits = self.parity.limits
-        parities = [proof.parity for proof in self.proofs]
-        rows = [
-            ("clips compared", *(f"{p.clips}" for p in parities), ""),
-            (
-                "max probability difference",
-                *(f"{p.max_difference:.2e}" for p in parities),
-                f"<= {limits.probability:.0e}",
-            ),
-            ("top-1 agreement", *(f"{p.agreement:.2%}" for p in parities), f">= {limits.agreement:.2%}"),
-            ("accuracy, trained", *(f"{p.accuracy_trained:.4f}" for p in parities), ""),
-            ("accuracy, ONNX", *(f"{p.accuracy_deployed:.4f}" for p in parities), f">= trained - {limits.accuracy:g}"),
-        ]
-        proof = table(rows, ("proof", *(f"{p.tokens} tokens" for p in self.proofs), "limit"))
-        pace = "" if self.pace is None else f", latency against fp32: {self.pace.words()}"
-        return f"{proof}\n{self.precision}{pace}, {self.size_bytes / 1e6:.2f} MB, opset {self.opset}, on {self.engine}"
 
 
 def trained_answer(model: Classifier, card: Card, tokens: int) -> Answer:

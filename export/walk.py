@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from amr_edge.export.prove import Exported, export_run
+from amr_edge.export.proof import Exported
+from amr_edge.export.prove import export_run
 from amr_edge.export.story import Told, draw_story, match, write_page
 from amr_edge.readers import jsonl
 from amr_edge.recording import Recording

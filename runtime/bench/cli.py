@@ -1,12 +1,10 @@
 """`amr-edge bench`: measure models on this machine, report, compare, suggest."""
 
-import math
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +15,18 @@ from amr_edge import readers
 from amr_edge.errors import ConfigError
 from amr_edge.runtime.bench import chain as chains
 from amr_edge.runtime.bench import onset, report, suggest
-from amr_edge.runtime.bench.accuracy import accuracy
-from amr_edge.runtime.bench.compare import against, check, milliseconds, paired, percent, read_report
-from amr_edge.runtime.bench.load import under_load
-from amr_edge.runtime.bench.machine import context, cores, waited_s
-from amr_edge.runtime.bench.measure import MeasureConfig, Timed, measure
+from amr_edge.runtime.bench.benched import measured, specs_of
+from amr_edge.runtime.bench.compare import against, check, milliseconds, percent, read_report
+from amr_edge.runtime.bench.machine import cores
+from amr_edge.runtime.bench.measure import MeasureConfig
 from amr_edge.runtime.bench.page import page
-from amr_edge.runtime.bench.power import Watch, idle_watts, spent, unreadable_rapl, watch
-from amr_edge.runtime.bench.subjects import Spec, Subject, asking, open_one, open_subjects
+from amr_edge.runtime.bench.subjects import Subject, open_subjects
 from amr_edge.runtime.latency import Stages
 from amr_edge.runtime.session import AUTO, ENGINES
 from amr_edge.runtime.sources.named import SourceConfig
 from amr_edge.runtime.sources.recorded import RecordedSource
-from amr_edge.store import Store, open_store
+from amr_edge.store import open_store
 from amr_edge.terminal import note, to_json
-
-WAITED = 0.05  # share of the time that a run may wait for a core which others hold
 
 
 def _numbers(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], list[Any] | None]:
@@ -124,17 +118,14 @@ def bench(
         engines = suggest.engines_here(models[0], note) if engine == AUTO else engine.split(",")
         specs = suggest.candidates(models, engines=engines, budgets=shares, threads=suggest.threads_to_try(cores()))
     else:
-        specs = [
-            Spec(path=path, threads=threads, people=who, budget=share, engine=name, rebuild=rebuild)
-            for path in models
-            for name in engine.split(",")
-            for share in shares
-            for who in people
-        ]
+        specs = specs_of(
+            models, engines=engine.split(","), budgets=shares, people=people, threads=threads, rebuild=rebuild
+        )
     subjects = open_subjects(specs, np.random.default_rng(0))
     for session in {subject.session.title: subject for subject in subjects}.values():
         note(f"model: {session.session.title}")
-    said = measured(subjects, config, throughput=throughput, store=store, split=split)
+    command = _without_home(shlex.join(["amr-edge", *sys.argv[1:]]))
+    said = measured(subjects, config, throughput=throughput, store=store, split=split, command=command)
     _add_chain(said, subjects[0], e2e, action_latency, format_, pose_, limit, pace)
     if before is not None and old is not None:
         said["compared"] = against(said, before, str(old))
@@ -177,109 +168,6 @@ def _sensible(
         raise ConfigError("--max-regression needs --compare with a report of before")
 
 
-def measured(
-    subjects: Sequence[Subject],
-    config: MeasureConfig,
-    *,
-    throughput: bool,
-    store: Store | None,
-    split: str | None,
-    root: Path = Path("/"),
-) -> dict[str, Any]:
-    """Time the subjects with the meters of the machine under `root` running, and make the report."""
-    found = context(root=root)
-    eyes = watch(root)
-    if unreadable_rapl(root):
-        note("power: this machine counts energy but only root may read it; run as root for watts and joules")
-    idle = idle_watts(eyes, now=time.perf_counter, sleep=time.sleep, seconds=1.0)
-    rates: list[float | None] = [None] * len(subjects)
-    waited_before_s, begun_s = waited_s(), time.perf_counter()
-    with eyes.running(time.perf_counter):
-        if throughput:
-            timed = []
-            for place, subject in enumerate(subjects):
-                # An engine may refuse two callers at once: each has a session of its own.
-                more = range(cores() // subject.spec.threads - 1)
-                callers = [subject.session, *(open_one(subject.spec) for _ in more)]
-                runs, rates[place] = under_load(
-                    [asking(session, *subject.clips) for session in callers],
-                    seconds=config.seconds,
-                    warmup_s=config.warmup_s,
-                    now=time.perf_counter,
-                )
-                timed.append(runs)
-        else:
-            with _telling(f"measuring {len(subjects)} row{'s' if len(subjects) > 1 else ''}") as tell:
-                timed = measure(
-                    [subject.ask for subject in subjects],
-                    config,
-                    now=time.perf_counter,
-                    sleep=time.sleep,
-                    rng=np.random.default_rng(0),
-                    tell=tell,
-                )
-    passed_s, waited_after_s = time.perf_counter() - begun_s, waited_s()
-    evidence = [f"throttled: {', '.join(sorted(eyes.trace.slowed))}"] if eyes.trace.slowed else []
-    if waited_before_s is not None and waited_after_s is not None and not throughput:
-        share = (waited_after_s - waited_before_s) / passed_s
-        found["waited"] = round(share, 4)
-        if share > WAITED:
-            evidence.append(
-                f"disturbed: it waited {share:.0%} of the time for a core that others held ({WAITED:.0%} is allowed)"
-            )
-    mode = "throughput" if throughput else "paced" if config.pace_fps is not None else "back to back"
-    rows = [
-        _row(subject, runs, timed[0], place, mode, config, evidence, rates[place], eyes, idle, store, split)
-        for place, (subject, runs) in enumerate(zip(subjects, timed, strict=True))
-    ]
-    found["hottest_c"] = eyes.trace.temperatures
-    command = shlex.join(["amr-edge", *sys.argv[1:]])
-    made = report.report(rows, context=found, config=config, command=_without_home(command), time_s=time.time())
-    if eyes.meters:
-        made["power_trace"] = {"times_s": eyes.trace.times_s, "watts": eyes.trace.watts, "meters": list(eyes.meters)}
-    return made
-
-
-def _row(
-    subject: Subject,
-    runs: Timed,
-    first: Timed,
-    place: int,
-    mode: str,
-    config: MeasureConfig,
-    evidence: list[str],
-    rate: float | None,
-    eyes: Watch,
-    idle: float | None,
-    store: Store | None,
-    split: str | None,
-) -> dict[str, Any]:
-    card = subject.session.card
-    ratio = paired(runs.turns_ms(), first.turns_ms()) if place and mode != "throughput" else None
-    if store is not None:
-        note(f"accuracy of {subject.name}")
-    return {
-        **report.row(
-            subject.to_dict(),
-            runs,
-            mode=mode,
-            config=config,
-            answers_per_run=len(subject.clips[0]),
-            evidence=evidence,
-            per_second=rate if rate is not None else config.pace_fps,
-            power=spent(eyes.trace, runs, idle),
-            accuracy=None if store is None else accuracy(subject.session, store, split),
-            versus_first=None if ratio is None else {**ratio.to_dict(), "words": ratio.words()},
-        ),
-        "asked_engine": subject.spec.engine,
-        "asked_budget": subject.spec.budget,
-        # What a card states was not measured in an engine's own, coarser arithmetic.
-        "stated_top1": None
-        if subject.spec.engine.endswith("bf16")
-        else suggest.stated_accuracy(card, subject.session.tokens),
-    }
-
-
 def _add_chain(
     said: dict[str, Any],
     subject: Subject,
@@ -311,16 +199,6 @@ def _add_chain(
             "model": subject.name,
             **onset.action_latency(subject.session, source, now=time.perf_counter),
         }
-
-
-@contextmanager
-def _telling(label: str) -> Iterator[Callable[[float], None]]:
-    """A bar that is told what share is done; nothing where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with click.progressbar(length=1000, label=label, file=sys.stderr, show_eta=True) as bar:
-        yield lambda share: bar.update(max(0, math.floor(1000 * share) - bar.pos))
 
 
 def _without_home(text: str) -> str:

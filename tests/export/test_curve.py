@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from amr_edge.cli import run as amr_edge
 from amr_edge.clips import Clips
 from amr_edge.errors import ConfigError
-from amr_edge.export.curve import hide_all_but_random, keep_curve, measure_curve, shares_of
+from amr_edge.export.budgets import shares_of
+from amr_edge.export.curve import hide_all_but_random, keep_curve, measure_curve
 from amr_edge.export.deploy import Deployed
 from amr_edge.export.evaluate import evaluate_file
 from amr_edge.export.prove import export_run
