@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--calibrate-data", type=Path, help="another store for --calibrate-on")
     parser.add_argument("--synthetic", action="store_true", help="make continuous recordings of synthetic people")
     parser.add_argument("--seconds", type=float, default=600.0, help="of each synthetic recording (default 600)")
+    parser.add_argument("--calibrate-seconds", type=float, help="the same of those of --calibrate-on")
     parser.add_argument("--calibrate-on", required=True, help="subjects")
     parser.add_argument("--test-on", required=True, help="subjects")
     parser.add_argument("--false-alarms", type=float, default=2.0, help="asked for, an hour (default 2)")
@@ -75,7 +76,8 @@ def main() -> None:
         parser.error("give --data or --synthetic, one of them")
     sides = {name: [int(n) for n in getattr(options, name).split(",")] for name in ("calibrate_on", "test_on")}
     if options.synthetic:
-        recordings = {name: list(synthetic(numbers, options.seconds)) for name, numbers in sides.items()}
+        seconds = {"calibrate_on": options.calibrate_seconds or options.seconds, "test_on": options.seconds}
+        recordings = {name: list(synthetic(numbers, seconds[name])) for name, numbers in sides.items()}
     else:
         stores = {"calibrate_on": options.calibrate_data or options.data, "test_on": options.data}
         recordings = {
@@ -99,6 +101,7 @@ def main() -> None:
             "model": origin(session.card),
             "tokens": session.tokens,
             "data": "synthetic" if options.synthetic else options.data.name,
+            "calibrated_on_data": None if options.calibrate_data is None else options.calibrate_data.name,
             "calibrated_on_subjects": sides["calibrate_on"],
             "tested_on_subjects": sides["test_on"],
             "false_alarms_asked": options.false_alarms,

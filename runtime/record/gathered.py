@@ -98,6 +98,8 @@ class Gathering:
         else:
             ids = tuple(number for number, here in zip(sighting.ids, seen, strict=True) if here)
         for number, pose in zip(ids, sighting.poses[seen], strict=True):
+            if number is None:  # found twice, or nobody sure
+                continue
             self._people.setdefault(number, []).append((at, pose))
 
     def finish(self, *, who: Who, label: str | None, subject: int | None, source: str) -> tuple[Recording, Seen]:
