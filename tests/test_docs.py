@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from amr_edge import cli, synthetic
-from amr_edge.readers import jsonl
+from amr_edge.readers import FORMATS, jsonl
+from amr_edge.skeleton import LAYOUTS
 from amr_edge.store import write_store
 from amr_edge.training.config import override, recipe
 
@@ -237,10 +238,27 @@ def test_whatever_else_the_docs_type_is_run_elsewhere_or_says_what_it_needs() ->
             assert known or command.needs, command
 
 
+def test_a_command_for_a_camera_or_a_board_tells_its_reader() -> None:
+    for command in OURS:
+        source = command.words[command.words.index("--source") + 1] if "--source" in command.words else ""
+        if not command.inline and (source.isdigit() or source.endswith(".mp4") or "--trt" in command.words):
+            assert command.needs, command
+
+
 def test_what_a_command_needs_is_a_word_that_readers_know() -> None:
     for command in EVERY:
         if command.needs and not command.inline:
             assert command.needs.startswith(NEEDS), f"{command}: needs {command.needs}"
+
+
+def test_every_page_is_on_the_map() -> None:
+    on_it = set(re.findall(r"\]\(([\w-]+\.md)\)", (ROOT / "docs" / "index.md").read_text(encoding="utf-8")))
+    assert {page.name for page in PAGES} - on_it == {"README.md", "index.md"}
+
+
+def test_the_page_on_formats_knows_every_format_and_layout() -> None:
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert not [name for name in (*FORMATS, *LAYOUTS) if name != "auto" and f"`{name}`" not in text]
 
 
 def test_a_page_that_is_walked_elsewhere_is_named_there() -> None:
