@@ -261,7 +261,7 @@ def draw_budget(seen: Seen, path: Path, shares: Sequence[float]) -> None:
         windows=seen.module.config.focal_windows,
     )
     figure = Figure(figsize=(WIDTH_INCHES, 5.0), layout="constrained")
-    panels = figure.subplots(len(shares), 2, width_ratios=(2.6, 1))
+    panels = figure.subplots(len(shares), 2, width_ratios=(2.6, 1), squeeze=False)
     whole = macs(encoder.config, encoder.tokens)
     for (bodies, tokens), share in zip(panels, shares, strict=True):
         count = max(1, round(share * encoder.tokens))

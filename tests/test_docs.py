@@ -56,8 +56,15 @@ RUN_BY = {
 READERS_OWN = ("pip", "python3", ".", "jq", "my-pose-estimator")
 # Pages of which every command without such a comment is run here, in order, on the small world below.
 WALKED = ("README.md", "docs/formats.md", "docs/export.md")
-# Verbs that tests of their own run.
-VERBS_RUN_BY = {"demo": "tests/export/test_story.py"}
+# Verbs that tests of their own run; once is enough.
+VERBS_RUN_BY = {
+    "demo": "tests/runtime/test_demo.py",
+    "pretrain": "tests/export/test_own_actions.py",
+    "finetune": "tests/export/test_own_actions.py",
+    "distil": "tests/training/test_distil.py",
+    "fuse": "tests/training/test_fuse.py",
+    "asma": "tests/training/test_asma_run.py",
+}
 # Pages that are walked by tests of their own.
 WALKED_BY = {"docs/own-actions.md": "tests/export/test_own_actions.py"}
 # What the pages' placeholders stand for in that world.
@@ -72,21 +79,14 @@ STANDS_FOR = {
     "VIDEOS": "LABELLED",
 }
 # So that a step of the tour takes a second.
-SMALLER = ["--threads", "1", "--set", "prepare.frames=16", "--set", "pretrain.optim.epochs=1"]
-SMALLER += [
-    part
-    for field in ("encoder.depth=1", "encoder.width=32", "encoder.heads=2", "pretrain.pretext.decoder_depth=1")
-    for part in ("--set", field)
-]
-EPOCH = ["--set", "finetune.optim.epochs=1"]
-ADDED: dict[tuple[str, ...], list[str]] = {
-    ("pretrain",): SMALLER,
-    ("train",): [*SMALLER, *EPOCH],
-    ("finetune",): ["--threads", "1", *EPOCH],
-    ("distil",): ["--threads", "1", *EPOCH, "--set", "encoder.depth=1"],
-    ("probe",): ["--threads", "1", "--set", "epochs=1", "--set", "views=1"],
-    ("bench",): ["--seconds", "0", "--count", "2", "--warmup", "0"],
-    ("live",): ["--threads", "1"],
+SETTINGS = ("prepare.frames=16", "encoder.depth=1", "encoder.width=32", "encoder.heads=2")
+SETTINGS += ("pretrain.pretext.decoder_depth=1", "pretrain.optim.epochs=1", "finetune.optim.epochs=1")
+SMALLER = ["--threads", "1", *(f"--set={setting}" for setting in SETTINGS)]
+ADDED = {
+    "train": SMALLER,
+    "probe": ["--threads", "1", "--set", "epochs=1", "--set", "views=1"],
+    "bench": ["--seconds", "0", "--count", "2", "--warmup", "0"],
+    "live": ["--threads", "1"],
 }
 
 
@@ -261,6 +261,11 @@ def test_the_page_on_formats_knows_every_format_and_layout() -> None:
     assert not [name for name in (*FORMATS, *LAYOUTS) if name != "auto" and f"`{name}`" not in text]
 
 
+def test_a_verb_that_is_run_elsewhere_is_run_there() -> None:
+    for verb, test in VERBS_RUN_BY.items():
+        assert f'"{verb}"' in (ROOT / test).read_text(encoding="utf-8"), verb
+
+
 def test_a_page_that_is_walked_elsewhere_is_named_there() -> None:
     for page, test in WALKED_BY.items():
         assert (ROOT / page).is_file()
@@ -306,7 +311,7 @@ def test_every_command_of_a_page_without_a_need_is_run(
         key = shlex.join(words)
         if key in seen:
             continue
-        code = cli.run([*words, *ADDED.get((words[0],), [])])
+        code = cli.run([*words, *ADDED.get(words[0], [])])
         assert code == 0, f"{command}\n{capfd.readouterr().err}"
         seen.add(key)
         done.write_text("\n".join(sorted(seen)), encoding="utf-8")
