@@ -1,9 +1,10 @@
 """What the synthetic exercises and the synthetic life look like: contact sheets for a physiotherapist to judge.
 
-Run: python benchmarks/draw_exercises.py sheet.png [--subject 1] [--takes 2] [--only squat,lunge] [--life] [--sensor]
+Run: python benchmarks/draw_exercises.py sheet.png [--subject 1] [--takes 2] [--only "squat,jog on the spot,life"]
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -65,14 +66,20 @@ def main() -> None:
     parser.add_argument("--subject", type=int, default=1)
     parser.add_argument("--takes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", help="exercises, or doings of life, separated by commas")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of life")
+    parser.add_argument("--only", help="exercises, doings of life, or life, separated by commas")
     given = parser.parse_args()
     names = given.only.split(",") if given.only else list(synthetic.EXERCISES)
     made = []
     for name in names:
         for take in range(given.takes):
             rng = np.random.default_rng([given.seed, take, sum(map(ord, name))])
-            made.append(synthetic.exercise(name, synthetic.subject(given.subject + take, given.seed), rng))
+            person = synthetic.subject(given.subject + take, given.seed)
+            if name in synthetic.EXERCISES:
+                made.append(synthetic.exercise(name, person, rng))
+            else:
+                lived = synthetic.life(person, rng, given.seconds, doing=None if name == "life" else [name])
+                made.append(replace(lived, source=f"life#{name}"))
     draw(given.path, made)
     print(f"wrote {given.path}")
 

@@ -57,6 +57,17 @@ class Choreography:
             self.go(wait_s / keys, at(start + eased * (end - start)))
         return self
 
+    def repeat(self, a: Actor, times: int, *beats: tuple[float, Posture]) -> "Choreography":
+        """The same postures again and again, each (usual seconds, posture), never quite as regularly as a machine."""
+        for _ in range(times):
+            for beat_s, posture in beats:
+                self.go(beat_s * a.beat * a.vary(0.87, 1.15), posture)
+        return self
+
+    def home(self, wait_s: float) -> "Choreography":
+        """Everything that moved goes back to rest."""
+        return self.go(wait_s, dict.fromkeys(self._keys))
+
     def mark(self, start_s: float) -> None:
         """What happened from `start_s` until now is one repetition."""
         self.spans.append((start_s, self.now_s))
