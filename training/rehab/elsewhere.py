@@ -1,9 +1,8 @@
-"""What does a model say of sensors and people that nothing of it was learned from?
+"""What does a model say of people before a sensor that nothing of it was learned from?
 
 UTD-MHAD (a Kinect v1, eight other people) is looked at and never learned from: its terms allow research only. Its clips
 last about two seconds, shorter than a window, so each is asked in two ways: *stretched* to a window, as a stream does
 with a recording that ends too soon, and *held*, standing still before and after it as a person before a camera would.
-Synthetic people are seen as one camera and a pose estimator would see them; they have other seeds than in training.
 """
 
 from collections.abc import Iterable, Iterator

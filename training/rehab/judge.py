@@ -17,18 +17,20 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.clips import stack
 from amr_edge.errors import ConfigError, DataError
+from amr_edge.movement import gated
 from amr_edge.preprocess import Clip, prepare
 from amr_edge.recording import Recording
 from amr_edge.skeleton import Mask, Poses, layout, remap
 from amr_edge.spans import shown
 from amr_edge.temperature import tempered
-from amr_edge.terminal import table
+from amr_edge.terminal import progress, table
 from amr_edge.training.budget import choice_of
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.dataset import to_batch
 from amr_edge.training.rehab.streams import Stream, to_recording
 
 EVERY_S = 1.0  # from the start of a window to the start of the next
+RECENT_S = 0.5  # somebody unseen for longer gets no answer
 BATCH = 64  # clips of one forward
 BUDGETS = (1.0, 0.5, 0.25, 0.1)
 CANONICAL = layout("canonical15")
@@ -87,7 +89,6 @@ class Part:
     Attributes:
         name: What they have in common: "Kinect, unseen people".
         clips: As the model sees them: values (N, 1, T, V, 3) and presence (N, 1, T, V).
-        seen: What the sensor saw in each: poses (T', 15, 3) in canonical15 and their times, for ranges of motion.
         labels: (N,) the right class.
         whose: (N,) which recording a window is of.
         subjects: (N,) whose; -1 where unknown.
@@ -95,7 +96,6 @@ class Part:
 
     name: str
     clips: Clip
-    seen: tuple[tuple[Poses, NDArray[np.float64]], ...]
     labels: Labels
     whose: Labels
     subjects: Labels
@@ -108,7 +108,6 @@ class Part:
         return Part(
             name=self.name if name is None else name,
             clips=Clip(self.clips.values[which], self.clips.present[which]),
-            seen=tuple(self.seen[int(at)] for at in np.flatnonzero(which)),
             labels=self.labels[which],
             whose=self.whose[which],
             subjects=self.subjects[which],
@@ -139,14 +138,14 @@ def _right(recording: Recording, start_s: float, end_s: float, nothing: str) -> 
     return recording.label if recording.label is not None else shown(recording.spans, start_s, end_s, nothing)
 
 
-def cut(name: str, recordings: Iterable[Recording], card: Card, tick: Callable[[], None] = lambda: None) -> Part:
+def cut(name: str, recordings: Iterable[Recording], card: Card, *, every_s: float = EVERY_S) -> Part:
     """Cut recordings of one person each into windows, each shown to be one class or nothing.
 
     Args:
         name: What they have in common.
         recordings: With a label for all of it, or labelled spans.
         card: The model's: preprocessing, classes.
-        tick: Called after each recording.
+        every_s: From the start of a window to the start of the next.
 
     Raises:
         ConfigError: If the card has no class for "nothing".
@@ -157,10 +156,11 @@ def cut(name: str, recordings: Iterable[Recording], card: Card, tick: Callable[[
             f"judging needs a model with a class for nothing, '{card.name}' has {', '.join(card.classes)}"
         )
     number = {label: place for place, label in enumerate(card.classes)}
-    clips, seen, labels, whose, subjects = [], [], [], [], []
+    clips, labels, whose, subjects = [], [], [], []
+    recent = max(1, round(RECENT_S * card.prepare.fps))
     for at, recording in enumerate(recordings):
         poses = remap(recording.poses[:1], recording.skeleton, CANONICAL).poses  # (1, T, V, C)
-        for start_s, end_s in windows(recording, card.prepare.window_s):
+        for start_s, end_s in windows(recording, card.prepare.window_s, every_s):
             label = _right(recording, start_s, end_s, card.none_class)
             if label is None:
                 continue
@@ -169,21 +169,17 @@ def cut(name: str, recordings: Iterable[Recording], card: Card, tick: Callable[[
                     f"{recording.source}: '{label}' is no class of '{card.name}', which has {', '.join(card.classes)}"
                 )
             clip = prepare(poses, recording.times_s, CANONICAL, card.prepare, (start_s, end_s))
-            if not clip.present.any():
-                continue
-            inside = slice(*np.searchsorted(recording.times_s, [start_s, end_s + 1e-9]))
+            if not clip.present[:, -recent:].any():
+                continue  # a stream gives no answer for somebody who is not there any more
             clips.append(clip)
-            seen.append((poses[0, inside], recording.times_s[inside]))
             labels.append(number[label])
             whose.append(at)
             subjects.append(-1 if recording.subject is None else recording.subject)
-        tick()
     if not clips:
         raise DataError(f"{name}: there is no window to judge; check the recordings")
     return Part(
         name=name,
         clips=stack(clips),
-        seen=tuple(seen),
         labels=np.array(labels, dtype=np.int64),
         whose=np.array(whose, dtype=np.int64),
         subjects=np.array(subjects, dtype=np.int64),
@@ -223,10 +219,14 @@ def answers(model: Answering, part: Part) -> Probs:
     )
 
 
+def poses_of(clip: Clip) -> Poses:
+    """The joints of clips as measures of movement read them, absent ones NaN: (N, M, T, V, 3) -> (N, T, V, 3)."""
+    return np.where(clip.present[:, 0, ..., None], clip.values[:, 0], np.float32(np.nan))
+
+
 def as_live(probs: Probs, part: Part, card: Card) -> Probs:
     """What a stream makes of answers before it decides: the card's temperature, then its ranges of motion."""
-    warm = tempered(probs, card.temperature)
-    return warm  # RULES
+    return gated(card, tempered(probs, card.temperature), *part.clips)[0]
 
 
 def decided(probs: NDArray[np.floating], card: Card, *, thresholds: bool) -> Labels:
@@ -385,7 +385,6 @@ def judge(
     at: Callable[[float], Answering],
     everything: Sequence[Part],
     budgets: Sequence[float] = BUDGETS,
-    tick: Callable[[], None] = lambda: None,
 ) -> Judgement:
     """Judge a model on several parts at several budgets, in both ways of deciding.
 
@@ -393,20 +392,16 @@ def judge(
         at: Opens the model on a budget.
         everything: The parts.
         budgets: Shares of the tokens.
-        tick: Called after each part on each budget.
 
     Raises:
         ConfigError: If there is no part or no budget.
     """
     if not everything or not budgets:
         raise ConfigError("judging needs at least one part and one budget")
+    models = [(budget, at(budget)) for budget in budgets]
     made: list[Verdict] = []
-    classes: tuple[str, ...] = ()
-    for budget in budgets:
-        model = at(budget)
-        classes = model.card.classes
-        for part in everything:
+    with progress([(*model, part) for model in models for part in everything], label="judge") as shown:
+        for budget, model, part in shown:
             probs = answers(model, part)
             made += [verdict(probs, part, model.card, budget, how) for how in HOWS]
-            tick()
-    return Judgement(classes=classes, verdicts=tuple(made))
+    return Judgement(classes=models[0][1].card.classes, verdicts=tuple(made))

@@ -1,0 +1,186 @@
+"""How sure must the model be, and how far must somebody move, before an answer is believed?
+
+Fitted on answers for people whom the model has not learned from, by every sensor that there is of them, and on what is
+none of the exercises. Each sensor counts by itself: a bound that most windows of one sensor pass and few of another
+is a bound on the sensor. So every range of motion is as narrow as the sensor that sees least of it allows, and every
+threshold keeps its share of the windows of each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.card import Card
+from amr_edge.errors import ConfigError, DataError
+from amr_edge.movement import RULES, SIDED, Bound, Moved, Rule, moved
+from amr_edge.score import score
+from amr_edge.temperature import fit_temperature, nll
+from amr_edge.training.rehab.judge import Part, Probs, as_live, decided, poses_of
+
+GRID = tuple(round(0.2 + 0.02 * step, 2) for step in range(31))  # thresholds that are tried: 0.2 to 0.8
+KEPT = 0.985  # share of its right windows that a threshold leaves to every sensor
+MOVED = 0.995  # share of a class's windows of every sensor that each number of its range of motion lets through
+STEP = 5.0  # ranges are whole multiples of it, degrees
+NARROW = 0.1  # the same for widths of the hips
+ENOUGH = 10  # windows of a class that a sensor needs to have a say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LeftOut:
+    """What a model said of windows that it has not learned from.
+
+    Attributes:
+        part: The windows, of one sensor.
+        probs: (N, K) as the model gave them, without temperature.
+    """
+
+    part: Part
+    probs: Probs
+
+    def __post_init__(self) -> None:
+        if len(self.probs) != len(self.part):
+            raise ConfigError(f"{self.part.name}: {len(self.part)} windows have {len(self.probs)} answers")
+
+
+def calibrated(card: Card, left_out: Sequence[LeftOut], *, data: str) -> Card:
+    """A card with temperature, ranges of motion and thresholds.
+
+    Args:
+        card: Its classes; what was fitted before is forgotten.
+        left_out: Exercises and nothing, one entry for each sensor and model.
+        data: Whose answers these are, for the card.
+
+    Returns:
+        The card with `temperature`, `rules`, `thresholds` and what they gave in `calibration`.
+
+    Raises:
+        ConfigError: If the card has no class for nothing.
+        DataError: If there is no window of an exercise, or none of nothing.
+    """
+    if card.none_class is None:
+        raise ConfigError(
+            f"'{card.name}' has no class for nothing, so there is nothing that a threshold could keep out"
+        )
+    nothing = card.classes.index(card.none_class)
+    probs = np.concatenate([each.probs for each in left_out]) if left_out else np.zeros((0, len(card.classes)))
+    labels = np.concatenate([each.part.labels for each in left_out]) if left_out else np.zeros(0, dtype=np.int64)
+    if not (labels == nothing).any() or not (labels != nothing).any():
+        raise DataError(
+            "calibration needs windows of exercises and windows of nothing, got "
+            f"{int((labels != nothing).sum())} and {int((labels == nothing).sum())}"
+        )
+    temperature = fit_temperature(probs.astype(np.float64), labels)
+    rules = {name: rule for name in card.classes if (rule := _range_of(name, card, left_out)) is not None}
+    fitted = replace(
+        card,
+        temperature=temperature,
+        thresholds=(),
+        threshold=GRID[0],
+        rules={name: rule.to_json() for name, rule in rules.items()},
+    )
+    live = [as_live(each.probs, each.part, fitted) for each in left_out]
+    thresholds = tuple(
+        0.0 if label == nothing else _threshold(label, nothing, left_out, live) for label in range(len(card.classes))
+    )
+    done = replace(fitted, threshold=max(thresholds), thresholds=thresholds)
+    return replace(done, calibration={"data": data, **_gave(done, left_out, live, (probs, labels))})
+
+
+def _range_of(name: str, card: Card, left_out: Sequence[LeftOut]) -> Rule | None:
+    """The range of motion of a class: the usual one, as far as every sensor shows it, else a narrower one."""
+    rule = RULES.get(name)
+    if rule is None:
+        return None
+    label = card.classes.index(name)
+    for each in left_out:
+        poses = poses_of(each.part.clips)[each.part.labels == label]
+        if len(poses) >= ENOUGH:
+            rule = narrowed(rule, [moved(rule, pose) for pose in poses])
+    return rule
+
+
+def narrowed(rule: Rule, shown: Sequence[Moved]) -> Rule:
+    """A rule of which each number lets `MOVED` of what was shown through.
+
+    Args:
+        rule: What is asked for at most; it is as wide as people usually move, so that other sensors have some slack.
+        shown: How far somebody moved, window by window; those that could not be told are left out.
+
+    >>> rule = Rule(measure="knee flexion", least_travel=35, least_peak=45)
+    >>> asked = narrowed(rule, [Moved(33.0, 90.0, ())] * 20)
+    >>> asked.least_travel, asked.least_peak
+    (30.0, 45)
+    """
+    travel, peak = ([getattr(each, name) for each in shown] for name in ("travel", "peak"))
+    bounds = (_widened(bound, [each.at_peak[place] for each in shown]) for place, bound in enumerate(rule.at_peak))
+    return replace(
+        rule,
+        least_travel=max(_lower(rule.least_travel, travel, STEP), STEP),
+        least_peak=_lower(rule.least_peak, peak, STEP),
+        at_peak=tuple(bounds),
+    )
+
+
+def _widened(bound: Bound, shown: Sequence[tuple[float, float]]) -> Bound:
+    step = STEP if bound.measure in SIDED else NARROW
+    least, most = bound.least, bound.most
+    return replace(
+        bound,
+        least=None if least is None else _lower(least, [low for low, _ in shown], step),
+        most=None if most is None else -_lower(-most, [-high for _, high in shown], step),
+    )
+
+
+def _lower(asked: float, shown: Sequence[float], step: float) -> float:
+    """What is asked for, or the next lower step that `MOVED` of what was shown reaches."""
+    known = _known(shown)
+    reached = float(np.quantile(known, 1 - MOVED)) if len(known) else asked
+    return asked if reached >= asked else round(step * float(np.floor(reached / step)), 3)
+
+
+def _known(values: Sequence[float]) -> NDArray[np.float64]:
+    found = np.array(values, dtype=np.float64)
+    return found[np.isfinite(found)]
+
+
+def _down(value: float) -> float:
+    return float(STEP * np.floor(value / STEP))
+
+
+def _threshold(label: int, nothing: int, left_out: Sequence[LeftOut], live: Sequence[Probs]) -> float:
+    """The threshold of a class: of those that leave every sensor its windows, the one that lets least nothing by.
+
+    Of equal ones the lowest, because another sensor will be less sure.
+    """
+    right, wrong = [], []
+    for each, probs in zip(left_out, live, strict=True):
+        said = probs[probs.argmax(axis=1) == label, label]
+        truth = each.part.labels[probs.argmax(axis=1) == label]
+        if (truth == label).sum() >= ENOUGH:
+            right.append(said[truth == label])
+        wrong.append(said[truth == nothing])
+    alarms = np.concatenate(wrong)
+    allowed = [t for t in GRID if all((each >= t).mean() >= KEPT for each in right)] if right else []
+    return min(allowed, key=lambda t: (int((alarms >= t).sum()), t), default=GRID[0])
+
+
+def _gave(
+    card: Card, left_out: Sequence[LeftOut], live: Sequence[Probs], everything: tuple[Probs, NDArray[np.int64]]
+) -> dict[str, Any]:
+    """What the card would have answered: shares of windows by part."""
+    probs, labels = everything
+    before = {each.part.name: score(each.probs, each.part.labels).top1 for each in left_out}
+    after = {
+        each.part.name: float((decided(said, card, thresholds=True) == each.part.labels).mean())
+        for each, said in zip(left_out, live, strict=True)
+    }
+    return {
+        "windows": {each.part.name: len(each.part) for each in left_out},
+        "right_before": {name: round(share, 4) for name, share in before.items()},
+        "right_after": {name: round(share, 4) for name, share in after.items()},
+        "nll_before": round(nll(probs.astype(np.float64), labels, 1.0), 4),
+        "nll_after": round(nll(probs.astype(np.float64), labels, card.temperature), 4),
+    }
