@@ -11,12 +11,13 @@ idle ──► candidate ──► confirmed ──► (ended) idle
   `confirm_s`.
 - A confirmed event goes on while its probability stays above `release` times its threshold (hysteresis) and for
   `hold_s` at least. It ends when it falls below, or when the person is gone.
+- Where repetitions are counted, an event has those of its label: from the window that made it start until its end.
 - `none_class` is what "nothing happens" is called: it never starts an event.
 - A partial answer is the only one that a short recording gets: it is an event by itself if it is believed.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
+from amr_edge.runtime.moving import Rep, Tally
 from amr_edge.runtime.stream import TOUCH_S, Answer
 
 
@@ -67,6 +69,8 @@ class Event:
         end_s: When it was last believed; for a start and an update, until now.
         prob: Smoothed probability now; for an end, the highest there was.
         lag_s: How much earlier than it was believed it was done: half a window, whose middle an answer is about.
+        reps: Of an update and an end: how many full repetitions until now; None where none are counted.
+        correct: Of an end: how likely the repetitions were done rightly, on the mean; None where that is not judged.
     """
 
     event: Literal["start", "update", "end"]
@@ -76,6 +80,8 @@ class Event:
     end_s: float
     prob: float
     lag_s: float = 0.0
+    reps: int | None = None
+    correct: float | None = None
 
     @property
     def done_s(self) -> tuple[float, float]:
@@ -92,6 +98,8 @@ class Event:
             "end_s": round(self.end_s, 6),
             "done_s": [round(instant_s, 6) for instant_s in self.done_s],
             "prob": round(self.prob, 6),
+            **({} if self.reps is None else {"reps": self.reps}),
+            **({} if self.correct is None else {"hint": {"correct": round(self.correct, 2)}}),
         }
 
 
@@ -107,6 +115,8 @@ class _State:
     believed_s: float = 0.0
     told_s: float = 0.0
     best: float = 0.0
+    tally: Tally = field(default_factory=Tally)  # of the event that goes on, until it was last believed
+    reps: list[Rep] = field(default_factory=list)  # others of late; an event may have begun with them
 
 
 class Decider:
@@ -117,7 +127,9 @@ class Decider:
         self._classes = card.classes
         self._none = card.classes.index(card.none_class) if card.none_class is not None else None
         self._thresholds = [card.threshold_of(label) for label in range(len(card.classes))]
-        self._lag_s = card.prepare.window_s / 2
+        self._window_s = card.prepare.window_s
+        self._lag_s = self._window_s / 2
+        self._counted = frozenset(card.classes.index(name) for name in card.rules if name in card.classes)
         self._gone_s = max(self._config.gone_s, 2.5 * card.stride_s)
         self._states: dict[int | None, _State] = {}
 
@@ -128,6 +140,13 @@ class Decider:
             return None
         best = int(state.probs.argmax())
         return self._classes[best], float(state.probs[best])
+
+    def reps(self, person: int | None) -> int | None:
+        """How often somebody has repeated what `now` says; None if that is no event that goes on, or is not counted."""
+        state = self._states.get(person)
+        if state is None or state.going not in self._counted or state.going != int(state.probs.argmax()):
+            return None
+        return state.tally.reps
 
     def push(self, time_s: float, answers: Iterable[Answer]) -> list[Event]:
         """Take what was answered at `time_s`, which may be nothing.
@@ -163,39 +182,63 @@ class Decider:
         label = self._believed(answer.probs.astype(np.float64))
         if label is None:
             return []
-        kinds: tuple[Literal["start"], Literal["end"]] = ("start", "end")
-        return [
-            Event(
-                event=kind,
-                person=answer.person,
-                label=self._classes[label],
-                start_s=answer.start_s,
-                end_s=answer.time_s,
-                prob=answer.prob,
-            )
-            for kind in kinds
-        ]
+        start = Event(
+            event="start",
+            person=answer.person,
+            label=self._classes[label],
+            start_s=answer.start_s,
+            end_s=answer.time_s,
+            prob=answer.prob,
+        )
+        tally = Tally()
+        for rep in answer.reps:
+            if rep.label == label:
+                tally.add(rep)
+        return [start, self._with_reps(replace(start, event="end"), label, tally)]
+
+    def _with_reps(self, event: Event, label: int, tally: Tally) -> Event:
+        """An update or an end with its repetitions."""
+        if label not in self._counted:
+            return event
+        return replace(event, reps=tally.reps, correct=tally.correct if event.event == "end" else None)
+
+    def _count(self, state: _State, since_s: float) -> None:
+        """Give the event that goes on what it had until it was last believed; forget what was before `since_s`."""
+        kept = []
+        for rep in state.reps:
+            if rep.label == state.going and rep.cycle.end_s <= state.believed_s + TOUCH_S:
+                state.tally.add(rep)
+            elif rep.cycle.end_s >= since_s:
+                kept.append(rep)
+        state.reps = kept
 
     def _take(self, answer: Answer) -> list[Event]:
         state = self._smooth(answer)
+        state.reps += answer.reps
         events = []
         if state.going is not None:
             prob = float(state.probs[state.going])
             if prob >= self._config.release * self._thresholds[state.going]:
                 state.believed_s, state.best = state.time_s, max(state.best, prob)
+                self._count(state, state.time_s - self._window_s)
             elif state.time_s - state.since_s >= self._config.hold_s:
                 events += self._end(answer.person, state)
         if state.going is not None:
             if state.time_s - state.told_s >= self._config.update_s:
-                events.append(self._tell("update", answer.person, state, state.going))
+                update = self._tell("update", answer.person, state, state.going)
+                events.append(self._with_reps(update, state.going, state.tally))
             return events
         label = self._believed(state.probs)
         if label != state.candidate:
             state.candidate, state.since_s = label, state.time_s
+        # An event has what the window showed that first made it believed.
+        since_s = (state.time_s if label is None else state.since_s) - self._window_s
+        self._count(state, since_s)
         # Strides of 0.1 s do not add up to 0.3 s in binary.
         if label is not None and state.time_s - state.since_s >= self._config.confirm_s - TOUCH_S:
             state.going, state.candidate = label, None
-            state.believed_s, state.best = state.time_s, float(state.probs[label])
+            state.believed_s, state.best, state.tally = state.time_s, float(state.probs[label]), Tally()
+            self._count(state, since_s)
             events.append(self._tell("start", answer.person, state, label))
         return events
 
@@ -227,14 +270,13 @@ class Decider:
         label, state.going, state.candidate = state.going, None, None
         if label is None:
             return []
-        return [
-            Event(
-                event="end",
-                person=person,
-                label=self._classes[label],
-                start_s=state.since_s,
-                end_s=state.believed_s,
-                prob=state.best,
-                lag_s=self._lag_s,
-            )
-        ]
+        end = Event(
+            event="end",
+            person=person,
+            label=self._classes[label],
+            start_s=state.since_s,
+            end_s=state.believed_s,
+            prob=state.best,
+            lag_s=self._lag_s,
+        )
+        return [self._with_reps(end, label, state.tally)]

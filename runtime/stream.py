@@ -10,7 +10,8 @@ it has the whole recording in its hands. Both follow the same rules and give the
 - Somebody unseen for longer than a window and its longest gap starts anew when they come back.
 - Joints are smoothed, if that is asked for, person by person before the window sees them; whoever starts anew is
   smoothed anew.
-- Probabilities are those of the card's temperature.
+- Probabilities are those of the card's temperature. If the card has rules, an answer whose window does not show the
+  range of motion of its class is not believed (`movement.Gate`), and repetitions are counted (`runtime.moving`).
 - A recording that is shorter than a window gets one answer over all of it, marked partial.
 - If early answers are asked for, somebody (or the scene) who has been in view for a share of a window is answered
   for as well, on the same beat. What came before they were seen is absent; such an answer is marked early.
@@ -18,7 +19,7 @@ it has the whole recording in its hands. Both follow the same rules and give the
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,8 +28,10 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.errors import ClipError, ConfigError, LayoutError
+from amr_edge.movement import Gate, Gated
 from amr_edge.preprocess import Clip, prepare, prepare_scene
 from amr_edge.recording import UNITS, Recording
+from amr_edge.runtime.moving import Counting, Moving, Rep, counting_of
 from amr_edge.runtime.session import Session
 from amr_edge.runtime.sighting import Sighting
 from amr_edge.runtime.smooth import SmoothConfig, Smoother, smoothed
@@ -58,6 +61,8 @@ class Answer:
         probs: (K,) float32.
         partial: True if the recording was shorter than the window and was stretched to it.
         early: True if whoever it is about had been in view for only a part of the window.
+        gated: The class that won and was not believed, because the window does not show its range of motion.
+        reps: Repetitions that were complete since the answer before, of whatever the card's rules count.
     """
 
     start_s: float
@@ -68,6 +73,8 @@ class Answer:
     probs: NDArray[np.float32]
     partial: bool = False
     early: bool = False
+    gated: str | None = None
+    reps: tuple[Rep, ...] = ()
 
     @property
     def label(self) -> str:
@@ -92,6 +99,7 @@ class Answer:
             "top": [[self.classes[k], round(float(self.probs[k]), 6)] for k in best],
             "partial": self.partial,
             "early": self.early,
+            **({} if self.gated is None else {"gated": self.gated}),
         }
 
 
@@ -143,7 +151,8 @@ def check_source(card: Card, source: Layout, units: str) -> str | None:
             f"'{source.name}' has no {', '.join(absent)}; the model, trained on '{target.name}', sees them as absent"
         )
     if units != card.units:
-        notes.append(f"the model was trained on {words[card.units]} and is fed {words[units]}, rescaled by the torso")
+        fed = f"the model was trained on {words[card.units]} and is fed {words[units]}"
+        notes.append(f"{fed}, rescaled by the {card.prepare.scale}")
     return "; ".join(notes) + ": expect lower accuracy" if notes else None
 
 
@@ -158,6 +167,7 @@ class Stream:
         *,
         early: float | None = None,
         smooth: SmoothConfig | None = None,
+        quality: bool = False,
     ) -> None:
         """A stream of one source.
 
@@ -167,11 +177,14 @@ class Stream:
             units: Their units, "m" or "px".
             early: Share of a window, in (0, 1), from which early answers are given; None gives none.
             smooth: How much joints are smoothed; None leaves them as they are seen.
+            quality: Judge how likely each repetition was done rightly.
 
         Raises:
-            ConfigError: If the share lies outside (0, 1).
+            CardError: If the card's rules are broken.
+            ConfigError: If the share lies outside (0, 1), or the card cannot judge repetitions.
             LayoutError: If the model cannot be fed from such a source (see `check_source`).
         """
+        self._gate, self._counting = Gate(session.card), counting_of(session.card, quality=quality)
         self._first_s, self._least_s = _first_due(session.card, early)
         self.note = check_source(session.card, source, units)
         self._session = session
@@ -180,6 +193,7 @@ class Stream:
         self._smooth = smooth
         self._windows: dict[int, Window] = {}
         self._smoothers: dict[int, Smoother] = {}
+        self._moving: dict[int, Moving] = {}
         self._tracks = Tracks()
         self._ids: tuple[int | None, ...] = ()
         self._channels: int | None = None
@@ -223,10 +237,14 @@ class Stream:
                 continue
             if person not in self._windows:
                 self._windows[person] = Window(self._source, self._card.prepare)
-            self._windows[person].push(time_s, self._smoothed(person, time_s, pose))
+            smooth = self._smoothed(person, time_s, pose)
+            self._windows[person].push(time_s, smooth)
+            if self._counting:
+                self._moving.setdefault(person, Moving(self._counting, self._source)).push(time_s, smooth)
         for person in [person for person, window in self._windows.items() if window.outlived(time_s)]:
             del self._windows[person]
             self._smoothers.pop(person, None)
+            self._moving.pop(person, None)
         passed = int((time_s + TOUCH_S - self._start_s - self._first_s) // self._card.stride_s) + 1
         if passed <= self._ticks:
             return []
@@ -286,15 +304,16 @@ class Stream:
             if scene is not None:
                 since_s = max(start_s, self._start_s)
                 asked.append(_Asked(*scene, since_s, end_s, partial, early=_touches(start_s, since_s)))
-            return _ask(self._session, asked)
+            return _ask(self._session, asked, self._gate)
         for person in sorted(self._windows):
             window = self._windows[person]
             recent = window.last_s >= end_s - min(RECENT_S, self._card.prepare.window_s)
             if partial or (recent and end_s - window.since_s >= self._least_s - TOUCH_S):
                 since_s = start_s if partial else max(start_s, window.since_s)
                 clip = window.clip(start_s, end_s)
-                asked.append(_Asked((person,), clip, since_s, end_s, partial, early=_touches(start_s, since_s)))
-        return _ask(self._session, asked)
+                reps = self._moving[person].take() if self._counting else ()
+                asked.append(_Asked((person,), clip, since_s, end_s, partial, _touches(start_s, since_s), reps))
+        return _ask(self._session, asked, self._gate)
 
     def _stacked(self) -> tuple[NDArray[np.float64], Poses, tuple[int, ...]]:
         """Everyone's samples on one time axis: times (T,), poses (M, T, V, C), ids (M,)."""
@@ -351,6 +370,7 @@ class _Asked:
     end_s: float
     partial: bool
     early: bool
+    reps: tuple[Rep, ...] = ()
 
 
 def _touches(start_s: float, since_s: float) -> bool:
@@ -373,7 +393,12 @@ def _first_due(card: Card, early: float | None) -> tuple[float, float]:
 
 
 def recognise(
-    recording: Recording, session: Session, *, early: float | None = None, smooth: SmoothConfig | None = None
+    recording: Recording,
+    session: Session,
+    *,
+    early: float | None = None,
+    smooth: SmoothConfig | None = None,
+    quality: bool = False,
 ) -> list[Answer]:
     """All answers over a recording that is there as a whole.
 
@@ -382,14 +407,17 @@ def recognise(
         session: The model.
         early: Share of a window, in (0, 1), from which early answers are given; None gives none.
         smooth: How much joints are smoothed; None leaves them as they are seen.
+        quality: Judge how likely each repetition was done rightly.
 
     Returns:
         In the order of time, then of persons; a person's id is their place in the recording.
 
     Raises:
-        ConfigError: If the share lies outside (0, 1).
+        CardError: If the card's rules are broken.
+        ConfigError: If the share lies outside (0, 1), or the card cannot judge repetitions.
         LayoutError: If the model cannot be fed from such a recording (see `check_source`).
     """
+    gate, counting = Gate(session.card), counting_of(session.card, quality=quality)
     card, source = session.card, recording.skeleton
     first_s, least_s = _first_due(card, early)
     check_source(card, source, recording.units)
@@ -407,6 +435,7 @@ def recognise(
     if recording.duration_s < window_s - TOUCH_S:
         spans.append((begun_s, float(times_s[-1]), True))
     seen = _visible(recording.poses)  # (M, T)
+    reps_until = [_reps_until(recording, person, seen[person], counting) for person in range(len(recording.poses))]
     asked: list[_Asked] = []
     for start_s, end_s, partial in spans:
         if card.persons > 1:
@@ -427,8 +456,26 @@ def recognise(
                     continue
                 since_s = max(start_s, came_s)
             clip = prepare(recording.poses[[person]], times_s, source, card.prepare, (start_s, end_s))
-            asked.append(_Asked((person,), clip, since_s, end_s, partial, early=_touches(start_s, since_s)))
-    return [answer for first in range(0, len(asked), BATCH) for answer in _ask(session, asked[first : first + BATCH])]
+            reps = reps_until[person](end_s)
+            asked.append(_Asked((person,), clip, since_s, end_s, partial, _touches(start_s, since_s), reps))
+    batches = (asked[first : first + BATCH] for first in range(0, len(asked), BATCH))
+    return [answer for batch in batches for answer in _ask(session, batch, gate)]
+
+
+def _reps_until(
+    recording: Recording, person: int, seen: Mask, counting: Counting
+) -> Callable[[float], tuple[Rep, ...]]:
+    """Gives the repetitions of a person until an instant, without those that it has given; instants must rise."""
+    moving = Moving(counting, recording.skeleton)
+    frames = deque(np.flatnonzero(seen).tolist() if counting else [])
+
+    def until(end_s: float) -> tuple[Rep, ...]:
+        while frames and recording.times_s[frames[0]] <= end_s:
+            frame = frames.popleft()
+            moving.push(float(recording.times_s[frame]), recording.poses[person, frame])
+        return moving.take()
+
+    return until
 
 
 def _in_view_since(seen_s: NDArray[np.float64], at_s: float, card: Card) -> float | None:
@@ -441,13 +488,17 @@ def _in_view_since(seen_s: NDArray[np.float64], at_s: float, card: Card) -> floa
     return float(seen_s[returns[-1] + 1] if len(returns) else seen_s[0])
 
 
-def _ask(session: Session, asked: Sequence[_Asked]) -> list[Answer]:
+def _ask(session: Session, asked: Sequence[_Asked], gate: Gate) -> list[Answer]:
     """One forward over all clips."""
     if not asked:
         return []
     bodies = max(len(each.clip.values) for each in asked)
     values = np.stack([_with_bodies(each.clip.values, bodies) for each in asked])  # (N, M, T, V, 3)
     present = np.stack([_with_bodies(each.clip.present, bodies) for each in asked])  # (N, M, T, V)
+    probs = tempered(session.probs(values, present), session.card.temperature)
+    judged = (
+        [gate(*each) for each in zip(probs, values, present, strict=True)] if gate else [Gated(p, None) for p in probs]
+    )
     return [
         Answer(
             start_s=each.start_s,
@@ -455,11 +506,13 @@ def _ask(session: Session, asked: Sequence[_Asked]) -> list[Answer]:
             person=each.people[0] if session.card.persons == 1 else None,
             people=each.people,
             classes=session.card.classes,
-            probs=probs,
+            probs=verdict.probs,
             partial=each.partial,
             early=each.early,
+            gated=verdict.label,
+            reps=each.reps,
         )
-        for each, probs in zip(asked, tempered(session.probs(values, present), session.card.temperature), strict=True)
+        for each, verdict in zip(asked, judged, strict=True)
     ]
 
 
