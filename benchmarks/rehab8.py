@@ -1,0 +1,201 @@
+"""How good is the model in the box on people, sensors and films that it has not learned from?
+
+Run: python benchmarks/rehab8.py MODEL.onnx [MODEL.onnx ...] --people 9,10 --ui-prmd DIR --utd DIR --films DIR \
+         --work SCRATCH --out benchmarks/results/rehab8.json
+
+Several models are one recipe with other seeds. Every part is cut into windows as `training/rehab/judge.py` says (films
+as often as `live` answers), and decided twice: by the most probable class, and as `live` does with the card's
+temperature, ranges of motion and thresholds. A part whose folder is not named is left out. Films are estimated once,
+with the pose model of --pose, and their joints are kept in --work, which must lie outside the project: films are not
+ours to give away. What is looked at again and again while a model is made is no blind test, and that holds for UTD-MHAD
+and for the films.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from amr_edge.card import Card
+from amr_edge.preprocess import Clip
+from amr_edge.recording import Recording
+from amr_edge.runtime.bench.machine import machine
+from amr_edge.runtime.pose.named import open_pose
+from amr_edge.runtime.record.gathered import Gathering
+from amr_edge.runtime.session import open_session
+from amr_edge.runtime.sources.video import VideoFile
+from amr_edge.skeleton import present_joints
+from amr_edge.store import open_store, write_store
+from amr_edge.terminal import note, progress, table, to_json
+from amr_edge.training.rehab.elsewhere import utd_parts
+from amr_edge.training.rehab.judge import BUDGETS, Answering, Judgement, Part, cut, judge, parts
+from amr_edge.training.rehab.streams import NONE, load, opened, save
+from amr_edge.training.rehab.unseen import synthetic_parts
+
+NOT_EXERCISE = "films, not exercise"
+# Depth cameras put their picture beside the colours.
+COLOURS_ON_THE_RIGHT = ("fall-01-cam0.mp4", "fall-05-cam0.mp4")
+# Gymnasts who mix side lunges, arm raises and squats to music: told, and counted neither as exercise nor as nothing.
+EXERCISING = ("felixchenfy_exercise.avi",)
+
+
+def estimated(film: Path, pose: str) -> Recording:
+    """Everybody whom the estimator sees in a film."""
+    with VideoFile(film) as pictures, closing(open_pose(pose, people=4, environ=os.environ)) as estimator:
+        gathering = Gathering(estimator.layout, estimator.units)
+        for picture in pictures:
+            half = picture.image.shape[1] // 2 if film.name in COLOURS_ON_THE_RIGHT else 0
+            gathering.add(estimator(replace(picture, image=np.ascontiguousarray(picture.image[:, half:]))))
+        return gathering.finish(who="all", label=None, subject=None, source=film.name)[0]
+
+
+def people(everybody: Recording, card: Card) -> Iterator[Recording]:
+    """Each stretch of a film in which a stream would answer about one person."""
+    window_s = card.prepare.window_s
+    for number, poses in enumerate(everybody.poses):
+        seen = np.flatnonzero(present_joints(poses).any(axis=-1))
+        # Somebody who is gone for longer than that starts anew, as in a stream.
+        anew = np.flatnonzero(np.diff(everybody.times_s[seen]) > window_s + card.prepare.max_gap_s) + 1
+        for stretch in np.split(seen, anew):
+            if len(stretch) < 2:
+                continue
+            first, last = int(stretch[0]), int(stretch[-1]) + 1
+            part = replace(
+                everybody,
+                poses=poses[None, first:last],
+                times_s=everybody.times_s[first:last],
+                subject=number,
+                label=NONE,
+            )
+            if part.duration_s >= min(window_s, everybody.duration_s) - 1e-6:
+                yield part
+
+
+def films_of(folder: Path, work: Path, pose: str) -> list[Recording]:
+    """The joints of all films, estimated at the first time."""
+    work.mkdir(parents=True, exist_ok=True)
+    found = []
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".mp4", ".avi"))
+    with progress(files, label="films") as shown:
+        for film in shown:
+            kept = work / f"{film.stem}-{pose}.npz"
+            if not kept.is_file():
+                write_store(kept, [estimated(film, pose)], dataset="films", terms="not ours to give away")
+            found.append(replace(open_store(kept)[0], source=film.name))
+    return found
+
+
+def film_parts(recordings: Sequence[Recording], card: Card) -> list[Part]:
+    """One part for each film, and one of all that is no exercise."""
+    made = []
+    for recording in recordings:
+        stretches = list(people(recording, card))
+        if stretches:
+            made.append(cut(recording.source, stretches, card, every_s=card.stride_s))
+        else:
+            note(f"{recording.source}: nobody is in view for a window")
+    quiet = [part for part in made if part.name not in EXERCISING]
+    return [*made, *([joined(NOT_EXERCISE, quiet)] if quiet else [])]
+
+
+def joined(name: str, several: Sequence[Part]) -> Part:
+    """Several parts as one, whose recordings stay apart."""
+    offsets = np.cumsum([0, *(part.whose.max() + 1 for part in several[:-1])])
+    return Part(
+        name=name,
+        clips=Clip(
+            np.concatenate([part.clips.values for part in several]),
+            np.concatenate([part.clips.present for part in several]),
+        ),
+        labels=np.concatenate([part.labels for part in several]),
+        whose=np.concatenate([part.whose + offset for part, offset in zip(several, offsets, strict=True)]),
+        subjects=np.concatenate([part.subjects for part in several]),
+    )
+
+
+def summary(judged: dict[str, Judgement]) -> str:
+    """Share of right windows of every part and budget, a column for each model."""
+    first = next(iter(judged.values()))
+    rows = [
+        (
+            each.part,
+            f"{each.budget:g}",
+            each.how,
+            int(each.confusion.sum()),
+            *(round(100 * model.of(each.part, each.budget, each.how).right, 1) for model in judged.values()),
+        )
+        for each in first.verdicts
+    ]
+    return table(rows, ("part", "budget", "decided", "windows", *judged))
+
+
+def everything(options: argparse.Namespace, card: Card) -> list[Part]:
+    """The parts whose folders were named, and synthetic people, who need none."""
+    made: list[Part] = []
+    if options.ui_prmd is not None:
+        kept = options.work / "streams.npz"
+        streams = opened(open_store(kept)) if kept.is_file() else load(options.ui_prmd, vicon=True)
+        if not kept.is_file():
+            save(streams, kept)
+        made += parts(streams, options.people, card, vicon_learned=not options.vicon_never)
+    if options.utd is not None:
+        made += [part for asked in ("stretched", "held") for part in utd_parts(options.utd, card, asked)]
+    if options.films is not None:
+        made += film_parts(films_of(options.films, options.work, options.pose), card)
+    return [*made, *synthetic_parts(card, sets=options.sets, life_s=options.life_s)]
+
+
+def main() -> None:
+    """Cut, answer, decide, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", type=Path, nargs="+", help="exported files; one recipe, other seeds")
+    parser.add_argument("--people", required=True, help="subjects of UI-PRMD whom no model has learned from: 9,10")
+    parser.add_argument("--vicon-never", action="store_true", help="no model has learned from Vicon: judge everybody's")
+    parser.add_argument("--ui-prmd", type=Path)
+    parser.add_argument("--utd", type=Path, help="skeleton files of UTD-MHAD, for evaluation only")
+    parser.add_argument("--films", type=Path)
+    parser.add_argument("--pose", default="full", help="pose model for the films (default full)")
+    parser.add_argument("--work", type=Path, required=True, help="keeps what takes long; outside the project")
+    parser.add_argument("--sets", type=int, default=6, help="synthetic sets of each exercise (default 6)")
+    parser.add_argument("--life-s", type=float, default=600.0, help="seconds of synthetic life (default 600)")
+    parser.add_argument("--budgets", default=",".join(f"{budget:g}" for budget in BUDGETS))
+    parser.add_argument("--out", type=Path, help="write everything here as JSON")
+    options = parser.parse_args()
+    options.people = [int(number) for number in options.people.split(",")]
+    budgets = [float(share) for share in options.budgets.split(",")]
+    options.work.mkdir(parents=True, exist_ok=True)
+    first = open_session(options.models[0], threads=1).card
+    cut_once = everything(options, first)
+    judged: dict[str, Judgement] = {}
+    cards: dict[str, Card] = {}
+    for path in options.models:
+        cards[path.stem] = open_session(path, threads=1).card
+        if cards[path.stem].prepare != first.prepare or cards[path.stem].classes != first.classes:
+            parser.error(f"{path} sees other windows or classes than {options.models[0]}; judge it alone")
+        judged[path.stem] = judge(partial(_at, path), cut_once, budgets)
+    print(summary(judged))
+    for name, judgement in judged.items():
+        print(f"\n{name}\n{judgement.text()}")
+    if options.out is not None:
+        said = {
+            "people_left_out": options.people,
+            "models": {name: {"recipe": card.recipe, "data": card.data} for name, card in cards.items()},
+            "judged": {name: judgement.to_dict() for name, judgement in judged.items()},
+            "pose": options.pose,
+            "machine": machine(threads=1),
+        }
+        options.out.write_text(json.dumps(json.loads(to_json(said)), indent=1) + "\n", encoding="utf-8")
+
+
+def _at(path: Path, budget: float) -> Answering:
+    return open_session(path, threads=1, budget=budget)
+
+
+if __name__ == "__main__":
+    main()
