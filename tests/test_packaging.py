@@ -4,7 +4,9 @@ import shutil
 import site
 import subprocess
 import sys
+import tarfile
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,31 @@ print(" ".join(names))
         cwd=tmp_path,
     )
     assert typed.strip() == "True"
+
+
+NO_DATA = (".py", ".pyc")
+
+
+def data_files() -> dict[str, str]:
+    """Everything that lies beside the modules: {where it is installed: where it lies here}."""
+    found = {}
+    for top in ("amr_edge", "training", "export", "runtime"):
+        links = [path for path in (ROOT / top).iterdir() if path.is_symlink()]
+        for path in (ROOT / top).rglob("*"):
+            inside = path.relative_to(ROOT)
+            foreign = "__pycache__" in inside.parts or any(path.is_relative_to(link) for link in links)
+            if path.is_file() and path.suffix not in NO_DATA and not foreign:
+                installed = inside if top == "amr_edge" else Path("amr_edge") / inside
+                found[installed.as_posix()] = inside.as_posix()
+    return found
+
+
+@pytest.mark.slow
+def test_every_page_description_and_model_is_in_both(built: Path) -> None:
+    wanted = data_files()
+    assert {"amr_edge/py.typed", "amr_edge/runtime/playback.html", "amr_edge/runtime/ui/page.js"} <= set(wanted)
+    (wheel,), (sdist,) = built.glob("*.whl"), built.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        assert set(wanted) - set(archive.namelist()) == set()
+    with tarfile.open(sdist) as archive:
+        assert set(wanted.values()) - {name.partition("/")[2] for name in archive.getnames()} == set()
