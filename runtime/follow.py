@@ -47,6 +47,7 @@ def live(
     stale_s: float = STALE_S,
     early: float | None = None,
     smooth: str = "off",
+    quality: bool = False,
     explain: int | None = None,
     engine: str = AUTO,
     threads: int | None = None,
@@ -71,6 +72,7 @@ def live(
         stale_s: For what is live: seconds after which what it gave is dropped.
         early: Share of a window, in (0, 1), from which early answers are given; None gives none.
         smooth: "off", "low" or "high".
+        quality: Ends of events carry a hint at how likely their repetitions were done rightly, if the card can tell.
         explain: Explain one answer in so many; None explains none.
         engine: As in `load`.
         threads: As in `load`.
@@ -96,7 +98,7 @@ def live(
     else:
         loaded = load(model, engine=engine, threads=threads, budget=budget)
     tell_person = logging.getLogger("amr_edge").info if note is None else note
-    config = LiveConfig(limit_s=limit_s, early=early, smooth=smooth)
+    config = LiveConfig(limit_s=limit_s, early=early, smooth=smooth, quality=quality)
     reading = SourceConfig(format=format, pose=pose, people=people, speed=speed, stale_s=stale_s)
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     explainer = None

@@ -37,10 +37,11 @@ class Frame:
 class ModelStream:
     """Frames in, answers and events out, as `amr-edge live` gives them; all times are the frames' own."""
 
-    def __init__(self, session: Session, source: str, units: str, *, early: float | None, smooth: str) -> None:
+    def __init__(
+        self, session: Session, source: str, units: str, *, early: float | None, smooth: str, quality: bool
+    ) -> None:
         """See `Model.stream`."""
-        self._source = layout(source)
-        self._stream = Stream(session, self._source, units, early=early, smooth=strength(smooth))
+        self._stream = Stream(session, layout(source), units, early=early, smooth=strength(smooth), quality=quality)
         self._decider = Decider(session.card)
         self._now_s = float("nan")
 
@@ -107,7 +108,9 @@ class Model:
         return self.session.title
 
     @overload
-    def predict(self, poses: Recording, *, early: float | None = None, smooth: str = "off") -> list[Answer]: ...
+    def predict(
+        self, poses: Recording, *, early: float | None = None, smooth: str = "off", quality: bool = False
+    ) -> list[Answer]: ...
 
     @overload
     def predict(
@@ -119,6 +122,7 @@ class Model:
         units: str = "m",
         early: float | None = None,
         smooth: str = "off",
+        quality: bool = False,
     ) -> list[Answer]: ...
 
     def predict(
@@ -130,6 +134,7 @@ class Model:
         units: str = "m",
         early: float | None = None,
         smooth: str = "off",
+        quality: bool = False,
     ) -> list[Answer]:
         """All answers over a recording that is there as a whole: the same that a stream gives frame by frame.
 
@@ -140,13 +145,15 @@ class Model:
             units: "m", or "px" for joints in an image (y up all the same).
             early: Share of a window, in (0, 1), from which early answers are given; None gives none.
             smooth: "off", "low" or "high".
+            quality: Judge each counted repetition as well, if the card can.
 
         Returns:
             One answer for each person (or for the scene) and window, by time. A recording shorter than the model's
             window gets one answer over all of it, marked partial.
 
         Raises:
-            ConfigError: If poses come without times or layout, or a recording with them.
+            ConfigError: If poses come without times or layout, a recording comes with them, or `quality` is asked of a
+                card that cannot.
             ClipError: If shapes, times or units contradict each other.
             LayoutError: If there is no such layout, or the model cannot be fed from it.
         """
@@ -163,10 +170,16 @@ class Model:
             people = _numbers(poses)
             people = people[None] if people.ndim == 3 else people  # (M, T, V, C)
             recording = Recording(poses=people, times_s=_instants(times_s), layout=layout, units=units, source="poses")
-        return recognise(recording, self.session, early=early, smooth=strength(smooth))
+        return recognise(recording, self.session, early=early, smooth=strength(smooth), quality=quality)
 
     def stream(
-        self, layout: str | None = None, *, units: str | None = None, early: float | None = None, smooth: str = "off"
+        self,
+        layout: str | None = None,
+        *,
+        units: str | None = None,
+        early: float | None = None,
+        smooth: str = "off",
+        quality: bool = False,
     ) -> ModelStream:
         """A stream that frames are pushed into as they come.
 
@@ -175,9 +188,11 @@ class Model:
             units: "m" or "px"; None is the model's own.
             early: Share of a window, in (0, 1), from which early answers are given; None gives none.
             smooth: "off", "low" or "high".
+            quality: Ends of events say how likely their repetitions were done rightly, if the card can tell.
 
         Raises:
-            ConfigError: If `early`, `smooth` or `units` mean nothing.
+            CardError: If the card's rules are broken.
+            ConfigError: If `early`, `smooth` or `units` mean nothing, or `quality` is asked of a card that cannot.
             LayoutError: If there is no such layout, or the model cannot be fed from it.
         """
         return ModelStream(
@@ -186,6 +201,7 @@ class Model:
             self.card.units if units is None else units,
             early=early,
             smooth=smooth,
+            quality=quality,
         )
 
 
