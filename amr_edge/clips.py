@@ -33,8 +33,8 @@ class Clips:
         indices = np.flatnonzero(which)
         if not len(indices):
             raise DataError("there is no recording in this part of the split; choose another split")
-        if store.units == "px" and config.scale != "torso":
-            raise ConfigError("recordings in pixels need prepare.scale=torso")
+        if store.units == "px" and config.scale == "none":
+            raise ConfigError("recordings in pixels need prepare.scale=torso or spread")
         self.config = config
         self.persons = persons
         self.labels = np.asarray(store.labels, dtype=np.int64)[indices]

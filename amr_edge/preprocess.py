@@ -38,7 +38,9 @@ class PrepareConfig:
         layout: The layout the model sees.
         frames: T, frames in a clip.
         window_s: Seconds that the T frames of a live window cover, first to last frame.
-        scale: "none" keeps metres; "torso" makes the median torso 0.5 long, which pixels need.
+        scale: "none" keeps metres; "torso" makes the median torso 0.5 long; "spread" makes the median root mean
+            square distance of the joints from their middle so long, which holds for somebody lying towards the
+            camera, too. Pixels need one of the two.
         view: "camera" keeps the camera's view; "body" turns the window about the vertical so that the first
             person's hips and shoulders lie along x, facing +z.
         bones: "measured" keeps every bone as long as it was seen; "unit" keeps only where it points: each frame is
@@ -52,7 +54,7 @@ class PrepareConfig:
     layout: str = "ntu25"
     frames: int = 64
     window_s: float = 2.1
-    scale: Literal["none", "torso"] = "none"
+    scale: Literal["none", "torso", "spread"] = "none"
     view: Literal["camera", "body"] = "camera"
     bones: Literal["measured", "unit"] = "measured"
     max_gap_s: float = 0.4
@@ -66,9 +68,9 @@ class PrepareConfig:
             raise ConfigError(
                 f"window_s and max_gap_s must be above 0 and finite, got {self.window_s} and {self.max_gap_s}"
             )
-        if self.scale not in ("none", "torso") or self.view not in ("camera", "body"):
+        if self.scale not in ("none", "torso", "spread") or self.view not in ("camera", "body"):
             raise ConfigError(
-                f"scale must be none or torso and view camera or body, got '{self.scale}' and '{self.view}'"
+                f"scale must be none, torso or spread and view camera or body, got '{self.scale}' and '{self.view}'"
             )
         if self.bones not in ("measured", "unit"):
             raise ConfigError(f"bones must be measured or unit, got '{self.bones}'")
@@ -164,6 +166,18 @@ def _torso(poses: Poses, target: Layout) -> float:
     length = np.linalg.norm(ends[..., 1, :] - ends[..., 0, :], axis=-1)
     length = length[np.isfinite(length)]
     return float(np.median(length)) if length.size else float("nan")
+
+
+def _spread(poses: Poses) -> float:
+    """Median over persons and frames of the root mean square distance of the visible joints from their middle."""
+    here = present_joints(poses)[..., None]  # (M, T, V, 1)
+    count = here.sum(axis=2)  # (M, T, 1)
+    kept = np.where(here, poses, 0)
+    middle = kept.sum(axis=2) / np.maximum(count, 1)  # (M, T, C)
+    away = np.where(here, poses - middle[:, :, None], 0)
+    spread = np.sqrt((away**2).sum(axis=(2, 3)) / np.maximum(count[..., 0], 1))  # (M, T)
+    spread = spread[count[..., 0] > 1]
+    return float(np.median(spread)) if spread.size else float("nan")
 
 
 def _facing(poses: Poses, target: Layout) -> NDArray[np.float32] | None:
@@ -312,6 +326,10 @@ def prepare(
         torso = _torso(out, target)
         if torso > 1e-6:
             out = out * np.float32(TORSO_M / torso)
+    if config.scale == "spread":
+        spread = _spread(out)
+        if spread > 1e-6:
+            out = out * np.float32(TORSO_M / spread)
     if config.view == "body":
         turn = _facing(out, target)
         if turn is not None:

@@ -245,13 +245,26 @@ class Anatomy:
         if pelvis is None or chest is None:
             return values.new_ones(len(body))
         length = torch.linalg.vector_norm(chest[0] - pelvis[0], dim=-1)  # (B, T)
-        length = length.masked_fill(~(pelvis[1] & chest[1]), torch.inf)
+        return self._median_to_torso(length.masked_fill(~(pelvis[1] & chest[1]), torch.inf), body, here)
+
+    @staticmethod
+    def _median_to_torso(length: Tensor, body: Tensor, here: Tensor) -> Tensor:
+        """(N,): what makes the median of the finite lengths (B, T) of a clip `TORSO_M`; 1 where there is none."""
         length = length[body].masked_fill(~here[..., None], torch.inf).flatten(1)  # (N, M * T)
         length = length.sort(dim=1).values
         count = length.isfinite().sum(dim=1, keepdim=True)
         middle = torch.cat([(count - 1).clamp(min=0) // 2, (count // 2).clamp(max=length.shape[1] - 1)], dim=1)
         median = length.gather(1, middle).mean(dim=1)  # (N,), infinite if there is none
         return torch.where(median.isfinite() & (median > 1e-6), TORSO_M / median, 1.0)
+
+    def spread(self, values: Tensor, present: Tensor, body: Tensor, here: Tensor) -> Tensor:
+        """(N,): what makes the median spread of the joints of a clip `TORSO_M`; 1 where there is none."""
+        shown = present[..., None]  # (B, T, V, 1)
+        count = shown.sum(dim=2)  # (B, T, 1)
+        middle = (values * shown).sum(dim=2) / count.clamp(min=1)  # (B, T, C)
+        away = (values - middle[:, :, None]) * shown
+        length = (away.square().sum(dim=(2, 3)) / count[..., 0].clamp(min=1)).sqrt()  # (B, T)
+        return self._median_to_torso(length.masked_fill(count[..., 0] < 2, torch.inf), body, here)
 
     def turn(self, values: Tensor, present: Tensor, size: Tensor, body: Tensor, here: Tensor) -> Tensor:
         """(N, 3, 3): about the vertical, so that the first measurable person's right-to-left axis lies along +x."""
@@ -342,10 +355,12 @@ def prepare(
     if values.shape[-1] == 2:
         values = torch.cat([values, torch.zeros_like(values[..., :1])], dim=-1)
     matrix = change
-    if config.scale == "torso" or config.view == "body":
+    if config.scale != "none" or config.view == "body":
         size = values.new_ones(clips)
         if config.scale == "torso":
             size = anatomy.size(values, present, body, here)
+        if config.scale == "spread":
+            size = anatomy.spread(values, present, body, here)
         own = torch.eye(3, device=values.device).expand(clips, 3, 3)
         if config.view == "body":
             own = anatomy.turn(values, present, size, body, here)

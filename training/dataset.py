@@ -37,11 +37,13 @@ def to_batch(clips: Clip, device: torch.device) -> Batch:
 
 
 def fit_to_data(config: PrepareConfig, store: Store, which: Mask) -> PrepareConfig:
-    """The recipe's preprocessing with the data's layout, scale and window.
+    """The recipe's preprocessing with the data's layout, scale, view and window.
 
     A live window lasts as long as the median training clip, because training stretches clips to T frames. Pixels
-    are scaled by the torso whatever the recipe says.
+    are scaled by the spread of the joints and not turned, whatever the recipe says: a torso that points to the camera
+    has no length in them, and a turn about the vertical is not seen (docs/objectives.md has what that is worth).
     """
+    flat = store.units == "px"
     lengths_s = (store.lengths[which] - 1) / store.fps_each[which]
     lengths_s = lengths_s[np.isfinite(lengths_s) & (lengths_s > 0)]
     if not lengths_s.size:
@@ -50,5 +52,6 @@ def fit_to_data(config: PrepareConfig, store: Store, which: Mask) -> PrepareConf
         config,
         layout=store.layout,
         window_s=round(float(np.median(lengths_s)), 2),
-        scale="torso" if store.units == "px" else config.scale,
+        scale="spread" if flat else config.scale,
+        view="camera" if flat else config.view,
     )

@@ -205,9 +205,9 @@ def _fitted(order: Order, origin: Origin | None, store: Store, train: Mask) -> R
     made = override(base, order.settings)
     by_hand = {setting.partition("=")[0] for setting in order.settings}
     # The window is the data's own even with a checkpoint: training stretches these clips, so live must cut the like.
-    kept = {name for name in ("layout", "window_s", "scale") if f"prepare.{name}" in by_hand}
+    kept = {name for name in ("layout", "window_s", "scale", "view") if f"prepare.{name}" in by_hand}
     if origin is not None:
-        kept |= {"layout", "scale"}
+        kept |= {"layout", "scale", "view"}
         check_unchanged(made, origin)
     fitted = fit_to_data(made.prepare, store, train)
     prepare = replace(fitted, **{name: getattr(made.prepare, name) for name in kept})

@@ -142,11 +142,11 @@ def check_clips(origin: Origin, prepare: PrepareConfig, store: Store, *, transfe
         lacks = f", and lack {', '.join(absent)}, which the model sees as absent" if absent else ""
         notes.append(f"transfer: the recordings are read from '{source.name}' in '{target.name}'{lacks}")
     if store.units != origin.card.units:
-        if prepare.scale != "torso":
+        if prepare.scale == "none":
             raise ConfigError(
                 f"{where}: was trained in '{origin.card.units}' and does not rescale, {store.path} is in "
-                f"'{store.units}'; start from a checkpoint with prepare.scale=torso, or convert recordings in "
-                f"'{origin.card.units}'"
+                f"'{store.units}'; start from a checkpoint with prepare.scale=spread or torso, or convert recordings "
+                f"in '{origin.card.units}'"
             )
         notes.append(f"the checkpoint was trained in '{origin.card.units}', the recordings are in '{store.units}'")
     return tuple(notes)

@@ -73,8 +73,8 @@ class Views:
             raise DataError("there is no recording in this part of the split; choose another split")
         if store.units == "px" and config.bones == "unit":
             raise ClipError(FLAT)
-        if store.units == "px" and config.scale != "torso":
-            raise ConfigError("recordings in pixels need prepare.scale=torso")
+        if store.units == "px" and config.scale == "none":
+            raise ConfigError("recordings in pixels need prepare.scale=torso or spread")
         self.labels = np.asarray(store.labels, dtype=np.int64)[self._which]
         self.persons, self.augment, self.device = persons, augment, device
         self._store, self._anatomy = store, Anatomy(config)

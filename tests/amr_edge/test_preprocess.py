@@ -126,7 +126,7 @@ def test_a_clip_worked_by_hand() -> None:
     assert clip.values[~clip.present].any() == np.False_
 
 
-@given(seed=seeds, lost=st.sampled_from([0.0, 0.3]), scale=st.sampled_from(["none", "torso"]))
+@given(seed=seeds, lost=st.sampled_from([0.0, 0.3]), scale=st.sampled_from(["none", "torso", "spread"]))
 @settings(deadline=None)
 def test_frames_after_the_span_change_nothing(seed: int, lost: float, scale: str) -> None:
     poses, times = people(seed, persons=2, lost=lost)
@@ -176,11 +176,11 @@ def test_when_it_happened_does_not_matter(seed: int) -> None:
     np.testing.assert_allclose(now.values, later.values, atol=1e-4)
 
 
-@given(seed=seeds, factor=st.floats(0.01, 500))
+@given(seed=seeds, factor=st.floats(0.01, 500), scale=st.sampled_from(["torso", "spread"]))
 @settings(deadline=None)
-def test_with_scale_torso_the_size_does_not_matter(seed: int, factor: float) -> None:
+def test_scaled_clips_do_not_show_the_size(seed: int, factor: float, scale: str) -> None:
     poses, times = people(seed, persons=2, lost=0.1)
-    settled = config(scale="torso")
+    settled = config(scale=scale)
     one = prepare(poses, times, NTU25, settled)
     other = prepare(poses * np.float32(factor), times, NTU25, settled)
     np.testing.assert_array_equal(one.present, other.present)
@@ -192,6 +192,23 @@ def test_with_scale_torso_the_median_torso_has_the_agreed_length() -> None:
     clip = prepare(poses * 40, times, NTU25, config(scale="torso"))
     torso = np.linalg.norm(clip.values[..., 20, :] - clip.values[..., 0, :], axis=-1)
     assert np.median(torso) == pytest.approx(TORSO_M, rel=1e-5)
+
+
+def test_with_scale_spread_the_median_spread_has_the_agreed_length_even_of_a_body_without_a_torso() -> None:
+    poses, times = people(3, persons=2)
+    poses[:, :, [0, 1, 20]] = np.nan
+    values, present = prepare(poses * 40, times, NTU25, config(scale="spread"))
+    seen = [[values[m, t, present[m, t]] for t in range(16)] for m in range(2)]
+    away = [np.sqrt(((joints - joints.mean(axis=0)) ** 2).sum(axis=-1).mean()) for body in seen for joints in body]
+    assert np.median(away) == pytest.approx(TORSO_M, rel=1e-5)
+
+
+def test_somebody_who_lies_with_the_feet_to_the_camera_is_not_blown_up_by_spread() -> None:
+    poses, times = people(5, source=PENN13, channels=2)
+    poses[:, :, [7, 8]] = poses[:, :, [1, 2]] + 0.01  # hips behind shoulders: next to no torso in the picture
+    torso = np.abs(prepare(poses * 200, times, PENN13, config(scale="torso", layout="penn13")).values).max()
+    spread = np.abs(prepare(poses * 200, times, PENN13, config(scale="spread", layout="penn13")).values).max()
+    assert spread < 3 < torso
 
 
 def test_without_scale_metres_stay_metres() -> None:

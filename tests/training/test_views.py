@@ -53,7 +53,7 @@ def config_of(rng: np.random.Generator, name: str, units: str) -> PrepareConfig:
         layout=name,
         frames=int(rng.integers(2, 24)),
         bones="unit" if unit else "measured",
-        scale="torso" if units == "px" or (not unit and rng.random() < 0.5) else "none",
+        scale="none" if unit else rng.choice(["torso", "spread"] if units == "px" else ["none", "torso", "spread"]),
         view="body" if rng.random() < 0.5 else "camera",
         stream=rng.choice(["joint", "joint", "bone", "motion"]),
         max_gap_s=float(rng.choice([0.1, 0.4, 1.0])),

@@ -155,7 +155,7 @@ class AsmaRecipe:
 
     Attributes:
         name: Of the recipe.
-        prepare: How poses become clips; layout, window and, for pixels, scale are the data's.
+        prepare: How poses become clips; layout, window and, for pixels, scale and view are the data's.
         persons: In a clip.
         backbone: "graph" pre-trains two ST-GCNs by Barlow Twins; "tokens" two AMR encoders by masked reconstruction,
             the masks deciding which tokens they see.
