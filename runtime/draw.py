@@ -47,6 +47,8 @@ class Scene:
         sighting: Who is where.
         people: One for each pose of the sighting.
         banner: What is said of the scene as a whole, "" for nothing.
+        place: Which of the cameras that look at the same time it was seen by.
+        places: How many there are.
     """
 
     take: int
@@ -56,6 +58,8 @@ class Scene:
     sighting: Sighting
     people: tuple[Person, ...]
     banner: str
+    place: int = 0
+    places: int = 1
 
 
 class Fit:

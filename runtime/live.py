@@ -50,6 +50,7 @@ class LiveConfig:
         limit_s: Stop after so many seconds of the source's time; None goes on to its end.
         early: Share of a window from which early answers are given; None gives none.
         smooth: How much joints are smoothed before the model sees them: "off", "low" or "high".
+        quality: Ends of events carry a hint at how likely their repetitions were done rightly.
     """
 
     answers: bool = True
@@ -57,6 +58,7 @@ class LiveConfig:
     limit_s: float | None = None
     early: float | None = None
     smooth: str = "off"
+    quality: bool = False
 
     def __post_init__(self) -> None:
         if self.limit_s is not None and not self.limit_s > 0:
@@ -165,8 +167,9 @@ class _Running:
     stream: Stream
     decider: Decider
     said: _Said
-    filmed: bool
     told_slow: bool
+    place: int = 0  # among those that go on at the same time
+    places: int = 1
     first_s: float = math.nan
     last_s: float = math.nan
 
@@ -299,7 +302,7 @@ class Live:
         self._end(running)
 
     def _together(self, together: Together) -> None:
-        running = [self._begin(take, filmed=not place) for place, take in enumerate(together.takes)]
+        running = [self._begin(take, place, len(together.takes)) for place, take in enumerate(together.takes)]
         try:
             for place, sighting in together.sightings:
                 if not self._see(running[place], sighting):
@@ -309,11 +312,18 @@ class Live:
         for each in running:
             self._end(each)
 
-    def _begin(self, take: Take, *, filmed: bool = True) -> _Running:
+    def _begin(self, take: Take, place: int = 0, places: int = 1) -> _Running:
         card = self._session.card
         try:
             smooth = strength(self._config.smooth)
-            stream = Stream(self._session, take.layout, take.units, early=self._config.early, smooth=smooth)
+            stream = Stream(
+                self._session,
+                take.layout,
+                take.units,
+                early=self._config.early,
+                smooth=smooth,
+                quality=self._config.quality,
+            )
         except LayoutError as cause:
             raise LayoutError(f"{take.title}: {cause}") from cause
         self._note_once(stream.note)
@@ -322,7 +332,7 @@ class Live:
         self.totals.recordings += 1
         self._explained.clear()
         said = _Said(card.classes, take.spans)
-        running = _Running(take, stream, Decider(card), said, filmed=filmed, told_slow=slow is not None)
+        running = _Running(take, stream, Decider(card), said, slow is not None, place, places)
         self._on.append(running)
         return running
 
@@ -345,7 +355,7 @@ class Live:
             self._note_once(f"{take.title}: {stream.slow}")
         self._say(take, running.said, answers, running.decider.push(running.last_s, answers))
         self._explain(take, answers)
-        if self._views and running.filmed:
+        if self._views:
             scene = self._scene(running, sighting)
             for view in self._views:
                 view.show(scene)
@@ -432,6 +442,8 @@ class Live:
             sighting=sighting,
             people=tuple(people),
             banner=banner,
+            place=running.place,
+            places=running.places,
         )
 
     def _latency(self) -> dict[str, float]:
@@ -470,7 +482,10 @@ def _captions(stream: Stream, decider: Decider, card: Card) -> tuple[list[Person
 
     def words(person: int | None) -> str:
         said = decider.now(person)
-        return "" if said is None else f"{said[0]} {said[1]:.2f}"
+        if said is None:
+            return ""
+        reps = decider.reps(person)
+        return f"{said[0]} {said[1]:.2f}" + ("" if reps is None else f", {reps}×")
 
     if card.persons > 1:
         return [Person(person, "") for person in stream.ids], words(None)

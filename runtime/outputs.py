@@ -188,8 +188,8 @@ class Outputs:
         for film, outlet in self._films:
             delivery = outlet.close()
             done.append(delivery)
-            frames = film.film.frames
-            self.note(f"{film.title}: {frames} frames" if frames else f"{film.title}: not written, there was no frame")
+            for title, frames in film.written:
+                self.note(f"{title}: {frames} frames" if frames else f"{title}: not written, there was no frame")
         if self._shown is not None:
             self._shown.close()
         if self._page is not None:

@@ -3,6 +3,7 @@
 The window is a process of its own: a display that hangs or aborts takes nobody with it.
 """
 
+import math
 import os
 import socket
 import subprocess
@@ -12,8 +13,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
+import numpy as np
+
 from amr_edge.extras import require
-from amr_edge.runtime.draw import Painter, Scene
+from amr_edge.runtime.draw import Image, Painter, Scene
 
 HEAD = 8  # bytes before each picture: width and height
 QUIT = "q\x1b"  # q and Esc
@@ -45,7 +48,8 @@ class Window:
         self._note = note
         self._name = name
         self._quit_keys = quit_keys
-        self._painter: Painter | None = None
+        self._painters: dict[int, Painter] = {}  # of each camera
+        self._newest: dict[int, Image] = {}  # picture of each camera
         self._process: subprocess.Popen[bytes] | None = None
         self._pressed: deque[str] = deque(maxlen=_KEYS)
         self._take = 0
@@ -65,14 +69,18 @@ class Window:
         """Show a scene; after the window was closed, nothing."""
         if self._gone:
             return
-        if self._painter is None:
-            import cv2
+        import cv2
 
-            self._painter = Painter(cv2, mirror=self._mirror)
         if item.take != self._take:
             self._take = item.take
-            self._painter.begin()
-        image = self._painter.paint(item.sighting, item.layout, item.people, item.banner)
+            self._newest.clear()
+            for painter in self._painters.values():
+                painter.begin()
+        if item.place not in self._painters:
+            self._painters[item.place] = Painter(cv2, mirror=self._mirror)
+        painter = self._painters[item.place]
+        self._newest[item.place] = painter.paint(item.sighting, item.layout, item.people, item.banner)
+        image = tiled(cv2, self._newest, item.places)
         process = self._process = self._process or self._started()
         if process.stdin is None:
             raise OSError("the window has no pipe")
@@ -125,6 +133,33 @@ class Window:
                 self._pressed.append(key.decode("latin-1"))
 
 
+def tiled(cv2: Any, pictures: Mapping[int, Image], places: int) -> Image:
+    """The newest pictures of all cameras beside each other, in about a square; black where there is none yet.
+
+    Args:
+        cv2: OpenCV.
+        pictures: Place -> (H, W, 3), of any sizes.
+        places: How many cameras there are; the tiles are of one size, which no picture leaves.
+
+    Returns:
+        (rows * h, columns * w, 3), of a single camera its picture as it is.
+    """
+    if places <= 1:
+        return next(iter(pictures.values()))
+    columns = math.ceil(math.sqrt(places))
+    rows = math.ceil(places / columns)
+    height, width = next(iter(pictures.values())).shape[:2]
+    high, wide = max(height // rows, 1), max(width // columns, 1)
+    sheet = np.zeros((rows * high, columns * wide, 3), dtype=np.uint8)
+    for place, picture in pictures.items():
+        scale = min(high / picture.shape[0], wide / picture.shape[1])
+        h, w = (max(1, min(most, round(scale * side))) for most, side in zip((high, wide), picture.shape, strict=False))
+        top = place // columns * high + (high - h) // 2
+        left = place % columns * wide + (wide - w) // 2
+        sheet[top : top + h, left : left + w] = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
+    return sheet
+
+
 def show(pictures: IO[bytes], keys: IO[bytes], name: str, quit_keys: str) -> int:
     """Show the pictures of a stream until it ends, or until the window or one of `quit_keys` closes it; write each key.
 
@@ -132,7 +167,6 @@ def show(pictures: IO[bytes], keys: IO[bytes], name: str, quit_keys: str) -> int
         The exit code of the process that this is: 0, or 3 where no window can be opened.
     """
     import cv2
-    import numpy as np
 
     window: Any = cv2
     try:

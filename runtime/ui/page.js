@@ -4,10 +4,35 @@ const $ = id => document.getElementById(id);
 const COLOURS = ["#56b4e9", "#e69f00", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2"];
 const INKS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7a5195", "#444444"];
 const HOT = [255, 72, 48], SHOWN_S = 30, EVENTS = 60, NOTES = 20, GONE_S = 3;
-const view = $("view"), pen = view.getContext("2d"), chart = $("history"), plot = chart.getContext("2d");
-let hello = { classes: [], threshold: 0.5 }, take = { bones: [], size: [640, 640] }, frame = null, chosen = "auto", newest = null;
-const histories = new Map();  // person -> [{time_s, top}]
+const VIDEOS = 5;  // a browser keeps six connections to one address, and one is for the stream
+const chart = $("history"), plot = chart.getContext("2d");
+let hello = { classes: [], threshold: 0.5 }, now_on = null, chosen = "auto";
+const blank = $("panels").firstElementChild.cloneNode(true);
+const histories = new Map();  // recording and person -> [{time_s, top, ...}]
 const going = new Map();      // recording and person -> the list item of an event that goes on
+let panels = [];              // of each camera: where it is drawn, what it is, its newest frame
+
+function panel(root) {
+  const canvas = root.querySelector("canvas");
+  return {
+    root, canvas, pen: canvas.getContext("2d"), img: root.querySelector("img"), take: { bones: [], size: [640, 640], title: null },
+    title: root.querySelector(".take"), clock: root.querySelector(".clock"), frame: null,
+  };
+}
+function arrange(count) {
+  $("panels").replaceChildren(...Array.from({ length: count }, () => blank.cloneNode(true)));
+  $("panels").className = count > 1 ? "several" : "";
+  panels = [...$("panels").children].map(panel);
+  panels.forEach((each, place) => {
+    if (count > 1) each.title.textContent = `camera ${place + 1}: waiting`;
+    if (hello.video && place < VIDEOS) {
+      each.img.className = hello.mirror ? "mirror" : "";
+      each.img.src = `video${location.search ? location.search + "&" : "?"}place=${place}`;
+      each.img.hidden = false;
+    }
+    draw(each);
+  });
+}
 
 const colour = id => COLOURS[(id === null ? 0 : Math.abs(id)) % COLOURS.length];
 const inks = new Map();       // label -> its colour, in the order in which labels come up
@@ -16,7 +41,12 @@ function ink(label) {
   return inks.get(label);
 }
 const words = label => String(label).replaceAll("_", " ");
-const name = person => person === null ? "scene" : `person ${person}`;
+const keyOf = record => `${record.recording}\n${record.person}`;
+function name(record) {
+  const who = record.person === null ? "scene" : `person ${record.person}`;
+  const place = panels.findIndex(each => each.take.title !== null && each.take.title === record.recording);
+  return panels.length > 1 && place >= 0 ? `camera ${place + 1}, ${who}` : who;
+}
 function make(tag, className, text) {
   const node = document.createElement(tag);
   if (className) node.className = className;
@@ -34,15 +64,15 @@ function fit(canvas, height) {
   return scale;
 }
 
-function draw() {
-  const [w, h] = take.size, wide = view.clientWidth;
+function draw(each) {
+  const { canvas: view, pen, take, frame } = each, [w, h] = take.size, wide = view.clientWidth;
   // A tall or square picture is shown as wide as the page, and no higher than a screen.
-  const high = Math.min(wide * h / w, Math.max(window.innerHeight * 0.62, 260));
+  const high = Math.min(wide * h / w, Math.max(window.innerHeight * (panels.length > 1 ? 0.42 : 0.62), 200));
   view.style.height = `${high}px`;
   const scale = fit(view, high), zoom = Math.min(wide / w, high / h) * scale;
   const left = (view.width - w * zoom) / 2, top = (view.height - h * zoom) / 2;
   pen.setTransform(1, 0, 0, 1, 0, 0);
-  if (hello.video) pen.clearRect(0, 0, view.width, view.height);
+  if (!each.img.hidden) pen.clearRect(0, 0, view.width, view.height);
   else { pen.fillStyle = "#000"; pen.fillRect(0, 0, view.width, view.height); }
   if (!frame) return;
   const spot = ([x, y]) => [left + (hello.mirror ? w - x : x) * zoom, top + y * zoom];
@@ -68,22 +98,22 @@ function draw() {
     if (!seen.length) continue;
     const text = person.text && words(person.text), width = pen.measureText(text).width;
     const x = Math.min(Math.max(Math.min(...seen.map(p => p[0])), 4), Math.max(view.width - width - 4, 4));
-    write(text, x, Math.max(Math.min(...seen.map(p => p[1])) - 5 * unit, size + 2), cold, unit);
+    write(pen, text, x, Math.max(Math.min(...seen.map(p => p[1])) - 5 * unit, size + 2), cold, unit);
   }
-  write(frame.banner && words(frame.banner), 4 * unit, size + 3 * unit, "#fff", unit);
+  write(pen, frame.banner && words(frame.banner), 4 * unit, size + 3 * unit, "#fff", unit);
 }
-function write(text, x, y, shade, unit) {
+function write(pen, text, x, y, shade, unit) {
   if (!text) return;
   pen.lineWidth = 2 * unit; pen.lineJoin = "round"; pen.strokeStyle = "#000"; pen.fillStyle = shade;
   pen.strokeText(text, x, y); pen.fillText(text, x, y);
 }
 
 function strips() {
-  const people = frame.people.filter(person => person.moments);
+  const people = panels.flatMap(({ frame }, place) => frame ? frame.people.filter(p => p.moments).map(p => [place, p]) : []);
   $("moments").hidden = !people.length;
-  $("strips").replaceChildren(...people.map(person => {
+  $("strips").replaceChildren(...people.map(([place, person]) => {
     const strip = make("div", "strip");
-    const who = make("b", "", person.id === null ? "" : String(person.id));
+    const who = make("b", "", person.id === null ? "" : panels.length > 1 ? `${place + 1}: ${person.id}` : String(person.id));
     who.style.color = colour(person.id);
     strip.append(who, ...person.moments.map(weight => {
       const cell = make("i");
@@ -95,34 +125,38 @@ function strips() {
 }
 
 function people() {
-  const now = frame ? frame.time_s : newest;
-  const rows = [...histories].filter(([, list]) => list.length && now - list.at(-1).time_s < GONE_S);
-  $("people").replaceChildren(...rows.map(([person, list]) => {
-    const { label, prob } = list.at(-1), row = make("li"), what = make("span", "what", words(label) + " ");
+  const rows = [...histories].filter(([, list]) => {
+    if (!list.length) return false;
+    // Every camera has a clock of its own.
+    const { recording, time_s } = list.at(-1), seen = panels.find(each => each.take.title === recording && each.frame);
+    return (seen ? seen.frame.time_s : time_s) - time_s < GONE_S;
+  });
+  $("people").replaceChildren(...rows.map(([, list]) => {
+    const { label, prob, person } = list.at(-1), row = make("li"), what = make("span", "what", words(label) + " ");
     const dot = make("span", "dot"), track = make("div", "track"), fill = make("div", "fill");
     dot.style.background = colour(person);
     fill.style.width = `${100 * prob}%`;
     fill.style.background = ink(label);
-    what.append(make("span", "who", name(person)));
+    what.append(make("span", "who", name(list.at(-1))));
     track.append(fill);
     row.append(dot, what, make("span", "prob", `${Math.round(100 * prob)} %`), track);
     return row;
   }));
-  if (!rows.length) $("people").append(make("li", "quiet", frame && frame.people.length ? "no answer yet" : "nobody in view"));
+  if (!rows.length) $("people").append(make("li", "quiet", panels.some(({ frame }) => frame && frame.people.length) ? "no answer yet" : "nobody in view"));
   const known = [...histories.keys()];
   if (chosen !== "auto" && !histories.has(chosen)) chosen = "auto";
   const shown = chosen === "auto" ? (rows.length ? rows[0][0] : known.at(-1)) : chosen;
   $("who").hidden = known.length < 2;
-  const old = [...$("who").children].map(b => b.dataset.person).join(), fresh = known.map(String).join();
+  const old = [...$("who").children].map(b => b.dataset.key).join(), fresh = known.join();
   if (old !== fresh) {
-    $("who").replaceChildren(...known.map(person => {
-      const button = make("button", "", name(person));
-      button.dataset.person = String(person);
-      button.addEventListener("click", () => { chosen = person; people(); });
+    $("who").replaceChildren(...known.map(key => {
+      const button = make("button", "", name(histories.get(key).at(-1)));
+      button.dataset.key = key;
+      button.addEventListener("click", () => { chosen = key; people(); });
       return button;
     }));
   }
-  for (const button of $("who").children) button.setAttribute("aria-pressed", String(button.dataset.person === String(shown)));
+  for (const button of $("who").children) button.setAttribute("aria-pressed", String(button.dataset.key === shown));
   history(shown === undefined ? [] : histories.get(shown));
 }
 
@@ -173,7 +207,7 @@ function history(list) {
 }
 
 function event(e) {
-  const key = `${e.recording}\n${e.person}`;
+  const key = keyOf(e);
   let item = going.get(key);
   if (e.event === "start" || !item) {
     item = make("li", "going");
@@ -182,7 +216,7 @@ function event(e) {
     going.set(key, item);
   }
   const what = make("span", "what", words(e.label) + " ");
-  what.append(make("small", "", `${name(e.person)} · ${Math.round(100 * e.prob)} %`));
+  what.append(make("small", "", `${name(e)} · ${Math.round(100 * e.prob)} %`));
   const when = e.event === "end" ? `${e.start_s.toFixed(1)} to ${e.end_s.toFixed(1)} s` : `since ${e.start_s.toFixed(1)} s`;
   item.replaceChildren(make("span", "dot"), what, make("span", "when", when));
   if (e.event === "end") { item.className = ""; going.delete(key); }
@@ -217,20 +251,40 @@ const kinds = {
     hello = m;
     histories.clear(); going.clear(); $("events").replaceChildren(); $("notes").replaceChildren(); $("none").hidden = false;
     $("model").textContent = m.model;
-    if (m.video) { $("video").className = m.mirror ? "mirror" : ""; $("video").src = "video" + location.search; $("video").hidden = false; }
+    now_on = null;
+    arrange(1);
     state("live", "on");
   },
-  take(m) { take = m; frame = null; histories.clear(); newest = null; $("take").textContent = m.title; draw(); },
-  frame(m) { frame = m; $("clock").textContent = `${m.time_s.toFixed(1)} s`; draw(); strips(); },
+  take(m) {
+    if (m.take !== now_on) {
+      now_on = m.take;
+      histories.clear();
+      for (const each of panels) each.frame = null;
+      if (panels.length !== m.places) arrange(m.places);
+    }
+    const each = panels[m.place];
+    each.take = m;
+    each.frame = null;
+    each.title.textContent = m.places > 1 ? `camera ${m.place + 1}: ${m.title}` : m.title;
+    draw(each);
+  },
+  frame(m) {
+    const each = panels[m.place];
+    if (!each) return;
+    each.frame = m;
+    each.clock.textContent = `${m.time_s.toFixed(1)} s`;
+    draw(each);
+    strips();
+  },
   answer(m) {
-    const list = histories.get(m.person) || [];
+    const key = keyOf(m), list = histories.get(key) || [];
     if (list.length && m.time_s < list.at(-1).time_s) list.length = 0;
-    list.push({ time_s: m.time_s, top: m.top, label: m.label, prob: m.prob });
+    list.push({ time_s: m.time_s, top: m.top, label: m.label, prob: m.prob, person: m.person, recording: m.recording });
     while (list.length && list[0].time_s < m.time_s - SHOWN_S) list.shift();
-    histories.set(m.person, list);
-    newest = m.time_s;
-    for (const [person, other] of histories) if (histories.size > 12 || other.at(-1).time_s < m.time_s - SHOWN_S) {
-      if (person !== m.person) histories.delete(person);
+    histories.set(key, list);
+    for (const [other, said] of histories) {
+      const old = said.at(-1).recording === m.recording && said.at(-1).time_s < m.time_s - SHOWN_S;
+      if (other !== key && (histories.size > 12 || old)) histories.delete(other);
     }
     dirty = true;
   },
@@ -244,8 +298,8 @@ const kinds = {
 };
 let dirty = false;
 setInterval(() => { if (dirty) { dirty = false; people(); } }, 200);
-window.addEventListener("resize", () => { draw(); people(); });
+window.addEventListener("resize", () => { panels.forEach(draw); people(); });
 const source = new EventSource("stream" + location.search);
 source.onmessage = message => { const m = JSON.parse(message.data); if (kinds[m.kind]) kinds[m.kind](m); };
 source.onerror = () => state("not connected", "bad");
-draw(); people();
+arrange(1); people();

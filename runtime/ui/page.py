@@ -60,21 +60,21 @@ def is_loopback(host: str) -> bool:
 
 
 class Viewer:
-    """One browser: the newest frame and what else waits for it."""
+    """One browser: the newest frame of each camera and what else waits for it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._frame: str | None = None
+        self._frames: dict[int, str] = {}  # of each camera
         self._waiting: deque[str] = deque()
         self._over = False
         self.dropped = 0  # messages that it was too slow for
 
-    def put(self, message: str, *, frame: bool = False) -> None:
-        """Queue a message; of frames only the newest waits."""
+    def put(self, message: str, *, frame_of: int | None = None) -> None:
+        """Queue a message; of the frames of a camera only the newest waits."""
         with self._changed:
-            if frame:
-                self.dropped += self._frame is not None
-                self._frame = message
+            if frame_of is not None:
+                self.dropped += frame_of in self._frames
+                self._frames[frame_of] = message
             else:
                 if len(self._waiting) >= WAITING:
                     self._waiting.popleft()
@@ -91,10 +91,10 @@ class Viewer:
     def take(self, limit_s: float) -> tuple[list[str], bool]:
         """What waits, after at most `limit_s` seconds, and whether that was all there will ever be."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._frame or self._over, limit_s)
-            messages = [*self._waiting, *([self._frame] if self._frame else [])]
+            self._changed.wait_for(lambda: self._waiting or self._frames or self._over, limit_s)
+            messages = [*self._waiting, *self._frames.values()]
             self._waiting.clear()
-            self._frame = None
+            self._frames.clear()
             return messages, self._over
 
 
@@ -141,11 +141,12 @@ class Page:
         self._now = now
         self._lock = threading.Lock()
         self._viewers: set[Viewer] = set()
-        self._fit = Fit(BLACK_SIZE)
+        self._fits: dict[int, Fit] = {}  # of each camera
         self._take = 0
-        self._framed_s = self._told_s = float("-inf")
+        self._told_s = float("-inf")
+        self._framed_s: dict[int, float] = {}  # when a frame of each camera was sent
         self._over = False
-        self._picture: Any = None
+        self._shown: dict[int, Any] = {}  # the newest picture of each camera
         self._pictures = threading.Condition()
         self._hello: Record = {
             "kind": "hello",
@@ -157,7 +158,7 @@ class Page:
             "video": video,
             "mirror": mirror,
         }
-        self._now_on: Record | None = None  # the take that is on
+        self._now_on: dict[int, Record] = {}  # what each camera is
         self._events: deque[str] = deque(maxlen=EVENTS)
         self._answers: deque[str] = deque(maxlen=ANSWERS)
         self._notes: deque[str] = deque(maxlen=NOTES)
@@ -182,17 +183,25 @@ class Page:
             self._take = scene.take
             with self._lock:
                 self._answers.clear()
-            self._fit = Fit(BLACK_SIZE)
+                self._now_on.clear()
+            self._fits.clear()
+            self._framed_s.clear()
+        if scene.place not in self._fits:
+            self._fits[scene.place] = Fit(BLACK_SIZE)
             picture = scene.sighting.picture if scene.sighting.pixels is not None else None
             size = BLACK_SIZE if picture is None else (picture.image.shape[1], picture.image.shape[0])
             message: Record = {
                 "kind": "take",
+                "take": scene.take,
+                "place": scene.place,
+                "places": scene.places,
                 "title": scene.title,
                 "size": list(size),
                 "bones": [list(bone) for bone in scene.layout.bones],
                 "joints": list(scene.layout.joints),
             }
-            self._now_on = message
+            with self._lock:
+                self._now_on[scene.place] = message
             self._send(message)
         now_s = self._now()
         if not self._viewers:
@@ -200,13 +209,13 @@ class Page:
         if now_s - self._told_s >= STATUS_S:
             self._told_s = now_s
             self._send({"kind": "status", **self._status()})
-        if now_s - self._framed_s < 1 / FRAMES_PER_S:
+        if now_s - self._framed_s.get(scene.place, float("-inf")) < 1 / FRAMES_PER_S:
             return
-        self._framed_s = now_s
-        self._send(self._frame(scene), frame=True)
+        self._framed_s[scene.place] = now_s
+        self._send(self._frame(scene), frame_of=scene.place)
         if self._video and scene.sighting.picture is not None:
             with self._pictures:
-                self._picture = scene.sighting.picture.image
+                self._shown[scene.place] = scene.sighting.picture.image
                 self._pictures.notify_all()
 
     def tell(self, record: Record) -> None:
@@ -246,7 +255,8 @@ class Page:
 
     def _frame(self, scene: Scene) -> Record:
         sighting = scene.sighting
-        pixels = sighting.pixels if sighting.pixels is not None else self._fit(sighting.poses)  # (P, V, 2)
+        fit = self._fits[scene.place]
+        pixels = sighting.pixels if sighting.pixels is not None else fit(sighting.poses)  # (P, V, 2)
         people = []
         for joints, person in zip(pixels, scene.people, strict=True):
             here = np.isfinite(joints).all(axis=-1).tolist()  # (V,)
@@ -260,13 +270,14 @@ class Page:
                     "moments": None if person.moments is None else person.moments.round(3).tolist(),
                 }
             )
-        return {"kind": "frame", "time_s": round(sighting.time_s, 3), "people": people, "banner": scene.banner}
+        time_s = round(sighting.time_s, 3)
+        return {"kind": "frame", "place": scene.place, "time_s": time_s, "people": people, "banner": scene.banner}
 
-    def _send(self, message: Record, *, frame: bool = False) -> None:
+    def _send(self, message: Record, *, frame_of: int | None = None) -> None:
         text = to_json(message)
         with self._lock:
             for viewer in self._viewers:
-                viewer.put(text, frame=frame)
+                viewer.put(text, frame_of=frame_of)
 
     # What the server's threads ask for.
 
@@ -297,10 +308,10 @@ class Page:
             if len(self._viewers) >= VIEWERS or self._over:
                 return None
             viewer.put(to_json(self._hello))
-            if self._now_on is not None:
-                viewer.put(to_json(self._now_on))
-            for message in (*tuple(self._notes)[-10:], *tuple(self._answers)[-120:], *tuple(self._events)[-100:]):
-                viewer.put(message)
+            for message in self._now_on.values():
+                viewer.put(to_json(message))
+            for text in (*tuple(self._notes)[-10:], *tuple(self._answers)[-120:], *tuple(self._events)[-100:]):
+                viewer.put(text)
             self._viewers.add(viewer)
         self._told_s = float("-inf")
         return viewer
@@ -314,11 +325,12 @@ class Page:
         """Whether pictures are shown at all."""
         return self._video
 
-    def picture(self, before: Any) -> Any:
-        """The newest picture (H, W, 3) RGB that is not `before`; None if there is none in time or it is over."""
+    def picture(self, place: int, before: Any) -> Any:
+        """A camera's newest picture (H, W, 3) RGB that is not `before`; None if none comes in time or it is over."""
         with self._pictures:
-            self._pictures.wait_for(lambda: self._over or self._picture is not before, QUIET_S)
-            return None if self._over or self._picture is before else self._picture
+            self._pictures.wait_for(lambda: self._over or self._shown.get(place) is not before, QUIET_S)
+            newest = self._shown.get(place)
+            return None if self._over or newest is before else newest
 
 
 def _is_address(name: str) -> bool:
@@ -349,7 +361,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer one request."""
         page = self.server.page
         parts = urlsplit(self.path)
-        token = parse_qs(parts.query).get("token", [""])[0]
+        asked = parse_qs(parts.query)
+        token = asked.get("token", [""])[0]
         if not page.admits(self.headers.get("Host"), self.headers.get("Origin"), token):
             self._refuse(403, "this page is for the address that amr-edge printed, with its token")
         elif parts.path in STATIC:
@@ -364,7 +377,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif parts.path == "/stream":
             self._stream(page)
         elif parts.path == "/video" and page.pictures():
-            self._film(page)
+            place = asked.get("place", ["0"])[0]
+            if place.isascii() and place.isdigit() and len(place) < 4:
+                self._film(page, int(place))
+            else:
+                self._refuse(404, "there is no such camera")
         else:
             self._refuse(404, "there is nothing here")
 
@@ -405,14 +422,14 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             page.leave(viewer)
 
-    def _film(self, page: Page) -> None:
-        """Pictures as one JPEG after the other."""
+    def _film(self, page: Page, place: int) -> None:
+        """Pictures of a camera as one JPEG after the other."""
         import cv2
 
         image = None
         try:
             self._head(200, "multipart/x-mixed-replace; boundary=picture")
-            while (image := page.picture(image)) is not None:
+            while (image := page.picture(place, image)) is not None:
                 good, jpeg = cv2.imencode(
                     ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 70]
                 )

@@ -35,21 +35,29 @@ def page(card_of: CardOf) -> Iterator[Page]:
 
 
 def scene(
-    time_s: float = 0.0, *, caption: str = "wave 0.91", picture: bool = False, lit: tuple[np.ndarray, ...] = ()
+    time_s: float = 0.0,
+    *,
+    caption: str = "wave 0.91",
+    picture: bool = False,
+    lit: tuple[np.ndarray, ...] = (),
+    place: int = 0,
+    places: int = 1,
 ) -> Scene:
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(3 + place)
     poses = rng.normal(size=(1, 20, 3)).astype(np.float32)
     poses[0, 4] = np.nan
     pixels = (np.abs(poses[..., :2]) * 50).astype(np.float32) if picture else None
-    image = Picture(image=np.full((120, 160, 3), 200, np.uint8), time_s=time_s) if picture else None
+    image = Picture(image=np.full((120 + 40 * place, 160, 3), 200, np.uint8), time_s=time_s) if picture else None
     return Scene(
-        take=1,
-        title="walk.jsonl",
+        take=places,
+        title="walk.jsonl" if places == 1 else f"rtsp://door-{place}.local/a/rather/long/path/of/a/stream",
         fps=30.0,
         layout=KINECT20,
         sighting=Sighting(time_s=time_s, poses=poses, pixels=pixels, picture=image),
         people=(Person(3, caption, *lit),),
         banner="",
+        place=place,
+        places=places,
     )
 
 
@@ -210,7 +218,7 @@ def test_what_waits_for_a_viewer_is_bounded_and_of_frames_only_the_newest() -> N
     for k in range(WAITING + 10):
         viewer.put(str(k))
     for k in range(5):
-        viewer.put(f"frame {k}", frame=True)
+        viewer.put(f"frame {k}", frame_of=0)
     messages, over = viewer.take(0)
     assert messages == [*(str(k) for k in range(10, WAITING + 10)), "frame 4"]
     assert viewer.dropped == 14
@@ -330,7 +338,7 @@ def test_a_browser_shows_people_answers_and_events_and_no_label_is_markup(page: 
     assert browser.value("document.title") == "amr-edge live"
     assert browser.value("document.querySelectorAll('img[src=x]').length") == 0
     painted = (
-        "(() => { const c = document.getElementById('view');"
+        "(() => { const c = document.querySelector('.panel canvas');"
         "const pixels = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
         "return pixels.filter((value, i) => i % 4 < 3 && value > 60).length"
         " })()"
@@ -349,3 +357,65 @@ def test_a_browser_shows_people_answers_and_events_and_no_label_is_markup(page: 
     assert not browser.errors
     page.close()
     browser.wait_for("document.getElementById('state').textContent === 'ended'")
+
+
+def test_a_browser_shows_a_panel_for_each_camera_and_whose_person_is_whose(page: Page, browser: Browser) -> None:
+    def show(time_s: float) -> None:
+        for place in range(3):
+            page.show(scene(time_s + 40 * place, place=place, places=3, caption=f"camera {place}"))
+            time.sleep(0.01)
+
+    show(0.0)
+    streams = [f"rtsp://door-{place}.local/a/rather/long/path/of/a/stream" for place in range(3)]
+    painted = (
+        "[...document.querySelectorAll('.panel canvas')].map(c => "
+        "c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
+        ".filter((value, i) => i % 4 < 3 && value > 60).length > 200).join()"
+    )
+    for width in (1200, 390):
+        browser.open(page.url, width)
+        browser.wait_for("document.querySelectorAll('.panel').length === 3")
+        # Person 3 of two cameras are two people; camera 0's clock is 80 s behind camera 2's.
+        page.tell(answer(0.5, "stand_up", 0.91) | {"recording": streams[0]})
+        page.tell(answer(80.5, "wave", 0.8) | {"recording": streams[2]})
+        page.tell(event("start", "wave") | {"recording": streams[2]})
+        time.sleep(0.1)
+        show(1.0)
+        browser.wait_for(f"{painted} === 'true,true,true'")
+        browser.wait_for("document.querySelectorAll('#people li .prob').length === 2")
+        people = browser.value("document.getElementById('people').textContent")
+        assert "camera 1, person 3" in people
+        assert "camera 3, person 3" in people
+        assert "camera 3, person 3" in browser.value("document.getElementById('events').textContent")
+        bars = "[...document.querySelectorAll('.panel .bar')].map(bar => bar.textContent).join(' ')"
+        browser.wait_for(f"{bars}.includes('camera 2: rtsp://door-1')")
+        assert "81.0 s" in browser.value(bars)
+        assert browser.value("document.documentElement.scrollWidth") <= width, "it must not scroll sideways"
+        if "AMR_EDGE_SHOTS" in os.environ:
+            browser.screenshot(Path(os.environ["AMR_EDGE_SHOTS"]) / f"test_page_cameras_{width}.png")
+    page.show(scene(5.0))  # one recording alone: one panel again
+    browser.wait_for("document.querySelectorAll('.panel').length === 1")
+    assert not browser.errors
+
+
+def test_each_camera_has_a_video_of_its_own_and_no_other_is_there(card_of: CardOf) -> None:
+    cv2: Any = pytest.importorskip("cv2", reason="OpenCV is not installed: no pictures")
+    page = Page(card_of(), title="tiny", video=True)
+    viewer = Listening(page.port)
+    viewer.until(kind_is("hello"))
+    for place in range(2):
+        page.show(scene(0.5, picture=True, place=place, places=2))
+    for place in range(2):
+        connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=5)
+        connection.request("GET", f"/video?place={place}")
+        response = connection.getresponse()
+        length = int([response.readline() for _ in range(3)][2].split(b":")[1])
+        response.readline()
+        image = cv2.imdecode(np.frombuffer(response.read(length), np.uint8), cv2.IMREAD_COLOR)
+        assert image.shape == (120 + 40 * place, 160, 3)
+        response.close()
+        connection.close()
+    assert ask(page.port, "/video?place=-1")[0] == 404
+    assert ask(page.port, "/video?place=x")[0] == 404
+    viewer.close()
+    page.close()
