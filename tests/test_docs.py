@@ -194,7 +194,7 @@ def parse(arguments: tuple[str, ...], *, whole: bool) -> tuple[list[str], dict[s
         return verbs, {}
     try:
         made = command.make_context(verbs[-1], words, parent=context.parent)
-    except click.MissingParameter:
+    except (click.MissingParameter, click.BadOptionUsage):  # an option that is not there is another error
         if whole:
             raise
         return verbs, {}
