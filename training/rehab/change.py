@@ -29,6 +29,9 @@ _MIRROR = CANONICAL15.mirror
 SIDES = ("left", "right")
 ARMS = tuple(tuple(CANONICAL15.index(f"{side}_{part}") for part in ("elbow", "wrist")) for side in SIDES)
 LEGS = tuple(tuple(CANONICAL15.index(f"{side}_{part}") for part in ("knee", "ankle")) for side in SIDES)
+UPPER = tuple(
+    j for j, joint in enumerate(CANONICAL15.joints) if j and joint.split("_")[-1] not in ("hip", "knee", "ankle")
+)
 _SHOULDERS = tuple(CANONICAL15.index(f"{side}_shoulder") for side in SIDES)
 _HIPS = tuple(CANONICAL15.index(f"{side}_hip") for side in SIDES)
 _TORSO = CANONICAL15.index("mid_shoulder")

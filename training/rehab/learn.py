@@ -1,7 +1,7 @@
 """Teach an encoder eight groups of exercises and nothing, from windows that are made anew at every step."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,10 +22,11 @@ from amr_edge.training.machine import Machine
 from amr_edge.training.pretext import MaskedReconstruction
 from amr_edge.training.pretrain import new_encoder
 from amr_edge.training.rehab.change import changed_bodies, changed_views, prepared
-from amr_edge.training.rehab.nothing import Life, nothing
+from amr_edge.training.rehab.material import Material
+from amr_edge.training.rehab.nothing import nothing
 from amr_edge.training.rehab.recipe import RehabRecipe
 from amr_edge.training.rehab.streams import CLASSES, NONE
-from amr_edge.training.rehab.windows import Numbers, Pool, cut, drawn, labels_of
+from amr_edge.training.rehab.windows import Numbers, cut, drawn, labels_of
 from amr_edge.training.run import Run, versions
 
 # Groups whose movement hangs on the forearm, where cameras err most.
@@ -45,21 +46,6 @@ class Lesson(NamedTuple):
     values: NDArray[np.float32]
     present: Mask
     labels: Numbers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Material:
-    """What windows are cut from.
-
-    Attributes:
-        recorded: Streams of people.
-        synthetic: Streams of synthetic people; None learns from recorded ones alone.
-        life: Recordings of life; None does without.
-    """
-
-    recorded: Pool
-    synthetic: Pool | None
-    life: Life | None
 
 
 def lesson(material: Material, count: int, recipe: RehabRecipe, rng: np.random.Generator) -> Lesson:

@@ -13,12 +13,15 @@ import numpy as np
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.skeleton import Poses
 from amr_edge.training.rehab.change import (
+    UPPER,
     ChangeConfig,
     Floats,
+    arm_movements,
     arm_poses,
     between,
     bones_of,
     built,
+    rotations,
     size_of,
     slow,
     torso_frames,
@@ -38,15 +41,15 @@ class NothingConfig:
         still: Standing still with a little sway, or a pose of any exercise held.
         gestures: Arms that do something over a body that does nothing.
         wander: A slow way through poses of several exercises.
-        hinted: An exercise of which hardly a fifth is done.
+        hinted: An exercise of which hardly a third is done, about its rest pose or any other on its way.
         life: Synthetic people who live.
     """
 
-    still: float = 0.2
-    gestures: float = 0.35
-    wander: float = 0.1
-    hinted: float = 0.05
-    life: float = 0.3
+    still: float = 0.1
+    gestures: float = 0.45
+    wander: float = 0.08
+    hinted: float = 0.17
+    life: float = 0.2
 
     def __post_init__(self) -> None:
         shares = [getattr(self, each.name) for each in fields(self)]
@@ -129,11 +132,22 @@ def gestures(pool: Pool, count: int, frames: int, rng: np.random.Generator) -> P
     keys[back, 2], keys[back, 3], keys[back, 4] = keys[back, 0], keys[back, 1], keys[back, 0]
     starts_down = rng.random(count) < 0.5
     keys[starts_down, 0] = arm_poses(rng, (count, 2), still=np.ones((count, 2), dtype=np.bool_))[starts_down]
-    at = walk(rng, count, frames, 5)
+    at = walk(rng, count, frames, 5) * rng.uniform(0.3, 1.0, (count, 1)).astype(np.float32)  # once, or many times
     directions = unit(between(keys, at) + 0.08 * slow(rng, (count, 2, 2, 3), frames, 9))
     which = np.ones((count, 2), dtype=np.bool_)
     upright = np.zeros(count, dtype=np.bool_)
-    return built(with_arms(bones, directions, which, torso_frames(bones, upright=upright)))
+    bones = with_arms(bones, directions, which, torso_frames(bones, upright=upright))
+    return built(_with_busy_trunks(bones, rng))
+
+
+def _with_busy_trunks(bones: Floats, rng: np.random.Generator) -> Floats:
+    """Everything above the hips turns and leans a little along with the arms."""
+    count, frames = bones.shape[:2]
+    size = np.radians(rng.choice([0.0, 6.0, 14.0], (count, 1, 1)))
+    turn = rotations(np.float32(size * slow(rng, (count, 3), frames, 5)))
+    out: Floats = np.array(bones)
+    out[:, :, UPPER] = np.einsum("ntij,ntvj->ntvi", turn, bones[:, :, UPPER])
+    return out
 
 
 def wander(pool: Pool, count: int, frames: int, rng: np.random.Generator) -> Poses:
@@ -155,10 +169,21 @@ def wander(pool: Pool, count: int, frames: int, rng: np.random.Generator) -> Pos
 
 
 def hinted(pool: Pool, count: int, frames: int, fps: float, rng: np.random.Generator, config: ChangeConfig) -> Poses:
-    """(count, frames, 15, 3): exercises of which no more than a fifth is done."""
+    """(count, frames, 15, 3): exercises of which little is done, about the rest pose or a pose on the way.
+
+    Who stands in a lunge and moves the arms does no lunges.
+    """
     windows, _ = cut(pool, rng.integers(0, len(pool), count), frames, fps, rng, config)
-    share = np.float32(rng.uniform(0.02, 0.2, count))
-    return built(with_amplitude(bones_of(windows.poses), windows.rest, share))
+    bones = bones_of(windows.poses)
+    held = rng.random(count) < 0.65
+    middle = np.where(held[:, None, None], bones[np.arange(count), rng.integers(0, frames, count)], windows.rest)
+    share = np.float32(rng.uniform(0.02, np.where(held, 0.35, 0.2)))
+    bones = with_amplitude(bones, middle, share)
+    busy = windows.legs & (rng.random(count) < 0.7)
+    which = np.repeat(busy[:, None], 2, axis=1)
+    upright = rng.random(count) < 0.5
+    arms = arm_movements(rng, windows.progress)
+    return built(with_arms(bones, arms, which, torso_frames(bones, upright=upright)))
 
 
 def lived(life: Life, count: int, frames: int, fps: float, rng: np.random.Generator) -> Poses:

@@ -64,7 +64,7 @@ CHECKSUMS: Mapping[str, str] = {
     "vicon": "c1d1c5d7810019cd742eaa98397a42c2cbeadb7a8ccabfc1e0ee1479c93abf8d",
 }
 
-Sensor = Literal["kinect", "vicon"]
+Sensor = Literal["kinect", "vicon", "synthetic"]
 _FILE = re.compile(r"m(\d{2})_s(\d{2})_e(\d{2})_(positions|angles)(_inc)?\.txt(\.gz)?")
 
 
@@ -78,7 +78,7 @@ class Stream:
         exercise: As the data set counts them, 1 to 10.
         group: The class it belongs to.
         subject: As the data set counts them, 1 to 10.
-        sensor: "kinect" or "vicon".
+        sensor: "kinect" or "vicon"; "synthetic" for a person who was never there.
         correct: Whether it is done as it should be.
         episodes: First frame of each repetition and the frame after its last.
     """

@@ -19,7 +19,7 @@ from amr_edge.training.rehab.change import (
     size_of,
     unit,
 )
-from amr_edge.training.rehab.streams import CLASSES, FPS, NONE, Stream
+from amr_edge.training.rehab.streams import CLASSES, NONE, Stream
 
 ARM_GROUPS = frozenset({"arm raise", "shoulder extension", "shoulder rotation"})
 DEEP_GROUPS = frozenset({"squat", "side lunge"})  # whose depth is a matter of ability
@@ -61,6 +61,7 @@ class Pool:
         progress: (F,) how far each frame is from the stream's rest pose, 1 where it turns.
         first: (S,) frame at which each begins.
         length: (S,) frames of each.
+        fps: (S,) frames a second of each.
         label: (S,) class.
         exercise: (S,) as the data set counts them, 0 for synthetic ones.
         weight: (S,) how often each is drawn within its class, relative to others.
@@ -72,6 +73,7 @@ class Pool:
     progress: Floats
     first: Numbers
     length: Numbers
+    fps: Floats
     label: Numbers
     exercise: Numbers
     weight: NDArray[np.float64]
@@ -126,6 +128,7 @@ def pool_of(streams: Sequence[Stream], weights: Mapping[str, float]) -> Pool:
         progress=np.concatenate(all_progress).astype(np.float32),
         first=np.cumsum(length) - length,
         length=length,
+        fps=np.array([1 / np.median(np.diff(stream.times_s)) for stream in streams], dtype=np.float32),
         label=np.array([CLASSES.index(stream.group) for stream in streams], dtype=np.int64),
         exercise=np.array([stream.exercise for stream in streams], dtype=np.int64),
         weight=np.array([weights[stream.sensor] for stream in streams], dtype=np.float64),
@@ -153,7 +156,7 @@ def places(pool: Pool, streams: Numbers, at_s: Floats) -> tuple[Numbers, Numbers
     A stream that ends goes on backwards: an exercise that is done comes back the same way.
     """
     last = (pool.length[streams] - 1)[:, None]  # (N, 1)
-    at = np.mod(at_s * FPS, 2 * last)
+    at = np.mod(at_s * pool.fps[streams][:, None], 2 * last)
     at = np.where(at > last, 2 * last - at, at)
     left = np.minimum(at.astype(np.int64), last - 1)
     first = pool.first[streams][:, None]
@@ -178,7 +181,7 @@ def cut(
     """
     N = len(streams)
     at_s = instants(rng, N, frames, fps, config)  # (N, T)
-    starts = rng.random((CANDIDATES, N)) * (pool.length[streams] / FPS)
+    starts = rng.random((CANDIDATES, N)) * (pool.length[streams] / pool.fps[streams])
     travel = np.empty((CANDIDATES, N))
     for k in range(CANDIDATES):
         before, after, _ = places(pool, streams, at_s + np.float32(starts[k])[:, None])
