@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "report": ("amr_edge.training.report_cli:report", "One HTML page about a run, or several compared."),
     "evaluate": ("amr_edge.export.cli:evaluate", "Accuracy of a run or an exported model on a split."),
     "export": ("amr_edge.export.cli:export", "Write ONNX and prove on real clips that nothing was lost."),
+    "reproduce": ("amr_edge.export.reproduce:reproduce", "Make the model in the box from the raw files of its data."),
     "calibrate": (
         "amr_edge.runtime.calibrate_cli:command",
         "Fit how sure a model must be, for so many false alarms an hour.",
