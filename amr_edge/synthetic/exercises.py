@@ -39,6 +39,7 @@ LEG_RAISE_DEG = {"forward": (28.0, 85.0), "sideways": (20.0, 50.0), "backward": 
 ARM_RAISE_DEG = (80.0, 175.0)
 EXTENSION_DEG = (25.0, 60.0)
 ROTATION_IN_DEG, ROTATION_OUT_DEG = (20.0, 70.0), (20.0, 65.0)
+ROTATION_LOW_DEG, ROTATION_HIGH_DEG = (-70.0, 5.0), (45.0, 85.0)  # of the forearm above level, the arm held out
 
 REPS = (3, 8)
 LONGEST_SET_S = 600.0
@@ -367,7 +368,7 @@ def inline_lunge(a: Actor, reps: int) -> Exercised:
         upright: Posture = {TILT: FLAT, TRUNK: FLAT, HEAD: FLAT}
         if way == "walking":
             place = ahead
-            c.go(pace.move(0.45), {PELVIS: (0.0, -0.35 * down, ahead - 0.35 * hips_back)}, upright)
+            c.go(pace.move(0.45), {PELVIS: (0.0, -0.6 * down, ahead - 0.8 * hips_back)}, upright)
             c.mark(start_s)
             if i == reps - 1 or a.chance(0.4):  # the feet meet before the next step
                 gather: Posture = {**foot(rear, ahead - 0.4 * shape.length), ("foot", rear): (0.6 * lifted, 0.2)}
@@ -396,7 +397,7 @@ def side_lunge(a: Actor, reps: int) -> Exercised:
     down, back = sink(b, wanted, min(shin_share * wanted, 0.65))
     high = STANDING_LEG * b.leg - down
     over = a.vary(-0.1, 0.5) * b.hip  # the hip is a little inside of the foot
-    stretched = float(np.sqrt(max((0.99 * b.leg) ** 2 - high**2 - back**2, (0.3 * b.leg) ** 2)))
+    stretched = float(np.sqrt(max((0.998 * b.leg) ** 2 - high**2 - back**2, (0.3 * b.leg) ** 2)))
     apart = stretched + 2 * b.hip + over  # ankle to ankle
     each = 0.5 * apart - b.hip * person.stance  # that a foot goes out from where it stands
     balance, side = a.vary(0.75, 1.35), a.main
@@ -420,7 +421,7 @@ def side_lunge(a: Actor, reps: int) -> Exercised:
         out = (0.5 * apart if not stepping else apart - b.hip * person.stance) - b.hip - over
         lean = float(np.arcsin(np.clip(2.0 * back / b.leg * balance, 0.0, 0.85)))
         low: Posture = {
-            PELVIS: (toward * out * share, -down * share, -back * share),
+            PELVIS: (toward * out, -down * share, -back * share),
             **_lean(lean * share, 0.55),
             TRUNK: (0.45 * lean * share, 0.0, a.vary(-0.12, 0.12)),
             **reach,
@@ -517,21 +518,34 @@ def shoulder_extension(a: Actor, reps: int) -> Exercised:
 
 
 def shoulder_rotation(a: Actor, reps: int) -> Exercised:
-    """The upper arm stays at the side, the elbow at a right angle, and the forearm swings in and out."""
+    """The elbow stays where it is, bent, and the forearm swings: in and out at the side, or up and down held out."""
     pace, b = _Pace(a), a.bones
+    held_out = a.chance(0.5)
     inward, outward = _radians(a, ROTATION_IN_DEG), _radians(a, ROTATION_OUT_DEG)
+    if held_out:
+        inward, outward = -_radians(a, ROTATION_LOW_DEG), _radians(a, ROTATION_HIGH_DEG)
     away, rise = a.vary(0.0, 0.12), a.vary(-0.2, 0.25)  # elbow from the body, forearm above level
+    level, plane, bent = a.vary(-0.1, 0.1), a.vary(-0.1, 0.4), a.vary(1.0, 1.6)
     how = "both" if a.chance(0.35) else "one"
     upper, fore = b.upper_arm / b.arm, b.forearm / b.arm
     free = hold_arms(a, "hips") if how == "one" and a.chance(0.25) else {}
 
     def at(angle: float) -> Posture:
-        place = (
-            away + fore * float(np.cos(rise) * np.sin(angle)),
-            -0.98 * upper + fore * float(np.sin(rise)),
-            fore * float(np.cos(rise) * np.cos(angle)) - 0.03,
-        )
-        value = hand(place, (0.15, -1.0, -0.05))
+        if held_out:
+            out = fore * float(np.sin(bent))
+            place = (
+                upper * float(np.cos(plane)) + fore * float(np.cos(bent)),
+                level + out * float(np.sin(angle)),
+                upper * float(np.sin(plane)) + out * float(np.cos(angle)),
+            )
+            value = hand(place, (1.0, 0.0, 0.2))
+        else:
+            place = (
+                away + fore * float(np.cos(rise) * np.sin(angle)),
+                -0.98 * upper + fore * float(np.sin(rise)),
+                fore * float(np.cos(rise) * np.cos(angle)) - 0.03,
+            )
+            value = hand(place, (0.15, -1.0, -0.05))
         return {("hand", side): value for side in ((LEFT, RIGHT) if how == "both" else (a.main,))}
 
     c = _begin(a, {**free, **at(-inward)})
@@ -543,7 +557,8 @@ def shoulder_rotation(a: Actor, reps: int) -> Exercised:
         c.mark(start_s)
         c.wait(pace.rest())
         inward = near
-    return Exercised(_end(a, c), tuple(c.spans), a.person, f"shoulder rotation, {how}")
+    where = "held out" if held_out else "at the side"
+    return Exercised(_end(a, c), tuple(c.spans), a.person, f"shoulder rotation {where}, {how}")
 
 
 def squat_or_chair(a: Actor, reps: int) -> Exercised:

@@ -383,7 +383,7 @@ def dance(a: Actor) -> Script:
     up, front = a.vary(-0.6, 0.1), a.vary(0.2, 0.5)
     still = a.chance(0.25)
     c.go(0.0, _plant(LEFT, 0.0, 0.0), _plant(RIGHT, 0.0, 0.0)).wait(0.3)
-    for i in range(a.count(6, 20)):
+    for i in range(a.count(6, 20) if stepping < 0.05 else a.count(2, 7)):
         side = i % 2
         way = float(OUTWARD[side])
         mid: Posture = {("foot", side): (0.05 if stepping > 0.05 else 0.0, 0.1), PELVIS: (0.0, -0.01 - dip, 0.0)}
@@ -552,17 +552,17 @@ def lying(a: Actor, side: str) -> Posture:
     if side == "front":
         legs = {("swing", one): leg(-1.5, a.vary(0.0, 0.1), 0.08) for one in (LEFT, RIGHT)}
         arms = {
-            ("hand", one): hand((a.vary(0.1, 0.5), a.vary(0.0, 0.6), a.vary(0.0, 0.2)), ELBOW_OUT)
+            ("hand", one): hand((a.vary(0.1, 0.5), a.vary(0.0, 0.6), a.vary(-0.1, 0.05)), ELBOW_OUT)
             for one in (LEFT, RIGHT)
         }
-        return {PELVIS: (0.0, _on_floor(a, 0.12), 0.25 * a.bones.leg), TILT: (1.45, 0.0, 0.0), **legs, **arms}
+        return {PELVIS: (0.0, _on_floor(a, 0.17), 0.25 * a.bones.leg), TILT: (1.45, 0.0, 0.0), **legs, **arms}
     bent = a.vary(0.2, 1.0)
     legs = {
         ("swing", LEFT): (1.0, 0.3 * bent, -1.45, float(np.cos(0.5 * bent))),
         ("swing", RIGHT): (1.0, 0.3 * bent, 1.45, float(np.cos(0.5 * bent))),
     }
     arms = both_hands(hand((0.0, a.vary(-0.4, 0.2), a.vary(0.4, 0.7)), ELBOW_DOWN))
-    return {PELVIS: (0.2, _on_floor(a, 0.15), 0.0), TILT: (0.0, 0.0, -1.45), **legs, **arms}
+    return {PELVIS: (0.2, _on_floor(a, 0.2), 0.0), TILT: (0.0, 0.0, -1.45), **legs, **arms}
 
 
 def fall(a: Actor) -> Script:
