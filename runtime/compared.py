@@ -14,8 +14,8 @@ class Told:
     """Events against the truth.
 
     Attributes:
-        rows: For each action and each false event: start_s, end_s, truth, answer, delay_s and reps (None where there
-            is none).
+        rows: For each action and each further event: start_s, end_s, truth, answer, delay_s and reps (None where there
+            is none). Of an action that is told in pieces, the first row has the repetitions of all.
         recognised: Actions with an event of their label while they were in view.
         actions: Labelled spans.
         repeats: Further events of an action's label while it was in view: one action told in pieces.
@@ -57,7 +57,7 @@ def match(records: Sequence[Mapping[str, Any]], spans: Sequence[Span], window_s:
         window_s: Length of the model's window: an event may start so long after the action.
 
     Returns:
-        The comparison. Of an action that is told in pieces, reps is the sum over the pieces.
+        The comparison.
     """
     free = events_of(records)
     repeats: list[Mapping[str, Any]] = []
@@ -79,8 +79,8 @@ def match(records: Sequence[Mapping[str, Any]], spans: Sequence[Span], window_s:
                 "reps": _reps(same),
             }
         )
-    rows += [_row(e, truth=None, answer=e["label"]) for e in free]
-    rows += [_row(e, truth=e["label"], answer=f"{e['label']} again") for e in repeats]
+    rows += [_row(e, truth=None, answer=e["label"], reps=_reps([e])) for e in free]
+    rows += [_row(e, truth=e["label"], answer=f"{e['label']} again", reps=None) for e in repeats]
     return Told(
         rows=tuple(sorted(rows, key=lambda row: float(row["start_s"]))),
         recognised=len(delays),
@@ -91,7 +91,7 @@ def match(records: Sequence[Mapping[str, Any]], spans: Sequence[Span], window_s:
     )
 
 
-def _row(event: Mapping[str, Any], *, truth: str | None, answer: str) -> dict[str, Any]:
+def _row(event: Mapping[str, Any], *, truth: str | None, answer: str, reps: int | None) -> dict[str, Any]:
     """An event that is not the first of an action."""
     return {
         "start_s": event["start_s"],
@@ -99,7 +99,7 @@ def _row(event: Mapping[str, Any], *, truth: str | None, answer: str) -> dict[st
         "truth": truth,
         "answer": answer,
         "delay_s": None,
-        "reps": _reps([event]),
+        "reps": reps,
     }
 
 

@@ -29,6 +29,7 @@ from amr_edge.runtime.compared import match
 from amr_edge.runtime.demo import Shown, perform
 from amr_edge.runtime.playback import Words, write_playback
 from amr_edge.runtime.session import Session, open_session
+from amr_edge.runtime.ui.page import Page
 from amr_edge.skeleton import CANONICAL15
 from amr_edge.synthetic import subject
 from amr_edge.synthetic.workout import workout
@@ -146,6 +147,16 @@ def test_the_same_seed_shows_the_same_and_another_shows_another(session: Session
     assert one.done.recording.duration_s != other.done.recording.duration_s
 
 
+def test_whoever_looks_at_the_page_sees_joints_and_events_as_they_come(session: Session, tmp_path: Path) -> None:
+    page = Page(session.card, title=session.title)
+    viewer = page.enter()
+    assert viewer is not None
+    perform(tmp_path, session, seed=0, say=lambda _: None, views=(page,), tell=page.tell)
+    messages = [json.loads(message) for message in viewer.take(5.0)[0]]
+    page.close()
+    assert {"frame", "event"} <= {message["kind"] for message in messages}
+
+
 class Parsed(HTMLParser):
     """Tags that are left open, and addresses that a page asks for."""
 
@@ -200,7 +211,7 @@ def test_repetitions_of_a_set_that_is_told_in_pieces_are_added() -> None:
 
     span = Span(0.0, 20.0, "squat")
     pieces = match([event(3.0, reps=2), event(9.0, reps=3), event(40.0, reps=1)], [span], 4.0)
-    assert [(row["answer"], row["reps"]) for row in pieces.rows] == [("squat", 5), ("squat again", 3), ("squat", 1)]
+    assert [(row["answer"], row["reps"]) for row in pieces.rows] == [("squat", 5), ("squat again", None), ("squat", 1)]
     assert match([event(3.0)], [span], 4.0).rows[0]["reps"] is None
 
 
