@@ -214,11 +214,11 @@ def arm_poses(rng: np.random.Generator, shape: tuple[int, ...], *, still: Flags 
     Args:
         rng: Randomness.
         shape: How many.
-        still: Of that shape: True only hangs or rests below the chest.
+        still: Of that shape: True only hangs, its elbow bent or not.
     """
     kind = rng.random(shape)
     if still is not None:
-        kind = np.where(still, kind * 0.5, kind)
+        kind = np.where(still, kind * 0.45, kind)
     raised = np.select(
         [kind < 0.45, kind < 0.85],
         [rng.uniform(2, 28, shape), rng.uniform(20, 100, shape)],
