@@ -1,5 +1,6 @@
 """What does a source show, record by record: `live` as something that a Python program goes through."""
 
+import atexit
 import logging
 import os
 import threading
@@ -182,11 +183,18 @@ def _followed(work: Callable[[Callable[[Line], None], threading.Event], None]) -
 
     # A daemon: a camera that never answers must not keep the program from ending.
     thread = threading.Thread(target=run, name="amr-edge live", daemon=True)
+
+    def leave() -> None:
+        left.set()
+        thread.join(PATIENCE_S)
+
+    # A program that ends inside the loop: an engine that is cut off in the middle would take the process down.
+    atexit.register(leave)
     thread.start()
     try:
         yield from iter(lines.get, None)
         if failures:
             raise failures[0]
     finally:
-        left.set()
-        thread.join(PATIENCE_S)
+        leave()
+        atexit.unregister(leave)
