@@ -286,7 +286,7 @@ def _rows(card: Card, file: Path) -> list[list[str]]:
     said: dict[str, Any] = {**asdict(card), "budget_curve": (), "bytes": f"{file.stat().st_size:,}"}
     said["rules"] = {card.classes[label]: _in_words(rule) for label, rule in rules_of(card).items()}
     said["quality"] = {
-        card.classes[label]: f"right or wrong from {len(quality.features)} measures of each repetition"
+        label: f"right or wrong from {len(quality.features)} measures of each repetition"
         for label, quality in qualities_of(card).items()
     }
     rows = []
