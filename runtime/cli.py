@@ -98,6 +98,7 @@ EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
     show_default=True,
     help="Smooth joints before the model sees them; they get calmer and a little late.",
 )
+@click.option("--quality", is_flag=True, help="Ends of events hint at how likely the repetitions were right.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the model.  [default: one for each core]")
 @click.option("--engine", type=click.Choice([AUTO, *ENGINES]), default=AUTO, show_default=True, help="Runs the model.")
 @click.option("--rebuild", is_flag=True, help="Build a TensorRT engine that does not fit this machine again.")
@@ -127,6 +128,7 @@ def live(
     stale: float,
     early: float | None,
     smooth: str,
+    quality: bool,  # noqa: FBT001
     threads: int | None,
     engine: str,
     rebuild: bool,  # noqa: FBT001
@@ -175,7 +177,7 @@ def live(
     outputs = Outputs(outputs_config, session.card, session.title, note=note, token=token, environ=os.environ)
     run = Live(
         session,
-        config=LiveConfig(limit_s=limit, early=early, smooth=smooth),
+        config=LiveConfig(limit_s=limit, early=early, smooth=smooth, quality=quality),
         stages=stages,
         emit=outputs.emit,
         note=outputs.note,
