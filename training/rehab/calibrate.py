@@ -1,9 +1,9 @@
 """How sure must the model be, and how far must somebody move, before an answer is believed?
 
-Fitted on answers for people whom the model has not learned from, by every sensor that there is of them, and on what is
-none of the exercises. Each sensor counts by itself: a bound that most windows of one sensor pass and few of another
-is a bound on the sensor. So every range of motion is as narrow as the sensor that sees least of it allows, and every
-threshold keeps its share of the windows of each.
+Fitted on answers for people whom the model has not learned from, sensor by sensor. Each sensor counts by itself: a
+bound that most windows of one sensor pass and few of another is a bound on the sensor. So every range of motion is as
+narrow as the sensor that sees least of it allows, and every threshold leaves each sensor its windows, with some way to
+go for a sensor that nobody has tried.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,26 @@ from amr_edge.score import score
 from amr_edge.temperature import fit_temperature, nll
 from amr_edge.training.rehab.judge import Part, Probs, as_live, decided, poses_of
 
-GRID = tuple(round(0.2 + 0.02 * step, 2) for step in range(31))  # thresholds that are tried: 0.2 to 0.8
 KEPT = 0.985  # share of its right windows that a threshold leaves to every sensor
-MOVED = 0.995  # share of a class's windows of every sensor that each number of its range of motion lets through
+CAUTION = 0.6  # a threshold is this share of the highest that would do so: another sensor is less sure
+LEAST = 0.2  # no threshold is lower; of nine classes even a guess has 0.11
+MOVED = 0.98  # share of a class's windows of every sensor that each number of its range of motion lets through
 STEP = 5.0  # ranges are whole multiples of it, degrees
 NARROW = 0.1  # the same for widths of the hips
 ENOUGH = 10  # windows of a class that a sensor needs to have a say
+
+
+def _asked() -> dict[str, Rule]:
+    """The ranges of motion to begin with: those of `movement.RULES`, narrower where people leave room for it.
+
+    Who lunges by the book bends the front knee by 86 degrees or more, seen by either sensor; a jerk, a step and a bow
+    stance by less than 60. Arms are raised with elbows bent by 27 degrees at most; waving and throwing bend them more.
+    """
+    lunge, raised = RULES["inline lunge"], RULES["arm raise"]
+    return RULES | {
+        "inline lunge": replace(lunge, least_peak=60, at_peak=(Bound(measure="stance depth", least=1.8),)),
+        "arm raise": replace(raised, at_peak=(Bound(measure="elbow flexion", most=45),)),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,10 +49,13 @@ class LeftOut:
     Attributes:
         part: The windows, of one sensor.
         probs: (N, K) as the model gave them, without temperature.
+        ranges: Whether ranges of motion go by it. They should not go by people who do an exercise wrongly, nor by
+            synthetic ones, who move as somebody imagined.
     """
 
     part: Part
     probs: Probs
+    ranges: bool = True
 
     def __post_init__(self) -> None:
         if len(self.probs) != len(self.part):
@@ -78,12 +95,12 @@ def calibrated(card: Card, left_out: Sequence[LeftOut], *, data: str) -> Card:
         card,
         temperature=temperature,
         thresholds=(),
-        threshold=GRID[0],
+        threshold=LEAST,
         rules={name: rule.to_json() for name, rule in rules.items()},
     )
     live = [as_live(each.probs, each.part, fitted) for each in left_out]
     thresholds = tuple(
-        0.0 if label == nothing else _threshold(label, nothing, left_out, live) for label in range(len(card.classes))
+        0.0 if label == nothing else _threshold(label, left_out, live) for label in range(len(card.classes))
     )
     done = replace(fitted, threshold=max(thresholds), thresholds=thresholds)
     return replace(done, calibration={"data": data, **_gave(done, left_out, live, (probs, labels))})
@@ -91,13 +108,13 @@ def calibrated(card: Card, left_out: Sequence[LeftOut], *, data: str) -> Card:
 
 def _range_of(name: str, card: Card, left_out: Sequence[LeftOut]) -> Rule | None:
     """The range of motion of a class: the usual one, as far as every sensor shows it, else a narrower one."""
-    rule = RULES.get(name)
+    rule = _asked().get(name)
     if rule is None:
         return None
     label = card.classes.index(name)
     for each in left_out:
         poses = poses_of(each.part.clips)[each.part.labels == label]
-        if len(poses) >= ENOUGH:
+        if each.ranges and len(poses) >= ENOUGH:
             rule = narrowed(rule, [moved(rule, pose) for pose in poses])
     return rule
 
@@ -106,7 +123,7 @@ def narrowed(rule: Rule, shown: Sequence[Moved]) -> Rule:
     """A rule of which each number lets `MOVED` of what was shown through.
 
     Args:
-        rule: What is asked for at most; it is as wide as people usually move, so that other sensors have some slack.
+        rule: What is asked for at most; it is far wider than people usually move, for sensors that see less.
         shown: How far somebody moved, window by window; those that could not be told are left out.
 
     >>> rule = Rule(measure="knee flexion", least_travel=35, least_peak=45)
@@ -150,21 +167,14 @@ def _down(value: float) -> float:
     return float(STEP * np.floor(value / STEP))
 
 
-def _threshold(label: int, nothing: int, left_out: Sequence[LeftOut], live: Sequence[Probs]) -> float:
-    """The threshold of a class: of those that leave every sensor its windows, the one that lets least nothing by.
-
-    Of equal ones the lowest, because another sensor will be less sure.
-    """
-    right, wrong = [], []
+def _threshold(label: int, left_out: Sequence[LeftOut], live: Sequence[Probs]) -> float:
+    """The threshold of a class."""
+    reached = []
     for each, probs in zip(left_out, live, strict=True):
-        said = probs[probs.argmax(axis=1) == label, label]
-        truth = each.part.labels[probs.argmax(axis=1) == label]
-        if (truth == label).sum() >= ENOUGH:
-            right.append(said[truth == label])
-        wrong.append(said[truth == nothing])
-    alarms = np.concatenate(wrong)
-    allowed = [t for t in GRID if all((each >= t).mean() >= KEPT for each in right)] if right else []
-    return min(allowed, key=lambda t: (int((alarms >= t).sum()), t), default=GRID[0])
+        right = (each.part.labels == label) & (probs.argmax(axis=1) == label)
+        if right.sum() >= ENOUGH:
+            reached.append(float(np.quantile(probs[right, label], 1 - KEPT)))
+    return max(LEAST, round(CAUTION * min(reached, default=0.0), 2))
 
 
 def _gave(
