@@ -36,7 +36,7 @@ HURDLE_HIP_DEG = (55.0, 105.0)
 LUNGE_KNEE_DEG = (60.0, 108.0)  # of the knee in front
 SIDE_LUNGE_KNEE_DEG = (50.0, 115.0)
 LEG_RAISE_DEG = {"forward": (28.0, 85.0), "sideways": (20.0, 50.0), "backward": (15.0, 35.0)}
-ARM_RAISE_DEG = (80.0, 175.0)
+ARM_RAISE_DEG = (86.0, 175.0)
 EXTENSION_DEG = (25.0, 60.0)
 ROTATION_IN_DEG, ROTATION_OUT_DEG = (20.0, 70.0), (20.0, 65.0)
 ROTATION_LOW_DEG, ROTATION_HIGH_DEG = (-70.0, 5.0), (45.0, 85.0)  # of the forearm above level, the arm held out
@@ -149,7 +149,7 @@ def arm_raise(a: Actor, reps: int) -> Exercised:
     person, pace = a.person, _Pace(a)
     plane = {"abduction": a.vary(-0.15, 0.25), "scaption": a.vary(0.35, 0.9), "flexion": a.vary(1.2, 1.6)}
     name = ("abduction", "scaption", "flexion")[a.count(0, 2)]
-    wanted, straight = _radians(a, ARM_RAISE_DEG), a.vary(0.95, 0.995)
+    wanted, straight = _radians(a, ARM_RAISE_DEG), a.vary(0.965, 0.995)
     low = a.vary(0.1, 0.35)
     how = "both" if a.chance(0.55) else "alternating" if a.chance(0.3) else "one"
     uneven = a.vary(0.9, 1.0)

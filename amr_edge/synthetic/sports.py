@@ -176,7 +176,7 @@ def jumping_jack(a: Actor) -> Script:
 def basketball_shot(a: Actor) -> Script:
     """The ball goes from the belly over the forehead up and away, with a dip of the knees before and a hop."""
     h, t = a.person.height_m, a.main
-    dip, high = _crouch(a, 25, 55), a.vary(0.0, 0.22)
+    dip, high = _crouch(a, 20, 45), a.vary(0.0, 0.22)
     c = Choreography()
     belly = both_hands(hand(a.at_body(0.05 * h, -0.15 * h, 0.16 * h), ELBOW_OUT))
     brow = both_hands(hand(a.at_face(0.04, a.vary(0.14, 0.19), 0.12), ELBOW_DOWN, (0.0, 0.6, -0.2)))
@@ -281,7 +281,7 @@ def bowl(a: Actor) -> Script:
     back = hand((0.1, -0.75, -0.55), HANG)
     c.go(0.4 * a.beat, {("hand", side): back, ("hand", other): hand((0.5, -0.5, 0.2))}, _plant(other, 0.0, 0.5 * ahead))
     c.go(0.0, {("foot", other): (0.05, 0.0), PELVIS: (0.0, -0.05, 0.15 * ahead), TRUNK: (0.5, 0.0, 0.0)})
-    low = _crouch(a, 30, 55)
+    low = _crouch(a, 20, 42)
     c.go(0.25 * a.beat, {("hand", side): hand((0.0, -0.8, 0.45), HANG)}, _plant(other, 0.0, ahead))
     c.go(0.0, {("foot", other): (0.0, 0.0), PELVIS: (0.0, low[1], 0.55 * ahead), ("foot", side): (0.0, 0.4)})
     c.go(0.25 * a.beat, {("hand", side): hand((-0.2, 0.2, 0.75))}).wait(a.vary(0.2, 0.9))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from amr_edge.errors import ConfigError
+from amr_edge.movement import RULES, shows
 from amr_edge.recording import Recording
-from amr_edge.skeleton import NTU25
+from amr_edge.skeleton import NTU25, layout, remap
 from amr_edge.synthetic import DOINGS, EXERCISES, Sensor, exercise, life, subject
 from amr_edge.synthetic.body import bones
 from amr_edge.synthetic.choreography import arm, leg, sink
@@ -104,6 +105,18 @@ def test_the_same_seed_makes_the_same_set_and_another_seed_another(name: str) ->
     np.testing.assert_array_equal(first.poses, again.poses)
     assert first.spans == again.spans
     assert first.spans != other.spans
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_repetitions_are_what_the_rules_of_movement_ask_for(name: str) -> None:
+    shown = []
+    for seed in range(4):
+        recording = exercise(name, subject(seed, 2), np.random.default_rng(seed), reps=2, fps=15.0)
+        poses = remap(recording.poses, NTU25, layout("canonical15")).poses[0]
+        for span in recording.spans:
+            inside = slice(*np.searchsorted(recording.times_s, [span.start_s - 0.3, span.end_s + 0.3]))
+            shown.append(shows(RULES[name], poses[inside]))
+    assert np.mean(shown) >= 0.75
 
 
 @pytest.mark.parametrize("name", EXERCISES)
