@@ -251,7 +251,8 @@ def _row(cells: Sequence[object]) -> str:
 def _caption(record: Record) -> str:
     """What a subtitle says; no line of it is empty, which would end it."""
     who = "" if record["person"] is None else f"person {record['person']}: "
-    return " ".join(f"{who}{record['label']} ({record['prob']:.0%})".split())
+    reps = f", {record['reps']}×" if "reps" in record else ""
+    return " ".join(f"{who}{record['label']} ({record['prob']:.0%}{reps})".split())
 
 
 def _clock(time_s: float) -> str:

@@ -216,7 +216,9 @@ function event(e) {
     going.set(key, item);
   }
   const what = make("span", "what", words(e.label) + " ");
-  what.append(make("small", "", `${name(e)} · ${Math.round(100 * e.prob)} %`));
+  const reps = e.reps === undefined ? "" : ` · ${e.reps}×`;
+  const right = e.hint === undefined ? "" : ` · right ${Math.round(100 * e.hint.correct)} %`;
+  what.append(make("small", "", `${name(e)} · ${Math.round(100 * e.prob)} %${reps}${right}`));
   const when = e.event === "end" ? `${e.start_s.toFixed(1)} to ${e.end_s.toFixed(1)} s` : `since ${e.start_s.toFixed(1)} s`;
   item.replaceChildren(make("span", "dot"), what, make("span", "when", when));
   if (e.event === "end") { item.className = ""; going.delete(key); }
