@@ -33,12 +33,15 @@ def _asked() -> dict[str, Rule]:
     """The ranges of motion to begin with: those of `movement.RULES`, narrower where people leave room for it.
 
     Who lunges by the book bends the front knee by 86 degrees or more, seen by either sensor; a jerk, a step and a bow
-    stance by less than 60. Arms are raised with elbows bent by 27 degrees at most; waving and throwing bend them more.
+    stance by less than 60. Arms that are raised sideways or in the plane of the shoulder blades bend by 27 degrees at
+    most and point forward by 56 at most; those that wave, throw, push and point do more of either.
     """
     lunge, raised = RULES["inline lunge"], RULES["arm raise"]
     return RULES | {
         "inline lunge": replace(lunge, least_peak=60, at_peak=(Bound(measure="stance depth", least=1.8),)),
-        "arm raise": replace(raised, at_peak=(Bound(measure="elbow flexion", most=45),)),
+        "arm raise": replace(
+            raised, at_peak=(Bound(measure="elbow flexion", most=45), Bound(measure="arm forward", most=65))
+        ),
     }
 
 

@@ -19,9 +19,17 @@ from amr_edge.training.rehab.judge import Part, cut
 from amr_edge.training.rehab.streams import NONE
 
 SETS = "synthetic exercises, one camera"
+VARIANTS = "synthetic variants that UI-PRMD has not, one camera"
 LIFE = "synthetic life, one camera"
+# How the name of a variant begins that people do under the same name and nobody in UI-PRMD does: arms raised forward,
+# legs raised sideways or backward, rotation with the elbow at the side.
+NOT_TAUGHT = ("flexion", "leg raise sideways", "leg raise backward", "shoulder rotation at the side")
 POPULATION = 8000  # the seed of the synthetic people of a judgement; those of a training have small ones
 LIFE_S = 30.0  # of one recording
+
+
+def _taught(recording: Recording) -> bool:
+    return not recording.source.partition("#")[2].startswith(NOT_TAUGHT)
 
 
 def _sets(population: int, sets: int) -> Iterator[Recording]:
@@ -42,7 +50,7 @@ def _lives(population: int, seconds: float) -> Iterator[Recording]:
 
 
 def synthetic_parts(card: Card, *, population: int = POPULATION, sets: int = 6, life_s: float = 600.0) -> list[Part]:
-    """Synthetic people doing the exercises, and living without them, as a pose estimator sees them.
+    """Synthetic people doing the exercises and their variants, and living without them, as a pose estimator sees them.
 
     Args:
         card: The model's.
@@ -50,4 +58,10 @@ def synthetic_parts(card: Card, *, population: int = POPULATION, sets: int = 6, 
         sets: Of three repetitions, for each exercise, each by somebody else.
         life_s: Seconds of life.
     """
-    return [cut(SETS, _sets(population, sets), card), cut(LIFE, _lives(population, life_s), card)]
+    everybody = list(_sets(population, sets))
+    asked = {
+        SETS: [recording for recording in everybody if _taught(recording)],
+        VARIANTS: [recording for recording in everybody if not _taught(recording)],
+        LIFE: _lives(population, life_s),
+    }
+    return [cut(name, recordings, card) for name, recordings in asked.items() if recordings]
