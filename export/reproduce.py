@@ -63,7 +63,6 @@ def reproduce(
     from amr_edge.training.rehab.quality import told
     from amr_edge.training.rehab.recipe import rehab8
     from amr_edge.training.rehab.recipe import smoke as smoke_recipe
-    from amr_edge.training.rehab.streams import SUBJECTS
 
     left = LEFT_OUT if fold is None else _people(fold)
     if threads is not None:
@@ -78,7 +77,7 @@ def reproduce(
             "judgement": found.judgement.to_dict(),
             "quality": told(found.trust),
         }
-        path = work.run([s for s in SUBJECTS if s not in left]).folder / "rehab8.onnx"
+        path = work.run(left).folder / "rehab8.onnx"
         said["fold"] = _proven(found.model, found.card, work, path).to_dict()
         if not as_json:
             click.echo(f"{found.judgement.text()}\n\n{trust_text(found.trust)}\n\n{_numbers(found.card)}")
@@ -87,7 +86,7 @@ def reproduce(
             check_expected(found.card)
     if fold is None:
         numbers = card_of_fold(work, left)
-        classifier, card = taught(work, SUBJECTS, machine)
+        classifier, card = taught(work, (), machine)
         exported = _proven(classifier, card_of_all(card, numbers), work, out / "rehab8.onnx")
         said["exported"] = {"path": exported.path, **exported.to_dict()}
         if not as_json:

@@ -14,7 +14,6 @@ from amr_edge.training.rehab.calibrate import LeftOut, calibrated
 from amr_edge.training.rehab.judge import KINECT, VICON, WRONGLY, Judgement, Part, Trained, answers, judge, parts
 from amr_edge.training.rehab.make import Work, taught
 from amr_edge.training.rehab.quality import Trust, hints, reps_of
-from amr_edge.training.rehab.streams import SUBJECTS
 
 LEFT_OUT = (9, 10)
 CARD = "card.json"
@@ -59,12 +58,11 @@ def fold(work: Work, left: Sequence[int], machine: Machine, *, utd: Path | None,
     Raises:
         ConfigError: If nobody is left to learn from, or somebody is not in the data.
     """
-    known = {stream.subject for stream in work.streams}
-    if not set(left) <= known or not left or len(set(left)) == len(known):
+    if not left or not set(left) < set(work.people):
         raise ConfigError(
-            f"--fold expects some of the subjects {', '.join(map(str, sorted(known)))}, got {', '.join(map(str, left))}"
+            f"--fold expects some of the subjects {', '.join(map(str, work.people))}, got {', '.join(map(str, left))}"
         )
-    model, card = taught(work, sorted(known - set(left)), machine)
+    model, card = taught(work, left, machine)
     inside = parts(work.streams, left, card)
     sets, life_s = (6, 600.0) if work.recipe.sets > FEW_SETS else (2, 60.0)
     synthetic = unseen.synthetic_parts(card, sets=sets, life_s=life_s)
@@ -78,7 +76,7 @@ def fold(work: Work, left: Sequence[int], machine: Machine, *, utd: Path | None,
     quality, trust = hints(reps_of([s for s in work.streams if s.sensor == "kinect"], RULES))
     quality = {name: each for name, each in quality.items() if name in card.rules}
     card = replace(card, quality=quality, metrics=_metrics(judgement, card.budget))
-    run = work.run(sorted(known - set(left)))
+    run = work.run(left)
     run.write_json("judgement.json", judgement.to_dict())
     (run.folder / CARD).write_text(card.to_json(), encoding="utf-8")
     return Fold(left=tuple(left), model=model, card=card, judgement=judgement, trust=trust)
@@ -115,7 +113,7 @@ def card_of_fold(work: Work, left: Sequence[int]) -> Card:
     Raises:
         ConfigError: If there is none.
     """
-    path = work.run([subject for subject in SUBJECTS if subject not in left]).folder / CARD
+    path = work.run(left).folder / CARD
     if not path.is_file():
         people = ",".join(map(str, left))
         raise ConfigError(

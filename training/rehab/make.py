@@ -15,7 +15,7 @@ from amr_edge.training.machine import Machine
 from amr_edge.training.rehab.learn import TERMS, finetune, pretrain
 from amr_edge.training.rehab.material import imagined, material
 from amr_edge.training.rehab.recipe import RehabRecipe
-from amr_edge.training.rehab.streams import CLASSES, FPS, LAYOUT, SUBJECTS, Stream, check, load, opened, save
+from amr_edge.training.rehab.streams import CLASSES, FPS, LAYOUT, Stream, check, load, opened, save
 from amr_edge.training.run import Run
 
 PROOF_S = 4.2  # of a clip that an exported file is proven on
@@ -41,17 +41,25 @@ class Work:
     synthetic: Store | None
     hashes: dict[str, str]
 
-    def run(self, subjects: Sequence[int]) -> Run:
+    @property
+    def people(self) -> tuple[int, ...]:
+        """Everybody in the data."""
+        return tuple(sorted({stream.subject for stream in self.streams}))
+
+    def without(self, left: Sequence[int]) -> tuple[int, ...]:
+        """Everybody else."""
+        return tuple(person for person in self.people if person not in left)
+
+    def run(self, left: Sequence[int]) -> Run:
         """The folder of the training without some people.
 
         Raises:
             ConfigError: If there is a training of other settings in it.
         """
-        left = sorted(set(SUBJECTS) - set(subjects))
-        folder = self.folder / (f"without-{'-'.join(map(str, left))}" if left else "all")
+        folder = self.folder / (f"without-{'-'.join(map(str, sorted(left)))}" if left else "all")
         folder.mkdir(parents=True, exist_ok=True)
         settings = to_json(
-            {"seed": self.seed, "subjects": sorted(subjects), "hashes": self.hashes, "recipe": asdict(self.recipe)},
+            {"seed": self.seed, "subjects": self.without(left), "hashes": self.hashes, "recipe": asdict(self.recipe)},
             indent=2,
         )
         path = folder / "settings.json"
@@ -97,20 +105,20 @@ def prepare_work(data: Path, folder: Path, recipe: RehabRecipe, *, seed: int, an
     )
 
 
-def taught(work: Work, subjects: Sequence[int], machine: Machine) -> tuple[Classifier, Card]:
-    """A classifier that has learned from some people, pre-trained first; a training that was interrupted goes on.
+def taught(work: Work, left: Sequence[int], machine: Machine) -> tuple[Classifier, Card]:
+    """A classifier that has not learned from some people, pre-trained first; one that was interrupted goes on.
 
     Args:
         work: Folder, data and recipe.
-        subjects: Of whom it may learn.
+        left: Whom it may not learn from; nobody is left out if it is empty.
         machine: What to compute on.
     """
-    run = work.run(subjects)
+    run, subjects = work.run(left), work.without(left)
     stuff = material(work.streams, work.synthetic, subjects, work.recipe)
     data = {
         "name": "ui_prmd + synthetic",
         "terms": TERMS,
-        "split": "subjects " + ",".join(map(str, sorted(subjects))),
+        "split": "subjects " + ",".join(map(str, subjects)),
         "streams": len(stuff.recorded),
         "synthetic_sets": 0 if stuff.synthetic is None else len(stuff.synthetic),
         "life_s": 0.0 if stuff.life is None else float((stuff.life.length / stuff.life.fps).sum()),

@@ -46,9 +46,9 @@ class NothingConfig:
     """
 
     still: float = 0.1
-    gestures: float = 0.45
-    wander: float = 0.08
-    hinted: float = 0.17
+    gestures: float = 0.5
+    wander: float = 0.06
+    hinted: float = 0.14
     life: float = 0.2
 
     def __post_init__(self) -> None:
@@ -133,11 +133,56 @@ def gestures(pool: Pool, count: int, frames: int, rng: np.random.Generator) -> P
     starts_down = rng.random(count) < 0.5
     keys[starts_down, 0] = arm_poses(rng, (count, 2), still=np.ones((count, 2), dtype=np.bool_))[starts_down]
     at = walk(rng, count, frames, 5) * rng.uniform(0.3, 1.0, (count, 1)).astype(np.float32)  # once, or many times
-    directions = unit(between(keys, at) + 0.08 * slow(rng, (count, 2, 2, 3), frames, 9))
+    directions = between(keys, at)
+    kind = rng.random(count)
+    drawing, swinging = kind < 0.35, kind > 0.85
+    directions[drawing] = _drawn(keys[drawing, 0], frames, rng)
+    directions[swinging] = _swung(int(swinging.sum()), frames, rng)
+    directions = unit(directions + 0.08 * slow(rng, (count, 2, 2, 3), frames, 9))
     which = np.ones((count, 2), dtype=np.bool_)
     upright = np.zeros(count, dtype=np.bool_)
     bones = with_arms(bones, directions, which, torso_frames(bones, upright=upright))
     return built(_with_busy_trunks(bones, rng))
+
+
+def _drawn(rest: Floats, frames: int, rng: np.random.Generator) -> Floats:
+    """(N, T, 2, 2, 3): a hand goes up in front, draws, swipes or waves there, and comes down; rest (N, 2, 2, 3)."""
+    N = len(rest)
+    raised, forward = np.radians(rng.uniform(45, 125, N)), np.radians(rng.uniform(15, 115, N))
+    upper = np.stack([np.sin(raised) * np.cos(forward), -np.cos(raised), np.sin(raised) * np.sin(forward)], axis=-1)
+    bent = np.radians(rng.uniform(5, 110, N))[:, None]
+    towards = np.stack([rng.uniform(-0.6, 0.2, N), rng.uniform(-0.2, 1, N), rng.uniform(0.3, 1, N)], axis=-1)
+    fore = np.cos(bent) * upper + np.sin(bent) * unit(np.float32(towards))
+    there = np.stack([upper, fore], axis=1).astype(np.float32)[:, None]  # (N, 1, 2, 3)
+    size = rng.uniform(0.1, 0.55, (N, 1, 1, 1)) * np.array([[0.7], [1.0]])
+    strokes = np.float32(size) * slow(rng, (N, 2, 3), frames, int(rng.integers(5, 14)))
+    t = np.arange(frames)
+    begins, ends = rng.uniform(-15, 25, (N, 1)), rng.uniform(35, 85, (N, 1))
+    takes = rng.uniform(5, 16, (N, 1))
+    up = np.clip((t - begins) / takes, 0, 1) * np.clip((ends - t) / takes, 0, 1)
+    eased = (up * up * (3 - 2 * up)).astype(np.float32)[..., None, None]  # (N, T, 1, 1)
+    out = np.repeat(rest[:, None], frames, axis=1)  # (N, T, 2, 2, 3)
+    side = rng.integers(0, 2, N)
+    both = rng.random(N) < 0.15
+    for which in range(2):
+        moves = both | (side == which)
+        out[moves, :, which] = (out[:, :, which] * (1 - eased) + (there + strokes) * eased)[moves]
+    return unit(out)
+
+
+def _swung(count: int, frames: int, rng: np.random.Generator) -> Floats:
+    """(count, T, 2, 2, 3): arms that swing to and fro as in walking, one after the other or together."""
+    t = np.arange(frames)[None, :, None]
+    phase = rng.uniform(0, 2 * np.pi, (count, 1, 1)) + np.array([0, np.pi]) * (rng.random((count, 1, 1)) < 0.85)
+    turns = rng.uniform(1.0, 7.0, (count, 1, 1)) * 2 * np.pi / frames
+    size, middle = np.radians(rng.uniform(8, 45, (count, 1, 1))), np.radians(rng.uniform(-5, 25, (count, 1, 1)))
+    ahead = middle + size * np.sin(phase + turns * t)  # (count, T, 2)
+    apart = np.radians(rng.uniform(0, 18, (count, 1, 1))) + 0 * ahead
+    bent = np.radians(rng.uniform(3, 95, (count, 1, 1))) * (0.8 + 0.2 * np.sin(phase + turns * t))
+    parts = [
+        np.stack([np.sin(apart), -np.cos(angle), np.sin(angle)], axis=-1) for angle in (ahead, ahead + bent)
+    ]  # each (count, T, 2, 3)
+    return unit(np.float32(np.stack(parts, axis=-2)))
 
 
 def _with_busy_trunks(bones: Floats, rng: np.random.Generator) -> Floats:
@@ -177,7 +222,7 @@ def hinted(pool: Pool, count: int, frames: int, fps: float, rng: np.random.Gener
     bones = bones_of(windows.poses)
     held = rng.random(count) < 0.65
     middle = np.where(held[:, None, None], bones[np.arange(count), rng.integers(0, frames, count)], windows.rest)
-    share = np.float32(rng.uniform(0.02, np.where(held, 0.35, 0.2)))
+    share = np.float32(rng.uniform(0.02, np.where(held, 0.3, 0.15)))
     bones = with_amplitude(bones, middle, share)
     busy = windows.legs & (rng.random(count) < 0.7)
     which = np.repeat(busy[:, None], 2, axis=1)

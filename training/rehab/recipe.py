@@ -66,8 +66,8 @@ class RehabRecipe:
 
 
 def rehab8() -> RehabRecipe:
-    """The model in the wheel: a CPU core for about twenty minutes."""
-    return _sized(pretrain_epochs=10, finetune_epochs=60)
+    """The model in the wheel: about ten minutes of a CPU core."""
+    return _sized(pretrain_epochs=3, finetune_epochs=24)
 
 
 def smoke() -> RehabRecipe:
