@@ -34,10 +34,23 @@ from amr_edge.skeleton import present_joints
 from amr_edge.store import open_store, write_store
 from amr_edge.terminal import note, progress, table, to_json
 from amr_edge.training.rehab.elsewhere import utd_parts
-from amr_edge.training.rehab.judge import BUDGETS, Answering, Judgement, Part, cut, judge, parts
+from amr_edge.training.rehab.judge import (
+    BUDGETS,
+    KINECT,
+    VICON,
+    VICON_NEVER,
+    WRONGLY,
+    Answering,
+    Judgement,
+    Part,
+    cut,
+    judge,
+    parts,
+)
 from amr_edge.training.rehab.streams import NONE, load, opened, save
 from amr_edge.training.rehab.unseen import synthetic_parts
 
+OF_UI_PRMD = (KINECT, WRONGLY, VICON, VICON_NEVER)
 NOT_EXERCISE = "films, not exercise"
 # Depth cameras put their picture beside the colours.
 COLOURS_ON_THE_RIGHT = ("fall-01-cam0.mp4", "fall-05-cam0.mp4")
@@ -135,6 +148,24 @@ def summary(judged: dict[str, Judgement]) -> str:
     return table(rows, ("part", "budget", "decided", "windows", *judged))
 
 
+def by_group(judged: dict[str, Judgement], budget: float) -> str:
+    """Markdown: a row for each group, a column for each part of UI-PRMD; mean over the models, and their spread."""
+    models = list(judged.values())
+    names = list(dict.fromkeys(each.part for each in models[0].verdicts if each.part in OF_UI_PRMD))
+    lines = [f"| group | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for label, group in enumerate(models[0].classes):
+        cells = []
+        for name in names:
+            found = [model.of(name, budget, "most probable") for model in models]
+            shares = [100 * float(each.per_class()[label]) for each in found]
+            count = int(found[0].confusion[label].sum())
+            spread = f" ({min(shares):.1f} to {max(shares):.1f})" if len(shares) > 1 else ""
+            cells.append(f"{np.mean(shares):.1f}{spread} of {count}" if count else "")
+        if any(cells):
+            lines.append(f"| {group} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def everything(options: argparse.Namespace, card: Card) -> list[Part]:
     """The parts whose folders were named, and synthetic people, who need none."""
     made: list[Part] = []
@@ -174,12 +205,17 @@ def main() -> None:
     cut_once = everything(options, first)
     judged: dict[str, Judgement] = {}
     cards: dict[str, Card] = {}
-    for path in options.models:
-        cards[path.stem] = open_session(path, threads=1).card
-        if cards[path.stem].prepare != first.prepare or cards[path.stem].classes != first.classes:
+    for place, path in enumerate(options.models):
+        card = open_session(path, threads=1).card
+        if card.prepare != first.prepare or card.classes != first.classes:
             parser.error(f"{path} sees other windows or classes than {options.models[0]}; judge it alone")
-        judged[path.stem] = judge(partial(_at, path), cut_once, budgets)
+        name = f"{card.name} seed {card.recipe.get('seed', place)}"
+        if name in judged:
+            parser.error(f"{path} has the seed of a model before it; name models of one recipe with other seeds")
+        cards[name], judged[name] = card, judge(partial(_at, path), cut_once, budgets)
     print(summary(judged))
+    if options.ui_prmd is not None:
+        print(f"\n{by_group(judged, budgets[0])}")
     for name, judgement in judged.items():
         print(f"\n{name}\n{judgement.text()}")
     if options.out is not None:

@@ -1,0 +1,74 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amr_edge.card import Card
+from amr_edge.preprocess import PrepareConfig
+from amr_edge.recording import Recording
+from amr_edge.skeleton import layout
+from amr_edge.training.rehab.judge import KINECT, WRONGLY, Judgement, Verdict, cut
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+import rehab8
+
+CARD = Card(
+    name="tiny",
+    kind="classifier",
+    prepare=PrepareConfig(layout="canonical15", frames=16, window_s=2.0, view="body", bones="unit"),
+    classes=("squat", "none"),
+    none_class="none",
+)
+
+
+def film(seconds: float, *, gone_s: tuple[float, float] | None = None, people: int = 1) -> Recording:
+    """People of random joints, the first of whom is out of view for a while."""
+    times_s = np.arange(round(seconds * 10) + 1) / 10
+    rng = np.random.default_rng(0)
+    poses = rng.normal(0, 1, (people, len(times_s), len(layout("mediapipe33")), 3)).astype(np.float32)
+    if gone_s is not None:
+        poses[0, (times_s > gone_s[0]) & (times_s < gone_s[1])] = np.nan
+    return Recording(poses=poses, times_s=times_s, layout="mediapipe33", source="film.mp4")
+
+
+def test_who_is_gone_for_longer_than_a_window_starts_anew() -> None:
+    short, long = film(12.0, gone_s=(4.0, 5.0)), film(12.0, gone_s=(4.0, 8.0))
+    assert [part.duration_s for part in rehab8.people(short, CARD)] == [pytest.approx(12.0)]
+    assert [part.duration_s for part in rehab8.people(long, CARD)] == [pytest.approx(4.0), pytest.approx(4.0)]
+
+
+def test_who_is_in_view_for_less_than_a_window_is_not_asked_about_unless_the_film_ends() -> None:
+    assert list(rehab8.people(film(8.0, gone_s=(1.0, 9.0)), CARD)) == []
+    assert len(list(rehab8.people(film(1.5), CARD))) == 1
+
+
+def test_everybody_is_somebody_and_all_of_it_is_no_exercise() -> None:
+    found = rehab8.film_parts([film(4.0, people=2)], CARD)
+    assert [part.name for part in found] == ["film.mp4", rehab8.NOT_EXERCISE]
+    assert len(found[0]) == len(found[1]) == 2 * 9  # every quarter of a second from 0 to 2 s
+    assert set(found[0].subjects.tolist()) == {0, 1}
+    assert (found[0].labels == 1).all()
+
+
+def test_joined_parts_keep_their_recordings_apart() -> None:
+    one, two = (cut(name, list(rehab8.people(film(3.0), CARD)), CARD) for name in ("one", "two"))
+    both = rehab8.joined("both", [one, two])
+    assert both.whose.tolist() == [0, 0, 1, 1]
+    np.testing.assert_array_equal(both.clips.values[2:], two.clips.values)
+
+
+def test_the_table_by_group_gives_mean_and_spread() -> None:
+    def judged(right: int) -> Judgement:
+        confusion = np.array([[right, 10 - right], [0, 0]])
+        each = [
+            Verdict(part=part, budget=0.5, how="most probable", confusion=confusion, streams=confusion)
+            for part in (KINECT, WRONGLY)
+        ]
+        return Judgement(classes=CARD.classes, verdicts=tuple(each))
+
+    table = rehab8.by_group({"seed 0": judged(9), "seed 1": judged(10)}, 0.5).splitlines()
+    assert table[0] == f"| group | {KINECT} | {WRONGLY} |"
+    assert table[2] == "| squat | 95.0 (90.0 to 100.0) of 10 | 95.0 (90.0 to 100.0) of 10 |"
+    assert len(table) == 3
