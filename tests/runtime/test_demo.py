@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from amr_edge import models
@@ -213,6 +215,26 @@ def test_repetitions_of_a_set_that_is_told_in_pieces_are_added() -> None:
     pieces = match([event(3.0, reps=2), event(9.0, reps=3), event(40.0, reps=1)], [span], 4.0)
     assert [(row["answer"], row["reps"]) for row in pieces.rows] == [("squat", 5), ("squat again", None), ("squat", 1)]
     assert match([event(3.0)], [span], 4.0).rows[0]["reps"] is None
+
+
+TIMES = st.lists(st.floats(0, 100), min_size=2, max_size=20, unique=True).map(sorted)
+
+
+@given(
+    cuts=TIMES, names=st.lists(st.sampled_from("ab"), min_size=10, max_size=10), starts=TIMES, window_s=st.floats(0, 9)
+)
+def test_every_event_is_the_first_of_an_action_a_further_one_or_false(
+    cuts: list[float], names: list[str], starts: list[float], window_s: float
+) -> None:
+    spans = [Span(*pair, name) for *pair, name in zip(cuts[::2], cuts[1::2], names, strict=False)]
+    events = [
+        {"type": "event", "event": "end", "label": names[place % 10], "start_s": start_s, "end_s": start_s, "prob": 1.0}
+        for place, start_s in enumerate(starts)
+    ]
+    told = match(events, spans, window_s)
+    assert told.recognised + told.repeats + told.false_events == len(events)
+    assert (len(told.rows), told.actions) == (len(spans) + told.repeats + told.false_events, len(spans))
+    assert [row["start_s"] for row in told.rows] == sorted(row["start_s"] for row in told.rows)
 
 
 def test_the_command_tells_a_table_with_latency_and_the_next_command(
