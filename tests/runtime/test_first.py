@@ -13,10 +13,12 @@ from amr_edge import models
 from amr_edge.cli import run
 from amr_edge.errors import ConfigError, MissingError, ReadError
 from amr_edge.readers import jsonl
-from amr_edge.recording import Recording
+from amr_edge.recording import Recording, Span
 from amr_edge.runtime import first
+from amr_edge.runtime.onnx_file import read_onnx
 from amr_edge.runtime.session import model_path
 from amr_edge.runtime.sources.named import has_pictures
+from amr_edge.store import write_store
 
 WriteModel = Callable[..., Path]
 People = Callable[..., Recording]
@@ -187,6 +189,23 @@ def test_every_command_that_takes_a_model_takes_the_name(
     jsonl.write(Path("a.jsonl"), people(np.random.default_rng(0), seconds=2.0))
     assert run(verb) == 0
     assert "tiny" in capfd.readouterr().out
+
+
+def test_calibrating_the_box_calibrates_a_copy_and_refuses_to_overwrite_one(
+    box: Path, tmp_path: Path, people: People, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    still = people(np.random.default_rng(1), seconds=30.0, spans=(Span(6.0, 9.9, "wave"), Span(16.0, 19.9, "wave")))
+    still.poses[:, still.times_s % 10 < 6] = still.poses[:, :1]
+    write_store(Path("long.npz"), [still], dataset="mine", terms="mine")
+    before = (box / "rehab8.onnx").read_bytes()
+    asked = ["calibrate", "rehab8", "--data", "long.npz", "--threads", "1", "--false-alarms", "3600"]
+    assert run(asked) == 0
+    assert "next: amr-edge live rehab8.onnx" in capfd.readouterr().out
+    assert (box / "rehab8.onnx").read_bytes() == before
+    assert read_onnx(Path("rehab8.onnx")).card.calibration["data"] == "long.npz"
+    assert run(asked) == 2
+    assert "calibrate it: amr-edge calibrate rehab8.onnx" in capfd.readouterr().err
 
 
 @PEOPLE_IN_PICTURES
