@@ -34,6 +34,7 @@ WHOLE: dict[str, str] = {
     "trunk lean": "of the trunk from straight up, to any side",
     "trunk sideways": "of the trunk out of the middle, to either side",
     "stance width": "between the ankles from side to side, in widths of the hips",
+    "feet apart": "between the ankles along the ground, in any direction, in widths of the hips",
     "knees width": "between the knees from side to side, in widths of the hips",
     "stance depth": "between the ankles from front to back, in widths of the hips",
 }
@@ -135,6 +136,7 @@ def angles(poses: Poses) -> dict[str, Floats]:
         "trunk lean": _between(trunk, _UP),
         "trunk sideways": np.abs(_out_of_plane(_dot(trunk, left))),
         "stance width": np.abs(_dot(feet, left)) / _HIPS,
+        "feet apart": np.hypot(feet[:, 0], feet[:, 2]) / _HIPS,
         "knees width": np.abs(_dot(knees, left)) / _HIPS,
         "stance depth": np.abs(_dot(feet, forward[:, 0])) / _HIPS,
     }

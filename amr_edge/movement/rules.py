@@ -137,7 +137,8 @@ RULES: dict[str, Rule] = {
         sides="either",
         least_travel=30,
         least_peak=50,
-        at_peak=(Bound(measure="stance depth", least=1.2),),
+        # Not the depth of the stance: who stands split in line often has the hips turned.
+        at_peak=(Bound(measure="feet apart", least=2.0),),
     ),
     "side lunge": Rule(
         measure="knee flexion",
@@ -152,7 +153,7 @@ RULES: dict[str, Rule] = {
         least_travel=15,
         least_peak=20,
         at_peak=(
-            Bound(measure="knee flexion", most=50),
+            Bound(measure="knee flexion", most=75),
             Bound(measure="knee flexion", side="other", most=45),
         ),
     ),

@@ -112,7 +112,7 @@ def squats(depth: float = 100.0, count: int = 1) -> np.ndarray:
         ({"elbow": (0, 110)}, {"elbow flexion": [0, 110], "arm elevation": [0, 0]}),
         # Feet a leg's sine apart: 2 * 0.75 sin 30 beside the hips' own 0.2, in widths of 0.2.
         ({"apart": (30, 30)}, {"stance width": [(0.75 + 0.2) / 0.2], "knees width": [(0.375 + 0.2) / 0.2]}),
-        ({"thigh": (30, -30)}, {"stance depth": [0.75 / 0.2], "stance width": [1]}),
+        ({"thigh": (30, -30)}, {"stance depth": [0.75 / 0.2], "stance width": [1], "feet apart": [np.hypot(3.75, 1)]}),
     ],
 )
 def test_an_angle_is_what_a_goniometer_would_say(
