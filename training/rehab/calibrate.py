@@ -18,7 +18,7 @@ from amr_edge.errors import ConfigError, DataError
 from amr_edge.movement import RULES, SIDED, Bound, Moved, Rule, moved
 from amr_edge.score import score
 from amr_edge.temperature import fit_temperature, nll
-from amr_edge.training.rehab.judge import Part, Probs, as_live, decided, poses_of
+from amr_edge.training.rehab.judge import Labels, Part, Probs, as_live, decided, poses_of
 
 KEPT = 0.985  # share of its right windows that a threshold leaves to every sensor
 CAUTION = 0.6  # a threshold is this share of the highest that would do so: another sensor is less sure
@@ -32,13 +32,13 @@ ENOUGH = 10  # windows of a class that a sensor needs to have a say
 def _asked() -> dict[str, Rule]:
     """The ranges of motion to begin with: those of `movement.RULES`, narrower where people leave room for it.
 
-    Who lunges by the book bends the front knee by 86 degrees or more, seen by either sensor; a jerk, a step and a bow
-    stance by less than 60. Arms that are raised sideways or in the plane of the shoulder blades bend by 27 degrees at
-    most and point forward by 56 at most; those that wave, throw, push and point do more of either.
+    Who lunges by the book bends the front knee by 86 degrees or more; a jerk, a step and a bow stance bend it less.
+    Arms that are raised sideways or in the plane of the shoulder blades bend by 27 degrees at most and point forward
+    by 56 at most; those that wave, throw, push and point do more of either.
     """
     lunge, raised = RULES["inline lunge"], RULES["arm raise"]
     return RULES | {
-        "inline lunge": replace(lunge, least_peak=60, at_peak=(Bound(measure="stance depth", least=1.8),)),
+        "inline lunge": replace(lunge, least_peak=60),
         "arm raise": replace(
             raised, at_peak=(Bound(measure="elbow flexion", most=45), Bound(measure="arm forward", most=65))
         ),
@@ -52,25 +52,24 @@ class LeftOut:
     Attributes:
         part: The windows, of one sensor.
         probs: (N, K) as the model gave them, without temperature.
-        ranges: Whether ranges of motion go by it. They should not go by people who do an exercise wrongly, nor by
-            synthetic ones, who move as somebody imagined.
     """
 
     part: Part
     probs: Probs
-    ranges: bool = True
 
     def __post_init__(self) -> None:
         if len(self.probs) != len(self.part):
             raise ConfigError(f"{self.part.name}: {len(self.part)} windows have {len(self.probs)} answers")
 
 
-def calibrated(card: Card, left_out: Sequence[LeftOut], *, data: str) -> Card:
+def calibrated(card: Card, left_out: Sequence[LeftOut], *, moved_by: Sequence[Part], data: str) -> Card:
     """A card with temperature, ranges of motion and thresholds.
 
     Args:
         card: Its classes; what was fitted before is forgotten.
         left_out: Exercises and nothing, one entry for each sensor and model.
+        moved_by: Right executions, one part for each sensor, which ranges of motion must let through. No model is asked
+            about them, so they may be everybody's; synthetic people, who move as somebody imagined, should not be here.
         data: Whose answers these are, for the card.
 
     Returns:
@@ -85,15 +84,16 @@ def calibrated(card: Card, left_out: Sequence[LeftOut], *, data: str) -> Card:
             f"'{card.name}' has no class for nothing, so there is nothing that a threshold could keep out"
         )
     nothing = card.classes.index(card.none_class)
-    probs = np.concatenate([each.probs for each in left_out]) if left_out else np.zeros((0, len(card.classes)))
-    labels = np.concatenate([each.part.labels for each in left_out]) if left_out else np.zeros(0, dtype=np.int64)
+    given = [each.probs for each in left_out] or [np.zeros((0, len(card.classes)), dtype=np.float32)]
+    probs = np.concatenate(given).astype(np.float64)
+    labels = np.concatenate([each.part.labels for each in left_out] or [np.zeros(0, dtype=np.int64)])
     if not (labels == nothing).any() or not (labels != nothing).any():
         raise DataError(
             "calibration needs windows of exercises and windows of nothing, got "
             f"{int((labels != nothing).sum())} and {int((labels == nothing).sum())}"
         )
-    temperature = fit_temperature(probs.astype(np.float64), labels)
-    rules = {name: rule for name in card.classes if (rule := _range_of(name, card, left_out)) is not None}
+    temperature = fit_temperature(probs, labels)
+    rules = {name: rule for name in card.classes if (rule := _range_of(name, card, moved_by)) is not None}
     fitted = replace(
         card,
         temperature=temperature,
@@ -109,15 +109,15 @@ def calibrated(card: Card, left_out: Sequence[LeftOut], *, data: str) -> Card:
     return replace(done, calibration={"data": data, **_gave(done, left_out, live, (probs, labels))})
 
 
-def _range_of(name: str, card: Card, left_out: Sequence[LeftOut]) -> Rule | None:
+def _range_of(name: str, card: Card, moved_by: Sequence[Part]) -> Rule | None:
     """The range of motion of a class: the usual one, as far as every sensor shows it, else a narrower one."""
     rule = _asked().get(name)
     if rule is None:
         return None
     label = card.classes.index(name)
-    for each in left_out:
-        poses = poses_of(each.part.clips)[each.part.labels == label]
-        if each.ranges and len(poses) >= ENOUGH:
+    for part in moved_by:
+        poses = poses_of(part.clips)[part.labels == label]
+        if len(poses) >= ENOUGH:
             rule = narrowed(rule, [moved(rule, pose) for pose in poses])
     return rule
 
@@ -181,7 +181,7 @@ def _threshold(label: int, left_out: Sequence[LeftOut], live: Sequence[Probs]) -
 
 
 def _gave(
-    card: Card, left_out: Sequence[LeftOut], live: Sequence[Probs], everything: tuple[Probs, NDArray[np.int64]]
+    card: Card, left_out: Sequence[LeftOut], live: Sequence[Probs], everything: tuple[NDArray[np.float64], Labels]
 ) -> dict[str, Any]:
     """What the card would have answered: shares of windows by part."""
     probs, labels = everything
@@ -194,6 +194,6 @@ def _gave(
         "windows": {each.part.name: len(each.part) for each in left_out},
         "right_before": {name: round(share, 4) for name, share in before.items()},
         "right_after": {name: round(share, 4) for name, share in after.items()},
-        "nll_before": round(nll(probs.astype(np.float64), labels, 1.0), 4),
-        "nll_after": round(nll(probs.astype(np.float64), labels, card.temperature), 4),
+        "nll_before": round(nll(probs, labels, 1.0), 4),
+        "nll_after": round(nll(probs, labels, card.temperature), 4),
     }

@@ -6,17 +6,29 @@ from pathlib import Path
 
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, ConfigError
-from amr_edge.movement import RULES
+from amr_edge.movement import Rule
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.machine import Machine
 from amr_edge.training.rehab import elsewhere, unseen
 from amr_edge.training.rehab.calibrate import LeftOut, calibrated
-from amr_edge.training.rehab.judge import KINECT, VICON, WRONGLY, Judgement, Part, Trained, answers, judge, parts
+from amr_edge.training.rehab.judge import (
+    KINECT,
+    VICON,
+    WRONGLY,
+    Judgement,
+    Part,
+    Trained,
+    answers,
+    judge,
+    parts,
+    right_executions,
+)
 from amr_edge.training.rehab.make import Work, taught
-from amr_edge.training.rehab.quality import Trust, hints, reps_of
+from amr_edge.training.rehab.quality import Reps, Trust, hints, reps_of
 
 LEFT_OUT = (9, 10)
 CARD = "card.json"
+FEWEST_PEOPLE = 3  # with right and wrong executions, for a hint to be judged
 FEW_SETS = 4  # a recipe of no more synthetic sets is a test of the way, and so is its judgement
 # What the model in the wheel was born with: part -> (share of windows answered rightly as live, what another machine
 # may differ by). Sums in another order are enough to end in other weights.
@@ -70,16 +82,30 @@ def fold(work: Work, left: Sequence[int], machine: Machine, *, utd: Path | None,
     opened = Trained(model, card)
     taken = [LeftOut(part=part, probs=answers(opened, part)) for part in (*inside, *synthetic)]
     people = ", ".join(map(str, left))
-    card = calibrated(card, taken, data=f"UI-PRMD subjects {people} left out, and unseen synthetic people")
+    card = calibrated(
+        card,
+        taken,
+        moved_by=right_executions(work.streams, card),
+        data=f"UI-PRMD subjects {people} left out, and unseen synthetic people",
+    )
     everything: list[Part] = [*inside, *synthetic, *outside]
     judgement = judge(lambda share: Trained(model, card, share), everything, budgets)
-    quality, trust = hints(reps_of([s for s in work.streams if s.sensor == "kinect"], RULES))
-    quality = {name: each for name, each in quality.items() if name in card.rules}
+    quality, trust = hints(
+        reps_of(
+            [stream for stream in work.streams if stream.sensor == "kinect"],
+            {name: Rule.from_json(rule) for name, rule in card.rules.items()},
+        )
+    )
     card = replace(card, quality=quality, metrics=_metrics(judgement, card.budget))
     run = work.run(left)
     run.write_json("judgement.json", judgement.to_dict())
     (run.folder / CARD).write_text(card.to_json(), encoding="utf-8")
     return Fold(left=tuple(left), model=model, card=card, judgement=judgement, trust=trust)
+
+
+def _both_ways(reps: Reps) -> int:
+    """How many people were counted doing it rightly and wrongly."""
+    return sum(len(set(reps.correct[reps.subjects == person].tolist())) == 2 for person in set(reps.subjects.tolist()))
 
 
 def _metrics(judgement: Judgement, budget: float) -> dict[str, float]:

@@ -211,6 +211,16 @@ def parts(streams: Sequence[Stream], people: Sequence[int], card: Card, *, vicon
     return made
 
 
+def right_executions(streams: Sequence[Stream], card: Card) -> list[Part]:
+    """Everybody's right executions, a part for each sensor, for ranges of motion; no model is asked about them."""
+    found = []
+    for sensor, name in (("kinect", "Kinect, everybody"), ("vicon", "Vicon, everybody")):
+        chosen = [stream for stream in streams if stream.sensor == sensor and stream.correct]
+        if chosen:
+            found.append(cut(name, map(to_recording, chosen), card))
+    return found
+
+
 def answers(model: Answering, part: Part) -> Probs:
     """(N, K) what a model says about each window, before any temperature."""
     values, present = part.clips
@@ -285,7 +295,7 @@ class Verdict:
             "recordings": int(self.streams.sum()),
             "recordings_right": round(self.streams_right, 4),
             "answers": {
-                classes[k]: {classes[j]: int(self.confusion[k, j]) for j in np.flatnonzero(self.confusion[k])}
+                classes[k]: {classes[j]: int(self.confusion[k, j]) for j in np.flatnonzero(self.confusion[k]).tolist()}
                 for k in here
             },
         }

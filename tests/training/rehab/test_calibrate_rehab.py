@@ -76,9 +76,15 @@ def left_out(seed: int = 0) -> list[LeftOut]:
     return [first, second, fooled]
 
 
+def fitted(to: list[LeftOut], base: Card | None = None) -> Card:
+    """As `calibrated`, ranges by the two sensors."""
+    first, second, _ = left_out()
+    return calibrated(base or card(), to, moved_by=[first.part, second.part], data="two sensors")
+
+
 def test_each_sensor_keeps_its_windows() -> None:
     everything = left_out()
-    done = calibrated(card(), everything, data="two sensors")
+    done = fitted(everything)
     for each in everything[:2]:
         said = decided(as_live(each.probs, each.part, done), done, thresholds=True)
         assert (said == 1).mean() >= KEPT
@@ -88,14 +94,14 @@ def test_each_sensor_keeps_its_windows() -> None:
 
 
 def test_what_moves_like_nothing_is_nothing_whatever_the_model_says() -> None:
-    done = calibrated(card(), left_out(), data="x")
+    done = fitted(left_out())
     # Half of the life raises its arms by ten degrees only.
     assert done.calibration["right_before"]["life"] == 0.0
     assert done.calibration["right_after"]["life"] >= 0.5
 
 
 def test_a_range_of_motion_is_as_narrow_as_the_sensor_that_sees_least() -> None:
-    done = calibrated(card(), left_out(), data="x")
+    done = fitted(left_out())
     rule = Rule.from_json(done.rules["arm raise"])
     assert RULES["arm raise"].least_peak == 70
     assert rule.least_peak == 55.0  # what is under 60 in whole steps of five
@@ -107,7 +113,7 @@ def test_a_range_of_motion_is_as_narrow_as_the_sensor_that_sees_least() -> None:
 
 def test_the_temperature_makes_the_answers_likelier() -> None:
     everything = left_out()
-    done = calibrated(card(), everything, data="x")
+    done = fitted(everything)
     probs = np.concatenate([each.probs for each in everything]).astype(np.float64)
     labels = np.concatenate([each.part.labels for each in everything])
     assert nll(probs, labels, done.temperature) <= nll(probs, labels, 1.0)
@@ -116,16 +122,16 @@ def test_the_temperature_makes_the_answers_likelier() -> None:
 
 def test_what_was_fitted_before_is_forgotten() -> None:
     before = replace(card(), temperature=3.0, thresholds=(0.9, 0.9, 0.9), rules={"squat": RULES["squat"].to_json()})
-    assert calibrated(before, left_out(), data="x") == calibrated(card(), left_out(), data="x")
+    assert fitted(left_out(), before) == fitted(left_out())
 
 
 def test_calibration_without_nothing_or_without_exercises_is_refused() -> None:
     first, _, life = left_out()
     for alone in ([first], [life], []):
         with pytest.raises(DataError, match="windows of exercises and windows of nothing"):
-            calibrated(card(), alone, data="x")
+            fitted(alone)
     with pytest.raises(ConfigError, match="has no class for nothing"):
-        calibrated(replace(card(), none_class=None), [first, life], data="x")
+        fitted([first, life], replace(card(), none_class=None))
     with pytest.raises(ConfigError, match="60 windows have 59 answers"):
         LeftOut(part=first.part, probs=first.probs[:59])
 
@@ -159,7 +165,7 @@ def test_bounds_in_widths_of_the_hips_are_widened_in_small_steps() -> None:
 
 
 def test_a_threshold_goes_by_the_sensor_that_is_least_sure() -> None:
-    done = calibrated(card(), left_out(), data="x")
+    done = fitted(left_out())
     _, second, _ = left_out()
     warm = as_live(second.probs, second.part, done)[:, 1]
     assert done.thresholds[1] == pytest.approx(CAUTION * np.quantile(warm, 1 - KEPT), abs=0.005)
@@ -167,7 +173,7 @@ def test_a_threshold_goes_by_the_sensor_that_is_least_sure() -> None:
     assert done.thresholds[2] == 0.0
 
 
-def test_ranges_of_motion_do_not_go_by_who_moves_wrongly() -> None:
-    first, second, life = left_out()
-    done = calibrated(card(), [first, replace(second, ranges=False), life], data="x")
+def test_ranges_of_motion_go_by_those_who_are_asked_for_them() -> None:
+    first, _, _ = left_out()
+    done = calibrated(card(), left_out(), moved_by=[first.part], data="x")
     assert done.rules["arm raise"]["least_peak"] == RULES["arm raise"].least_peak
