@@ -329,3 +329,18 @@ def test_repetitions_and_gates_of_a_card_with_rules_reach_records_and_streams(
         live(squats, model, quality=True).send(None)
     with pytest.raises(ConfigError, match="carries none"):
         model.stream("ntu25", quality=True)
+
+
+def test_the_example_follows_a_recording_to_its_end(
+    write_model: WriteModel, eager: Card, people: People, tmp_path: Path
+) -> None:
+    jsonl.write(tmp_path / "walk.jsonl", waving(people))
+    example = Path(__file__).resolve().parents[2] / "examples" / "follow.py"
+    command = [sys.executable, str(example), str(tmp_path / "walk.jsonl"), str(write_model(eager))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *events, last = done.stdout.splitlines()
+    starts = [line for line in events if line.endswith(" ...")]
+    assert last == f"{len(starts)} events in 6.0 s"
+    assert len(events) == 2 * len(starts) > 0
+    assert "181 frames" in done.stderr
