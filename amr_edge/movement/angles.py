@@ -70,6 +70,11 @@ def _dot(one: Floats, two: Floats) -> Floats:
     return np.asarray((one * two).sum(axis=-1))
 
 
+def _cross(one: Floats, two: Floats) -> Floats:
+    """(..., 3) x (..., 3); several times as fast as NumPy's on a few frames."""
+    return np.asarray(one[..., [1, 2, 0]] * two[..., [2, 0, 1]] - one[..., [2, 0, 1]] * two[..., [1, 2, 0]])
+
+
 def _between(one: Floats, two: Floats) -> Floats:
     """Degrees between directions (..., 3), 0 to 180."""
     return np.asarray(np.degrees(np.arccos(np.clip(_dot(one, two), -1, 1))))
@@ -108,7 +113,7 @@ def angles(poses: Poses) -> dict[str, Floats]:
 
     across = at["left_hip"] - at["right_hip"] + at["left_shoulder"] - at["right_shoulder"]
     left = _unit(across * (1 - _UP))  # (T, 3), along the ground
-    forward = np.cross(left, _UP)[:, None]  # (T, 1, 3)
+    forward = (left[:, [2, 1, 0]] * [-1.0, 0.0, 1.0])[:, None]  # (T, 1, 3), left x up
     outward = np.stack([left, -left], axis=1)  # (T, 2, 3)
     thigh, shank = _unit(both("knee") - both("hip")), _unit(both("ankle") - both("knee"))  # (T, 2, 3)
     upper, fore = _unit(both("elbow") - both("shoulder")), _unit(both("wrist") - both("elbow"))
@@ -117,9 +122,9 @@ def angles(poses: Poses) -> dict[str, Floats]:
     elbow = _between(upper, fore)
     ahead = _out_of_plane(_dot(upper, forward))
     # Forearm and "straight ahead", both as seen along the upper arm.
-    swung = np.cross(np.cross(upper, fore), upper)
-    zero = np.cross(np.cross(upper, np.broadcast_to(forward, upper.shape)), upper)
-    turned = np.degrees(np.arctan2(_dot(np.cross(zero, swung), upper), _dot(zero, swung)))
+    swung = fore - _dot(fore, upper)[..., None] * upper
+    zero = forward - _dot(forward, upper)[..., None] * upper
+    turned = np.degrees(np.arctan2(_dot(_cross(zero, swung), upper), _dot(zero, swung)))
     turned = turned * np.array([-1.0, 1.0])  # a left arm turns outward against the direction of a right one
     return {
         "knee flexion": _between(thigh, shank),
