@@ -36,6 +36,7 @@ from amr_edge.terminal import note, progress, table, to_json
 from amr_edge.training.rehab.elsewhere import utd_parts
 from amr_edge.training.rehab.judge import (
     BUDGETS,
+    HOWS,
     KINECT,
     VICON,
     VICON_NEVER,
@@ -50,6 +51,7 @@ from amr_edge.training.rehab.judge import (
 from amr_edge.training.rehab.streams import NONE, load, opened, save
 from amr_edge.training.rehab.unseen import synthetic_parts
 
+BEGIN, END = "<!-- judged: written by benchmarks/rehab8.py -->", "<!-- end of judged -->"
 OF_UI_PRMD = (KINECT, WRONGLY, VICON, VICON_NEVER)
 NOT_EXERCISE = "films, not exercise"
 # Depth cameras put their picture beside the colours.
@@ -156,14 +158,64 @@ def by_group(judged: dict[str, Judgement], budget: float) -> str:
     for label, group in enumerate(models[0].classes):
         cells = []
         for name in names:
-            found = [model.of(name, budget, "most probable") for model in models]
-            shares = [100 * float(each.per_class()[label]) for each in found]
+            found = [model.of(name, budget, HOWS[0]) for model in models]
             count = int(found[0].confusion[label].sum())
-            spread = f" ({min(shares):.1f} to {max(shares):.1f})" if len(shares) > 1 else ""
-            cells.append(f"{np.mean(shares):.1f}{spread} of {count}" if count else "")
+            cells.append(f"{_percent([float(each.per_class()[label]) for each in found])} of {count}" if count else "")
         if any(cells):
             lines.append(f"| {group} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _percent(shares: Sequence[float]) -> str:
+    """The mean in percent, and from where to where if there are several."""
+    spread = f" ({100 * min(shares):.1f} to {100 * max(shares):.1f})" if len(shares) > 1 else ""
+    return f"{100 * float(np.mean(shares)):.1f}{spread}"
+
+
+def by_part(judged: dict[str, Judgement], budget: float) -> str:
+    """Markdown: a row for each part, what it says on one budget in both ways, windows and whole recordings."""
+    models = list(judged.values())
+    lines = [
+        "| part | windows | most probable, % | as live, % | recordings | as live, % | most frequent error as live |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(each.part for each in models[0].verdicts):
+        plain, live = ([model.of(name, budget, how) for model in models] for how in HOWS)
+        cells = [
+            name,
+            str(int(live[0].confusion.sum())),
+            _percent([each.right for each in plain]),
+            _percent([each.right for each in live]),
+            str(int(live[0].streams.sum())),
+            _percent([each.streams_right for each in live]),
+            models[0].wrong(live[0], most=1),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def by_budget(judged: dict[str, Judgement], budgets: Sequence[float]) -> str:
+    """Markdown: a row for each part, a column for each budget, the most probable class."""
+    models = list(judged.values())
+    shares = " | ".join(f"{100 * budget:g} % of the tokens" for budget in budgets)
+    lines = [f"| part | {shares} |", "|---" * (len(budgets) + 1) + "|"]
+    for name in dict.fromkeys(each.part for each in models[0].verdicts):
+        cells = [_percent([model.of(name, share, HOWS[0]).right for model in models]) for share in budgets]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def written_into(page: str, block: str) -> str:
+    """A page whose stretch between the two marks is replaced.
+
+    Raises:
+        ValueError: If it has no such marks.
+    """
+    before, _, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"expected the marks {BEGIN} and {END} in the page, found none")
+    return f"{before}{BEGIN}\n{block}\n{END}{after}"
 
 
 def everything(options: argparse.Namespace, card: Card) -> list[Part]:
@@ -197,6 +249,7 @@ def main() -> None:
     parser.add_argument("--life-s", type=float, default=600.0, help="seconds of synthetic life (default 600)")
     parser.add_argument("--budgets", default=",".join(f"{budget:g}" for budget in BUDGETS))
     parser.add_argument("--out", type=Path, help="write everything here as JSON")
+    parser.add_argument("--page", type=Path, help="write the tables into this page, between its marks")
     options = parser.parse_args()
     options.people = [int(number) for number in options.people.split(",")]
     budgets = [float(share) for share in options.budgets.split(",")]
@@ -214,8 +267,13 @@ def main() -> None:
             parser.error(f"{path} has the seed of a model before it; name models of one recipe with other seeds")
         cards[name], judged[name] = card, judge(partial(_at, path), cut_once, budgets)
     print(summary(judged))
+    budget = first.budget if first.budget in budgets else budgets[0]
+    tables = [by_part(judged, budget), by_budget(judged, budgets)]
     if options.ui_prmd is not None:
-        print(f"\n{by_group(judged, budgets[0])}")
+        tables.insert(1, by_group(judged, budget))
+    if options.page is not None:
+        page = options.page.read_text(encoding="utf-8")
+        options.page.write_text(written_into(page, "\n\n".join(tables)), encoding="utf-8")
     for name, judgement in judged.items():
         print(f"\n{name}\n{judgement.text()}")
     if options.out is not None:

@@ -8,7 +8,7 @@ from amr_edge.card import Card
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.recording import Recording
 from amr_edge.skeleton import layout
-from amr_edge.training.rehab.judge import KINECT, WRONGLY, Judgement, Verdict, cut
+from amr_edge.training.rehab.judge import HOWS, KINECT, WRONGLY, Judgement, Verdict, cut
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
@@ -59,16 +59,34 @@ def test_joined_parts_keep_their_recordings_apart() -> None:
     np.testing.assert_array_equal(both.clips.values[2:], two.clips.values)
 
 
-def test_the_table_by_group_gives_mean_and_spread() -> None:
-    def judged(right: int) -> Judgement:
-        confusion = np.array([[right, 10 - right], [0, 0]])
-        each = [
-            Verdict(part=part, budget=0.5, how="most probable", confusion=confusion, streams=confusion)
-            for part in (KINECT, WRONGLY)
-        ]
-        return Judgement(classes=CARD.classes, verdicts=tuple(each))
+def judged(right: int) -> Judgement:
+    """A model that says so many of ten windows rightly, in every way."""
+    confusion = np.array([[right, 10 - right], [0, 0]])
+    each = [
+        Verdict(part=part, budget=0.5, how=how, confusion=confusion, streams=confusion)
+        for part in (KINECT, WRONGLY)
+        for how in HOWS
+    ]
+    return Judgement(classes=CARD.classes, verdicts=tuple(each))
 
+
+def test_the_table_by_group_gives_mean_and_spread() -> None:
     table = rehab8.by_group({"seed 0": judged(9), "seed 1": judged(10)}, 0.5).splitlines()
     assert table[0] == f"| group | {KINECT} | {WRONGLY} |"
     assert table[2] == "| squat | 95.0 (90.0 to 100.0) of 10 | 95.0 (90.0 to 100.0) of 10 |"
     assert len(table) == 3
+
+
+def test_the_table_by_part_names_the_most_frequent_error() -> None:
+    table = rehab8.by_part({"seed 0": judged(8)}, 0.5).splitlines()
+    assert table[2] == f"| {KINECT} | 10 | 80.0 | 80.0 | 10 | 80.0 | squat as none 2 of 10 |"
+    assert rehab8.by_budget({"seed 0": judged(8)}, (0.5,)).splitlines()[2] == f"| {KINECT} | 80.0 |"
+
+
+def test_tables_are_written_between_the_marks_again_and_again() -> None:
+    page = f"a\n{rehab8.BEGIN}\nold\n{rehab8.END}\nb\n"
+    once = rehab8.written_into(page, "new")
+    assert once == f"a\n{rehab8.BEGIN}\nnew\n{rehab8.END}\nb\n"
+    assert rehab8.written_into(once, "new") == once
+    with pytest.raises(ValueError, match="found none"):
+        rehab8.written_into("a page", "new")

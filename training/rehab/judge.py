@@ -370,14 +370,14 @@ class Judgement:
                 round(100 * each.right, 1),
                 int(each.streams.sum()),
                 round(100 * each.streams_right, 1),
-                self._wrong(each),
+                self.wrong(each),
             )
             for each in self.verdicts
         ]
         header = ("part", "budget", "decided", "windows", "right %", "recordings", "right %", "taken for")
         return table(rows, header)
 
-    def _wrong(self, each: Verdict, most: int = 2) -> str:
+    def wrong(self, each: Verdict, most: int = 2) -> str:
         """The most frequent errors: "leg raise as none 4 of 40"."""
         wrong = each.confusion.copy()
         np.fill_diagonal(wrong, 0)
