@@ -14,7 +14,7 @@ and for the films.
 import argparse
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from amr_edge.card import Card
+from amr_edge.movement import rules_of
 from amr_edge.preprocess import Clip
 from amr_edge.recording import Recording
 from amr_edge.runtime.bench.machine import machine
@@ -48,10 +49,12 @@ from amr_edge.training.rehab.judge import (
     judge,
     parts,
 )
-from amr_edge.training.rehab.streams import NONE, load, opened, save
+from amr_edge.training.rehab.quality import Trust, hints, reps_of, text, told
+from amr_edge.training.rehab.streams import NONE, Stream, load, opened, save
 from amr_edge.training.rehab.unseen import synthetic_parts
 
-BEGIN, END = "<!-- judged: written by benchmarks/rehab8.py -->", "<!-- end of judged -->"
+JUDGED = ("<!-- judged: written by benchmarks/rehab8.py -->", "<!-- end of judged -->")
+HINTS = ("<!-- hints: written by benchmarks/rehab8.py -->", "<!-- end of hints -->")
 OF_UI_PRMD = (KINECT, WRONGLY, VICON, VICON_NEVER)
 NOT_EXERCISE = "films, not exercise"
 # Depth cameras put their picture beside the colours.
@@ -205,27 +208,53 @@ def by_budget(judged: dict[str, Judgement], budgets: Sequence[float]) -> str:
     return "\n".join(lines)
 
 
-def written_into(page: str, block: str) -> str:
-    """A page whose stretch between the two marks is replaced.
+def by_class(trust: Mapping[str, Trust]) -> str:
+    """Markdown: how often the hint at right and wrong executions is right about people left out."""
+    lines = [
+        "| class | repetitions | people | right, % | interval, % | lower end, people, % | worst person, % | shown |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, each in trust.items():
+        shares = (each.people_low, each.worst)
+        cells = (
+            name,
+            each.reps,
+            each.people,
+            f"{100 * each.right:.1f}",
+            f"{100 * each.low:.0f} to {100 * each.high:.0f}",
+        )
+        shown = "yes" if each.clearly else "no"
+        lines.append(f"| {' | '.join(map(str, (*cells, *(f'{100 * share:.1f}' for share in shares), shown)))} |")
+    return "\n".join(lines)
+
+
+def written_into(page: str, marks: tuple[str, str], block: str) -> str:
+    """A page whose stretch between two marks is replaced.
 
     Raises:
         ValueError: If it has no such marks.
     """
-    before, _, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, _, rest = page.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not end:
-        raise ValueError(f"expected the marks {BEGIN} and {END} in the page, found none")
-    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+        raise ValueError(f"expected the marks {marks[0]} and {marks[1]} in the page, found none")
+    return f"{before}{marks[0]}\n{block}\n{marks[1]}{after}"
 
 
-def everything(options: argparse.Namespace, card: Card) -> list[Part]:
+def streams_of(folder: Path | None, work: Path) -> tuple[Stream, ...]:
+    """UI-PRMD, read at the first time; nothing if no folder is named."""
+    if folder is None:
+        return ()
+    kept = work / "streams.npz"
+    if not kept.is_file():
+        save(load(folder, vicon=True), kept)
+    return opened(open_store(kept, in_memory=True))
+
+
+def everything(options: argparse.Namespace, streams: Sequence[Stream], card: Card) -> list[Part]:
     """The parts whose folders were named, and synthetic people, who need none."""
     made: list[Part] = []
-    if options.ui_prmd is not None:
-        kept = options.work / "streams.npz"
-        streams = opened(open_store(kept)) if kept.is_file() else load(options.ui_prmd, vicon=True)
-        if not kept.is_file():
-            save(streams, kept)
+    if streams:
         made += parts(streams, options.people, card, vicon_learned=not options.vicon_never)
     if options.utd is not None:
         made += [part for asked in ("stretched", "held") for part in utd_parts(options.utd, card, asked)]
@@ -255,7 +284,8 @@ def main() -> None:
     budgets = [float(share) for share in options.budgets.split(",")]
     options.work.mkdir(parents=True, exist_ok=True)
     first = open_session(options.models[0], threads=1).card
-    cut_once = everything(options, first)
+    streams = streams_of(options.ui_prmd, options.work)
+    cut_once = everything(options, streams, first)
     judged: dict[str, Judgement] = {}
     cards: dict[str, Card] = {}
     for place, path in enumerate(options.models):
@@ -269,11 +299,15 @@ def main() -> None:
     print(summary(judged))
     budget = first.budget if first.budget in budgets else budgets[0]
     tables = [by_part(judged, budget), by_budget(judged, budgets)]
-    if options.ui_prmd is not None:
+    trust: dict[str, Trust] = {}
+    if streams:
         tables.insert(1, by_group(judged, budget))
+        rules = {first.classes[label]: rule for label, rule in rules_of(first).items()}
+        trust = hints(reps_of([stream for stream in streams if stream.sensor == "kinect"], rules))[1]
+        print(f"\n{text(trust)}")
     if options.page is not None:
-        page = options.page.read_text(encoding="utf-8")
-        options.page.write_text(written_into(page, "\n\n".join(tables)), encoding="utf-8")
+        page = written_into(options.page.read_text(encoding="utf-8"), JUDGED, "\n\n".join(tables))
+        options.page.write_text(written_into(page, HINTS, by_class(trust)) if trust else page, encoding="utf-8")
     for name, judgement in judged.items():
         print(f"\n{name}\n{judgement.text()}")
     if options.out is not None:
@@ -281,6 +315,7 @@ def main() -> None:
             "people_left_out": options.people,
             "models": {name: {"recipe": card.recipe, "data": card.data} for name, card in cards.items()},
             "judged": {name: judgement.to_dict() for name, judgement in judged.items()},
+            "hints": told(trust),
             "pose": options.pose,
             "machine": machine(threads=1),
         }

@@ -9,6 +9,7 @@ from amr_edge.preprocess import PrepareConfig
 from amr_edge.recording import Recording
 from amr_edge.skeleton import layout
 from amr_edge.training.rehab.judge import HOWS, KINECT, WRONGLY, Judgement, Verdict, cut
+from amr_edge.training.rehab.quality import Trust
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
@@ -84,9 +85,22 @@ def test_the_table_by_part_names_the_most_frequent_error() -> None:
 
 
 def test_tables_are_written_between_the_marks_again_and_again() -> None:
-    page = f"a\n{rehab8.BEGIN}\nold\n{rehab8.END}\nb\n"
-    once = rehab8.written_into(page, "new")
-    assert once == f"a\n{rehab8.BEGIN}\nnew\n{rehab8.END}\nb\n"
-    assert rehab8.written_into(once, "new") == once
+    begin, end = rehab8.JUDGED
+    page = f"a\n{begin}\nold\n{end}\nb\n"
+    once = rehab8.written_into(page, rehab8.JUDGED, "new")
+    assert once == f"a\n{begin}\nnew\n{end}\nb\n"
+    assert rehab8.written_into(once, rehab8.JUDGED, "new") == once
     with pytest.raises(ValueError, match="found none"):
-        rehab8.written_into("a page", "new")
+        rehab8.written_into("a page", rehab8.JUDGED, "new")
+
+
+def test_the_page_of_the_model_has_a_place_for_its_tables() -> None:
+    page = (Path(rehab8.__file__).parents[1] / "docs" / "rehab8.md").read_text(encoding="utf-8")
+    for marks in (rehab8.JUDGED, rehab8.HINTS):
+        assert "| new |" in rehab8.written_into(page, marks, "| new |")
+
+
+def test_the_table_of_hints_says_what_is_shown() -> None:
+    trust = Trust(reps=200, people=10, right=0.9, low=0.85, high=0.93, people_low=0.8, worst=0.6)
+    row = rehab8.by_class({"squat": trust}).splitlines()[2]
+    assert row == "| squat | 200 | 10 | 90.0 | 85 to 93 | 80.0 | 60.0 | yes |"
