@@ -13,7 +13,7 @@ import numpy as np
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
-from amr_edge.movement import Cycle, Quality, Repeats, Rule, angles, qualities_of, rep_features, rules_of, signal
+from amr_edge.movement import Cycle, Quality, Repeats, Rule, angles, followed, qualities_of, rep_features, rules_of
 from amr_edge.movement.repetitions import LONGEST_S
 from amr_edge.skeleton import CANONICAL15, Layout, Poses, remap
 
@@ -125,14 +125,14 @@ class Moving:
         self._waiting.clear()
         poses = remap(seen, self.source, CANONICAL15).poses  # (T, 15, 3)
         measured = angles(poses)
-        followed = {label: signal(rule, measured).tolist() for label, rule in self.counting.rules.items()}
+        paths = {label: followed(rule, measured) for label, rule in self.counting.rules.items()}
         for frame, time_s in enumerate(times_s):
             if self.counting.qualities:
                 self._past.append((time_s, poses[frame]))
                 while self._past[0][0] < time_s - LONGEST_S:
                     self._past.popleft()
-            for label, values in followed.items():
-                for end, cycle in enumerate(self._counters[label].push(time_s, values[frame])):
+            for label, path in paths.items():
+                for end, cycle in enumerate(self._counters[label].push(time_s, *path[frame])):
                     if cycle is not None:
                         self._done.append(Rep(label, end, cycle, self._judged(label, cycle)))
 

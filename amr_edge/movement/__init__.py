@@ -11,8 +11,8 @@ NumPy alone; docs/movement.md explains the measures and has the figures behind t
 from amr_edge.movement.angles import MEASURES, SIDED, WHOLE, angles, standing
 from amr_edge.movement.gate import Gate, Gated, gated, qualities_of, rules_of
 from amr_edge.movement.quality import FEATURES, Quality, rep_features
-from amr_edge.movement.repetitions import Counter, Cycle, Repeats, counted, repetitions
-from amr_edge.movement.rules import RULES, Bound, Moved, Rule, moved, shows, signal
+from amr_edge.movement.repetitions import Counter, Cycle, Repeats, counted, followed, repetitions
+from amr_edge.movement.rules import RULES, Bound, Moved, Rule, moved, shows
 
 __all__ = [
     "FEATURES",
@@ -31,6 +31,7 @@ __all__ = [
     "Rule",
     "angles",
     "counted",
+    "followed",
     "gated",
     "moved",
     "qualities_of",
@@ -38,6 +39,5 @@ __all__ = [
     "repetitions",
     "rules_of",
     "shows",
-    "signal",
     "standing",
 ]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amr_edge.errors import ConfigError
 from amr_edge.movement.angles import MEASURES, WHOLE, Floats, angles, calm
@@ -49,11 +50,12 @@ class Rule:
 
     Attributes:
         measure: What moves, one of `MEASURES`.
-        sides: For one of `SIDED`: "both" together (the lesser counts), "either" (the greater counts), or "one" and
+        sides: For one of `SIDED`: "both" together (the lesser counts), "either" (each by itself), or "one" and
             not the other (their difference counts).
         least_travel: From least to most, at least this, degrees (or widths of the hips); above 0.
         least_peak: The most must be at least this.
         at_peak: What else must hold at the far end.
+        back: Share of the way out that must be gone back for a full repetition, in (0, 1).
         rest: Repetitions go out from the "low" end and back to it, or from "either" end, wherever somebody begins.
     """
 
@@ -61,6 +63,7 @@ class Rule:
     sides: Sides = "both"
     least_travel: float
     least_peak: float
+    back: float = 0.6
     rest: Literal["low", "either"] = "low"
     at_peak: tuple[Bound, ...] = ()
 
@@ -75,6 +78,8 @@ class Rule:
                 f"a rule needs least_travel above 0 and a finite least_peak, got {self.least_travel!r} and "
                 f"{self.least_peak!r}"
             )
+        if not _between_0_and_1(self.back):
+            raise ConfigError(f"the way back must be a share between 0 and 1, got {self.back!r}")
         if self.rest not in ("low", "either"):
             raise ConfigError(f"repetitions go out from the end 'low' or 'either', got '{self.rest}'")
         if not isinstance(self.at_peak, tuple) or not all(isinstance(bound, Bound) for bound in self.at_peak):
@@ -108,6 +113,10 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _between_0_and_1(value: object) -> bool:
+    return isinstance(value, float) and 0 < value < 1
+
+
 def _fields_of(kind: type, value: Any) -> dict[str, Any]:
     """The table of a dataclass, refused if it has other fields or lacks one."""
     names = {field.name for field in fields(kind)}
@@ -127,6 +136,7 @@ RULES: dict[str, Rule] = {
         sides="either",
         least_travel=35,
         least_peak=45,
+        back=0.85,  # the foot is put down beyond the hurdle with the thigh half way up, and comes back over it
         at_peak=(
             Bound(measure="knee flexion", least=40),
             Bound(measure="knee flexion", side="other", most=45),
@@ -150,8 +160,8 @@ RULES: dict[str, Rule] = {
     "leg raise": Rule(
         measure="thigh elevation",
         sides="either",
-        least_travel=15,
-        least_peak=20,
+        least_travel=25,  # who walks lifts a thigh by 20
+        least_peak=28,
         at_peak=(
             Bound(measure="knee flexion", most=75),
             Bound(measure="knee flexion", side="other", most=45),
@@ -167,14 +177,14 @@ RULES: dict[str, Rule] = {
     "shoulder extension": Rule(
         measure="arm backward",
         sides="either",
-        least_travel=20,
-        least_peak=15,
+        least_travel=22,
+        least_peak=20,
         at_peak=(Bound(measure="elbow flexion", most=70),),
     ),
     "shoulder rotation": Rule(
         measure="forearm rotation",
         sides="either",
-        least_travel=35,
+        least_travel=40,
         least_peak=10,
         rest="either",
         at_peak=(Bound(measure="elbow flexion", least=45, most=140),),
@@ -182,23 +192,65 @@ RULES: dict[str, Rule] = {
 }
 
 
-def signal(rule: Rule, measured: Mapping[str, Floats]) -> Floats:
-    """(T,) the one number that a rule follows, NaN where it cannot be told.
+class Track(NamedTuple):
+    """What a rule follows over time: one side's measure, or one made of both.
+
+    Attributes:
+        values: (T,), NaN where it cannot be told.
+        sides: (T, 2) of the bounds' sides: which side is the "same" and which the "other"; None where both count.
+    """
+
+    values: Floats
+    sides: NDArray[np.int64] | None
+
+
+def tracks(rule: Rule, measured: Mapping[str, Floats]) -> tuple[Track, ...]:
+    """What a rule follows: each side by itself where either will do, else one track.
 
     >>> from dataclasses import replace
     >>> knees = {"knee flexion": np.array([[10.0, 90.0]])}
-    >>> [float(signal(replace(RULES["squat"], sides=sides), knees)[0]) for sides in ("both", "either", "one")]
-    [10.0, 90.0, 80.0]
+    >>> [[float(track.values[0]) for track in tracks(replace(RULES["squat"], sides=sides), knees)]
+    ...  for sides in ("both", "either", "one")]
+    [[10.0], [10.0, 90.0], [80.0]]
     """
     values = measured[rule.measure]
     if rule.measure in WHOLE:
-        return values
-    one, other = values[:, 0], values[:, 1]
+        return (Track(values, None),)
+    left, right = values[:, 0], values[:, 1]
     if rule.sides == "both":
-        return np.asarray(np.minimum(one, other))
+        return (Track(np.minimum(left, right), None),)
     if rule.sides == "either":
-        return np.asarray(np.fmax(one, other))
-    return np.asarray(np.abs(one - other))
+        order = np.array([[0, 1], [1, 0]])
+        return tuple(Track(values[:, side], np.tile(order[side], (len(values), 1))) for side in (0, 1))
+    leads = (right > left).astype(np.int64)
+    return (Track(np.abs(left - right), np.stack([leads, 1 - leads], axis=1)),)
+
+
+def _bounded(bound: Bound, track: Track, measured: Mapping[str, Floats]) -> Floats:
+    """(T, 1) or (T, 2): what a bound is about, of each side that counts."""
+    values = measured[bound.measure]
+    if bound.measure in WHOLE:
+        return values[:, None]
+    if track.sides is None:
+        return values
+    side = track.sides[:, 0 if bound.side == "same" else 1]
+    return np.take_along_axis(values, side[:, None], axis=1)
+
+
+def _breaks(bound: Bound, least: Floats, most: Floats) -> Mask:
+    """Where values from `least` to `most` are known to break a bound; NaN is not known to."""
+    low = least < bound.least if bound.least is not None else np.zeros(least.shape, dtype=np.bool_)
+    high = most > bound.most if bound.most is not None else np.zeros(most.shape, dtype=np.bool_)
+    return np.asarray(low | high, dtype=np.bool_)
+
+
+def holds(rule: Rule, track: Track, measured: Mapping[str, Floats]) -> Mask:
+    """(T,) True in frames in which no bound of a rule is known to be broken."""
+    out = np.ones(len(track.values), dtype=np.bool_)
+    for bound in rule.at_peak:
+        values = _bounded(bound, track, measured)
+        out &= ~_breaks(bound, values, values).any(axis=1)
+    return out
 
 
 class Moved(NamedTuple):
@@ -224,32 +276,30 @@ def moved(rule: Rule, poses: Poses) -> Moved:
         poses: (T, 15, 3) in layout canonical15, absent joints NaN; about 15 frames a second.
 
     Returns:
-        Travel and peak of the signal, each frame replaced by the median of itself and its neighbours.
+        Travel and peak, each frame replaced by the median of itself and its neighbours; where either side will do, of
+        the side that travels more.
 
     Raises:
         ClipError: If the poses have another shape.
     """
     measured = angles(poses)
-    followed = calm(signal(rule, measured))
+    found = [_moved(rule, track, measured) for track in tracks(rule, measured)]
+    return max(found, key=lambda each: -1.0 if math.isnan(each.travel) else each.travel)
+
+
+def _moved(rule: Rule, track: Track, measured: Mapping[str, Floats]) -> Moved:
+    followed = calm(track.values)
     if not np.isfinite(followed).any():
         return Moved(np.nan, np.nan, tuple((np.nan, np.nan) for _ in rule.at_peak))
     peak = float(np.nanmax(followed))
     travel = peak - float(np.nanmin(followed))
     far = followed >= peak - 0.15 * travel  # (T,), more than one frame: joints jitter
-    return Moved(travel, peak, tuple(_ends(bound, rule, measured, far) for bound in rule.at_peak))
-
-
-def _ends(bound: Bound, rule: Rule, measured: Mapping[str, Floats], far: Mask) -> tuple[float, float]:
-    """Least and most of what a bound is about, over the sides that count; medians over the frames `far`."""
-    values = measured[bound.measure][far]
-    if bound.measure in WHOLE:
-        return (_median(values),) * 2
-    if rule.measure in WHOLE or rule.sides == "both":
-        sides = (_median(values[:, 0]), _median(values[:, 1]))
-        return min(sides), max(sides)
-    leads = measured[rule.measure][far]
-    side = int(np.nan_to_num(leads[:, 1], nan=-np.inf).sum() > np.nan_to_num(leads[:, 0], nan=-np.inf).sum())
-    return (_median(values[:, side if bound.side == "same" else 1 - side]),) * 2
+    ends = []
+    for bound in rule.at_peak:
+        values = _bounded(bound, track, measured)[far]  # (T', 1 or 2)
+        middles = [_median(values[:, side]) for side in range(values.shape[1])]
+        ends.append((min(middles), max(middles)))
+    return Moved(travel, peak, tuple(ends))
 
 
 def _median(values: Floats) -> float:
@@ -280,6 +330,6 @@ def shows(rule: Rule, poses: Poses) -> bool:
     if not (found.travel >= rule.least_travel and found.peak >= rule.least_peak):
         return False
     return not any(
-        (bound.least is not None and least < bound.least) or (bound.most is not None and most > bound.most)
+        bool(_breaks(bound, np.float64(least), np.float64(most)))
         for bound, (least, most) in zip(rule.at_peak, found.at_peak, strict=True)
     )
