@@ -203,4 +203,5 @@ def counted(rule: Rule, poses: Poses, times_s: Floats) -> tuple[Cycle, ...]:
         for end, cycle in enumerate(repeats.push(time_s, values, hold)):
             if cycle is not None:
                 found[end].append(cycle)
-    return tuple(max(found, key=len))
+    up, down = found
+    return tuple(up if len(up) >= len(down) else down)
