@@ -12,6 +12,7 @@ from amr_edge.store import Store, is_store, open_store, write_store
 from amr_edge.terminal import to_json
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.machine import Machine
+from amr_edge.training.rehab.calibrate import lean
 from amr_edge.training.rehab.learn import TERMS, finetune, pretrain
 from amr_edge.training.rehab.material import imagined, material
 from amr_edge.training.rehab.recipe import RehabRecipe
@@ -125,9 +126,11 @@ def taught(work: Work, left: Sequence[int], machine: Machine) -> tuple[Classifie
         "sha256": work.hashes,
     }
     encoder = pretrain(stuff, work.recipe, run.stage("pretrain"), data, seed=work.seed, machine=machine, resume=True)
-    return finetune(
+    model, card = finetune(
         stuff, encoder, work.recipe, run.stage("finetune"), data, seed=work.seed, machine=machine, resume=True
     )
+    lean(model, card)  # not in the weights that a training goes on from
+    return model, card
 
 
 def _middle(stream: Stream) -> Recording:

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -12,7 +13,10 @@ from amr_edge.movement import RULES, Bound, Moved, Rule, shows, standing
 from amr_edge.preprocess import Clip, PrepareConfig, unit_bones
 from amr_edge.skeleton import CANONICAL15
 from amr_edge.temperature import nll
-from amr_edge.training.rehab.calibrate import CAUTION, KEPT, LEAST, LeftOut, calibrated, narrowed
+from amr_edge.training.classifier import Classifier
+from amr_edge.training.config import EncoderConfig
+from amr_edge.training.encoder import Encoder
+from amr_edge.training.rehab.calibrate import CAUTION, KEPT, LEAST, LeftOut, calibrated, lean, narrowed
 from amr_edge.training.rehab.judge import Part, as_live, decided
 
 CLASSES = ("squat", "arm raise", "none")
@@ -177,3 +181,16 @@ def test_ranges_of_motion_go_by_those_who_are_asked_for_them() -> None:
     first, _, _ = left_out()
     done = calibrated(card(), left_out(), moved_by=[first.part], data="x")
     assert done.rules["arm raise"]["least_peak"] == RULES["arm raise"].least_peak
+
+
+def test_a_model_that_leans_says_nothing_less_often_by_that_much() -> None:
+    torch.manual_seed(0)
+    model = Classifier(Encoder(EncoderConfig(width=16, depth=1, heads=2), frames=T, joints=15), 3).eval()
+    body, present = torch.randn(2, 1, T, 15, 3), torch.ones(2, 1, T, 15, dtype=torch.bool)
+    with torch.inference_mode():
+        before = model(body, present)
+        lean(model, card(), 0.5)
+        after = model(body, present)
+    torch.testing.assert_close(after - before, torch.tensor([[0.0, 0.0, -0.5]] * 2))
+    with pytest.raises(ConfigError, match="no class for nothing"):
+        lean(model, replace(card(), none_class=None))
