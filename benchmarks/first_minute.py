@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amr_edge.runtime.bench.machine import machine, waited_s
+from amr_edge.runtime.bench.machine import machine
 from amr_edge.terminal import note, table, to_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -152,12 +152,7 @@ def measured(wheel: Path | None, count: int) -> dict[str, Any]:
         note("installing it into a fresh environment")
         places, installed = install(wheel, folder / "env")
         note("doing what a newcomer does")
-        before_s, begun_s = waited_s(), time.perf_counter()
         said |= installed | timed(places, folder, count)
-        after_s = waited_s()
-    if before_s is not None and after_s is not None:
-        # Of a machine with other work the times are those of that work, too.
-        said["waited"] = round((after_s - before_s) / (time.perf_counter() - begun_s), 3)
     said["install_to_first_event_s"] = said["install_s"] + said["first_event_after_install_s"]
     return {**said, **machine(threads=1)}
 
