@@ -160,8 +160,8 @@ RULES: dict[str, Rule] = {
     "leg raise": Rule(
         measure="thigh elevation",
         sides="either",
-        least_travel=25,  # who walks lifts a thigh by 20
-        least_peak=28,
+        least_travel=18,
+        least_peak=22,  # who walks lifts a thigh by 20
         at_peak=(
             Bound(measure="knee flexion", most=75),
             Bound(measure="knee flexion", side="other", most=45),
