@@ -74,7 +74,7 @@ class ChangeConfig:
     stance_deg: float = 12.0
     arms: float = 0.85
     bilateral: float = 0.25
-    amplitude: float = 0.6
+    amplitude: float = 0.55
     amplitude_others: float = 0.2
     tempo: float = 0.6
     pauses: float = 0.6

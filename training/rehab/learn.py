@@ -136,11 +136,8 @@ def pretrain(
         degrees = [sum(joint in bone for bone in skeleton.bones) for joint in range(len(skeleton))]
         module = MaskedReconstruction(encoder, recipe.recipe.pretrain.pretext, degrees).to(machine.device)
 
-    # What is predicted are steps from frame to frame, normalised: with a sensor's noise they would be noise.
-    calm = replace(recipe, change=replace(recipe.change, noise_m=0.0, drift_m=0.0, frozen=0.0, forearm=0.0))
-
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        batch = _batch(lesson(material, len(indices), calm, rng), machine.device)
+        batch = _batch(lesson(material, len(indices), recipe, rng), machine.device)
         loss: Tensor = module(batch.body, batch.present, generator).loss
         return loss
 

@@ -41,15 +41,15 @@ class NothingConfig:
         still: Standing still with a little sway, or a pose of any exercise held.
         gestures: Arms that do something over a body that does nothing.
         wander: A slow way through poses of several exercises.
-        hinted: An exercise of which hardly a fifth is done, about its rest pose or any other on its way.
+        hinted: An exercise of which hardly a third is done, about its rest pose or any other on its way.
         life: Synthetic people who live.
     """
 
     still: float = 0.1
     gestures: float = 0.5
-    wander: float = 0.08
+    wander: float = 0.06
     hinted: float = 0.14
-    life: float = 0.18
+    life: float = 0.2
 
     def __post_init__(self) -> None:
         shares = [getattr(self, each.name) for each in fields(self)]
@@ -148,12 +148,9 @@ def gestures(pool: Pool, count: int, frames: int, rng: np.random.Generator) -> P
 def _drawn(rest: Floats, frames: int, rng: np.random.Generator) -> Floats:
     """(N, T, 2, 2, 3): a hand goes up in front, draws, swipes or waves there, and comes down; rest (N, 2, 2, 3)."""
     N = len(rest)
-    bent_deg = rng.uniform(5, 110, N)
-    # A straight arm stays in front: to the side it would be raised.
-    forward = np.radians(rng.uniform(np.where(bent_deg > 60, 15, 55), 115))
-    raised = np.radians(rng.uniform(45, 110, N))
+    raised, forward = np.radians(rng.uniform(45, 125, N)), np.radians(rng.uniform(15, 115, N))
     upper = np.stack([np.sin(raised) * np.cos(forward), -np.cos(raised), np.sin(raised) * np.sin(forward)], axis=-1)
-    bent = np.radians(bent_deg)[:, None]
+    bent = np.radians(rng.uniform(5, 110, N))[:, None]
     towards = np.stack([rng.uniform(-0.6, 0.2, N), rng.uniform(-0.2, 1, N), rng.uniform(0.3, 1, N)], axis=-1)
     fore = np.cos(bent) * upper + np.sin(bent) * unit(np.float32(towards))
     there = np.stack([upper, fore], axis=1).astype(np.float32)[:, None]  # (N, 1, 2, 3)
@@ -174,11 +171,11 @@ def _drawn(rest: Floats, frames: int, rng: np.random.Generator) -> Floats:
 
 
 def _swung(count: int, frames: int, rng: np.random.Generator) -> Floats:
-    """(count, T, 2, 2, 3): arms that swing to and fro one after the other, as in walking."""
+    """(count, T, 2, 2, 3): arms that swing to and fro as in walking, one after the other or together."""
     t = np.arange(frames)[None, :, None]
-    phase = rng.uniform(0, 2 * np.pi, (count, 1, 1)) + np.array([0, np.pi])
+    phase = rng.uniform(0, 2 * np.pi, (count, 1, 1)) + np.array([0, np.pi]) * (rng.random((count, 1, 1)) < 0.85)
     turns = rng.uniform(1.0, 7.0, (count, 1, 1)) * 2 * np.pi / frames
-    size, middle = np.radians(rng.uniform(8, 34, (count, 1, 1))), np.radians(rng.uniform(-3, 25, (count, 1, 1)))
+    size, middle = np.radians(rng.uniform(8, 45, (count, 1, 1))), np.radians(rng.uniform(-5, 25, (count, 1, 1)))
     ahead = middle + size * np.sin(phase + turns * t)  # (count, T, 2)
     apart = np.radians(rng.uniform(0, 18, (count, 1, 1))) + 0 * ahead
     bent = np.radians(rng.uniform(3, 95, (count, 1, 1))) * (0.8 + 0.2 * np.sin(phase + turns * t))
@@ -225,7 +222,7 @@ def hinted(pool: Pool, count: int, frames: int, fps: float, rng: np.random.Gener
     bones = bones_of(windows.poses)
     held = rng.random(count) < 0.65
     middle = np.where(held[:, None, None], bones[np.arange(count), rng.integers(0, frames, count)], windows.rest)
-    share = np.float32(rng.uniform(0.02, np.where(held, 0.2, 0.12)))
+    share = np.float32(rng.uniform(0.02, np.where(held, 0.3, 0.15)))
     bones = with_amplitude(bones, middle, share)
     busy = windows.legs & (rng.random(count) < 0.7)
     which = np.repeat(busy[:, None], 2, axis=1)
