@@ -30,11 +30,15 @@ LEFT_OUT = (9, 10)
 CARD = "card.json"
 FEWEST_PEOPLE = 3  # with right and wrong executions, for a hint to be judged
 FEW_SETS = 4  # a recipe of no more synthetic sets is a test of the way, and so is its judgement
-# What the model in the wheel was born with: part -> (share of windows answered rightly as live, what another machine
-# may differ by). Sums in another order are enough to end in other weights.
+# What the fold without 9 and 10 gave with seed 0: part -> (share of windows answered rightly as live, by how much
+# another machine may fall below it). Sums in another order are enough to end in other weights, and the fewer windows
+# or the farther the sensor, the more that moves; parts that were not judged are not checked.
 EXPECTED: Mapping[str, tuple[float, float]] = {
-    KINECT: (0.97, 0.04),
-    VICON: (0.93, 0.08),
+    KINECT: (0.998, 0.03),
+    VICON: (1.0, 0.08),
+    elsewhere.SIT_STAND: (0.953, 0.15),
+    elsewhere.SQUAT: (0.774, 0.25),
+    elsewhere.OTHER: (0.772, 0.08),
 }
 
 
@@ -156,8 +160,8 @@ def check_expected(card: Card) -> None:
         CheckFailedError: If one is worse by more than its tolerance.
     """
     for part, (expected, tolerance) in EXPECTED.items():
-        found = card.metrics[f"{part}: windows"]
-        if found < expected - tolerance:
+        found = card.metrics.get(f"{part}: windows")
+        if found is not None and found < expected - tolerance:
             raise CheckFailedError(
                 f"'{part}': expected {expected:.3f} of the windows to be right, within {tolerance:g}, got {found:.3f}; "
                 "check the data and the versions of numpy and torch, or try another --seed"
