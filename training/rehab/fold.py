@@ -14,6 +14,7 @@ from amr_edge.training.rehab.calibrate import LeftOut, calibrated
 from amr_edge.training.rehab.judge import (
     KINECT,
     VICON,
+    VICON_NEVER,
     WRONGLY,
     Judgement,
     Part,
@@ -79,17 +80,20 @@ def fold(work: Work, left: Sequence[int], machine: Machine, *, utd: Path | None,
             f"--fold expects some of the subjects {', '.join(map(str, work.people))}, got {', '.join(map(str, left))}"
         )
     model, card = taught(work, left, machine)
-    inside = parts(work.streams, left, card)
+    vicon_learned = work.recipe.vicon > 0
+    inside = parts(work.streams, left, card, vicon_learned=vicon_learned)
     sets, life_s = (6, 600.0) if work.recipe.sets > FEW_SETS else (2, 60.0)
     synthetic = unseen.synthetic_parts(card, sets=sets, life_s=life_s)
     outside = elsewhere.utd_parts(utd, card) if utd is not None else []
     opened = Trained(model, card)
-    taken = [LeftOut(part=part, probs=answers(opened, part)) for part in (*inside, *synthetic)]
+    # A sensor that is to be judged as one that was never learned from does not calibrate either.
+    known = [part for part in inside if vicon_learned or part.name not in (VICON, VICON_NEVER)]
+    taken = [LeftOut(part=part, probs=answers(opened, part)) for part in (*known, *synthetic)]
     people = ", ".join(map(str, left))
     card = calibrated(
         card,
         taken,
-        moved_by=right_executions(work.streams, card),
+        moved_by=right_executions([each for each in work.streams if vicon_learned or each.sensor != "vicon"], card),
         data=f"UI-PRMD subjects {people} left out, and unseen synthetic people",
     )
     everything: list[Part] = [*inside, *synthetic, *outside]
@@ -118,7 +122,7 @@ def _metrics(judgement: Judgement, budget: float) -> dict[str, float]:
     for each in judgement.verdicts:
         if each.budget == budget and each.how == "as live":
             said[f"{each.part}: windows"] = round(each.right, 4)
-            if each.part in (KINECT, VICON, WRONGLY):
+            if each.part in (KINECT, VICON, VICON_NEVER, WRONGLY):
                 said[f"{each.part}: streams"] = round(each.streams_right, 4)
     return said
 

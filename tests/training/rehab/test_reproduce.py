@@ -117,6 +117,7 @@ def test_the_whole_way_ends_in_a_proven_model_and_a_second_call_goes_on(
     [
         (["--fold", "a"], "subject numbers"),
         (["--fold", "2", "--all"], "exclude each other"),
+        (["--kinect-only"], "name a --fold"),
         (["--fold", "9", "--any-data", "--smoke"], "some of the subjects 1, 2, 3"),
         (["--all", "--any-data", "--smoke"], "--fold 9,10 first"),
     ],
