@@ -56,6 +56,7 @@ from amr_edge.training.rehab.unseen import synthetic_parts
 JUDGED = ("<!-- judged: written by benchmarks/rehab8.py -->", "<!-- end of judged -->")
 HINTS = ("<!-- hints: written by benchmarks/rehab8.py -->", "<!-- end of hints -->")
 OF_UI_PRMD = (KINECT, WRONGLY, VICON, VICON_NEVER)
+FILMS = (".mp4", ".avi")
 NOT_EXERCISE = "films, not exercise"
 # Depth cameras put their picture beside the colours.
 COLOURS_ON_THE_RIGHT = ("fall-01-cam0.mp4", "fall-05-cam0.mp4")
@@ -99,7 +100,7 @@ def films_of(folder: Path, work: Path, pose: str) -> list[Recording]:
     """The joints of all films, estimated at the first time."""
     work.mkdir(parents=True, exist_ok=True)
     found = []
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".mp4", ".avi"))
+    files = sorted(path for path in folder.iterdir() if path.suffix in FILMS)
     with progress(files, label="films") as shown:
         for film in shown:
             kept = work / f"{film.stem}-{pose}.npz"
@@ -175,6 +176,12 @@ def _percent(shares: Sequence[float]) -> str:
     return f"{100 * float(np.mean(shares)):.1f}{spread}"
 
 
+def _tabled(first: Judgement) -> list[str]:
+    """The names of the parts that a page shows; single films are too short to have a line, and stand in the JSON."""
+    names = dict.fromkeys(each.part for each in first.verdicts)
+    return [name for name in names if Path(name).suffix not in FILMS]
+
+
 def by_part(judged: dict[str, Judgement], budget: float) -> str:
     """Markdown: a row for each part, what it says on one budget in both ways, windows and whole recordings."""
     models = list(judged.values())
@@ -182,7 +189,7 @@ def by_part(judged: dict[str, Judgement], budget: float) -> str:
         "| part | windows | most probable, % | as live, % | recordings | as live, % | most frequent error as live |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name in dict.fromkeys(each.part for each in models[0].verdicts):
+    for name in _tabled(models[0]):
         plain, live = ([model.of(name, budget, how) for model in models] for how in HOWS)
         cells = [
             name,
@@ -202,7 +209,7 @@ def by_budget(judged: dict[str, Judgement], budgets: Sequence[float]) -> str:
     models = list(judged.values())
     shares = " | ".join(f"{100 * budget:g} % of the tokens" for budget in budgets)
     lines = [f"| part | {shares} |", "|---" * (len(budgets) + 1) + "|"]
-    for name in dict.fromkeys(each.part for each in models[0].verdicts):
+    for name in _tabled(models[0]):
         cells = [_percent([model.of(name, share, HOWS[0]).right for model in models]) for share in budgets]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
