@@ -1,3 +1,4 @@
+import json
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import rehab8
 
+ROOT = Path(__file__).resolve().parents[2]
 CARD = Card(
     name="tiny",
     kind="classifier",
@@ -104,3 +106,35 @@ def test_the_table_of_hints_says_what_is_shown() -> None:
     trust = Trust(reps=200, people=10, right=0.9, low=0.85, high=0.93, people_low=0.8, worst=0.6)
     row = rehab8.by_class({"squat": trust}).splitlines()[2]
     assert row == "| squat | 200 | 10 | 90.0 | 85 to 93 | 80.0 | 60.0 | yes |"
+
+
+def stored() -> dict[str, Judgement]:
+    """What benchmarks/results/rehab8.json holds; of whole recordings only how many were right."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "rehab8.json").read_text(encoding="utf-8"))
+    models = {}
+    for name, said in found["judged"].items():
+        classes, verdicts = tuple(said["classes"]), []
+        for row in said["rows"]:
+            confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+            for label, answers in row["answers"].items():
+                for answer, count in answers.items():
+                    confusion[classes.index(label), classes.index(answer)] = count
+            right = round(row["recordings"] * row["recordings_right"])
+            streams = np.array([[right, row["recordings"] - right], [0, 0]])
+            verdicts.append(
+                Verdict(part=row["part"], budget=row["budget"], how=row["how"], confusion=confusion, streams=streams)
+            )
+        models[name] = Judgement(classes=classes, verdicts=tuple(verdicts))
+    return models
+
+
+def test_the_tables_of_the_page_are_those_of_the_stored_judgement() -> None:
+    page = (ROOT / "docs" / "rehab8.md").read_text(encoding="utf-8")
+    judged = stored()
+    budgets = sorted({each.budget for each in next(iter(judged.values())).verdicts}, reverse=True)
+    for table in (
+        rehab8.by_part(judged, 0.5),
+        rehab8.by_group(judged, 0.5),
+        rehab8.by_budget(judged, budgets),
+    ):
+        assert table in page
