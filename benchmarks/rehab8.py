@@ -54,6 +54,7 @@ from amr_edge.training.rehab.streams import NONE, Stream, load, opened, save
 from amr_edge.training.rehab.unseen import synthetic_parts
 
 JUDGED = ("<!-- judged: written by benchmarks/rehab8.py -->", "<!-- end of judged -->")
+SHIPPED = ("<!-- shipped: written by benchmarks/rehab8.py without --ui-prmd -->", "<!-- end of shipped -->")
 HINTS = ("<!-- hints: written by benchmarks/rehab8.py -->", "<!-- end of hints -->")
 OF_UI_PRMD = (KINECT, WRONGLY, VICON, VICON_NEVER)
 FILMS = (".mp4", ".avi")
@@ -274,7 +275,7 @@ def main() -> None:
     """Cut, answer, decide, count, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, nargs="+", help="exported files; one recipe, other seeds")
-    parser.add_argument("--people", required=True, help="subjects of UI-PRMD whom no model has learned from: 9,10")
+    parser.add_argument("--people", help="subjects of UI-PRMD whom no model has learned from: 9,10")
     parser.add_argument("--vicon-never", action="store_true", help="no model has learned from Vicon: judge everybody's")
     parser.add_argument("--ui-prmd", type=Path)
     parser.add_argument("--utd", type=Path, help="skeleton files of UTD-MHAD, for evaluation only")
@@ -287,7 +288,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write everything here as JSON")
     parser.add_argument("--page", type=Path, help="write the tables into this page, between its marks")
     options = parser.parse_args()
-    options.people = [int(number) for number in options.people.split(",")]
+    if (options.people is None) != (options.ui_prmd is None):
+        parser.error("--people and --ui-prmd belong together: who of it was left out")
+    options.people = [] if options.people is None else [int(number) for number in options.people.split(",")]
     budgets = [float(share) for share in options.budgets.split(",")]
     options.work.mkdir(parents=True, exist_ok=True)
     first = open_session(options.models[0], threads=1).card
@@ -305,15 +308,15 @@ def main() -> None:
         cards[name], judged[name] = card, judge(partial(_at, path), cut_once, budgets)
     print(summary(judged))
     budget = first.budget if first.budget in budgets else budgets[0]
-    tables = [by_part(judged, budget), by_budget(judged, budgets)]
+    tables, marks = [by_part(judged, budget)], SHIPPED
     trust: dict[str, Trust] = {}
     if streams:
-        tables.insert(1, by_group(judged, budget))
+        tables, marks = [*tables, by_group(judged, budget), by_budget(judged, budgets)], JUDGED
         rules = {first.classes[label]: rule for label, rule in rules_of(first).items()}
         trust = hints(reps_of([stream for stream in streams if stream.sensor == "kinect"], rules))[1]
         print(f"\n{text(trust)}")
     if options.page is not None:
-        page = written_into(options.page.read_text(encoding="utf-8"), JUDGED, "\n\n".join(tables))
+        page = written_into(options.page.read_text(encoding="utf-8"), marks, "\n\n".join(tables))
         options.page.write_text(written_into(page, HINTS, by_class(trust)) if trust else page, encoding="utf-8")
     for name, judgement in judged.items():
         print(f"\n{name}\n{judgement.text()}")

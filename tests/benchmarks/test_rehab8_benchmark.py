@@ -98,7 +98,7 @@ def test_tables_are_written_between_the_marks_again_and_again() -> None:
 
 def test_the_page_of_the_model_has_a_place_for_its_tables() -> None:
     page = (Path(rehab8.__file__).parents[1] / "docs" / "rehab8.md").read_text(encoding="utf-8")
-    for marks in (rehab8.JUDGED, rehab8.HINTS):
+    for marks in (rehab8.JUDGED, rehab8.SHIPPED, rehab8.HINTS):
         assert "| new |" in rehab8.written_into(page, marks, "| new |")
 
 
@@ -108,9 +108,9 @@ def test_the_table_of_hints_says_what_is_shown() -> None:
     assert row == "| squat | 200 | 10 | 90.0 | 85 to 93 | 80.0 | 60.0 | yes |"
 
 
-def stored() -> dict[str, Judgement]:
-    """What benchmarks/results/rehab8.json holds; of whole recordings only how many were right."""
-    found = json.loads((ROOT / "benchmarks" / "results" / "rehab8.json").read_text(encoding="utf-8"))
+def stored(name: str) -> dict[str, Judgement]:
+    """What benchmarks/results holds; of whole recordings only how many were right."""
+    found = json.loads((ROOT / "benchmarks" / "results" / name).read_text(encoding="utf-8"))
     models = {}
     for name, said in found["judged"].items():
         classes, verdicts = tuple(said["classes"]), []
@@ -130,11 +130,12 @@ def stored() -> dict[str, Judgement]:
 
 def test_the_tables_of_the_page_are_those_of_the_stored_judgement() -> None:
     page = (ROOT / "docs" / "rehab8.md").read_text(encoding="utf-8")
-    judged = stored()
+    judged = stored("rehab8.json")
     budgets = sorted({each.budget for each in next(iter(judged.values())).verdicts}, reverse=True)
     for table in (
         rehab8.by_part(judged, 0.5),
         rehab8.by_group(judged, 0.5),
         rehab8.by_budget(judged, budgets),
+        rehab8.by_part(stored("rehab8_shipped.json"), 0.5),
     ):
         assert table in page
