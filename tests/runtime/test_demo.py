@@ -5,6 +5,7 @@ elbow comes up to the shoulders. What the model of the box answers is tested whe
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -356,3 +357,14 @@ def test_the_page_plays_in_a_real_browser(performed: tuple[Shown, list[str]], wi
     assert rows.count("<tr>") == len(shown.told.rows) + 1
     assert 'id="latency"' in done.stdout
     assert ">Play</button>" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed: no page is looked at")
+def test_the_page_starts_to_play_by_itself_whatever_the_clock_of_its_first_frame(
+    performed: tuple[Shown, list[str]], tmp_path: Path
+) -> None:
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2500"]
+    command += [f"--user-data-dir={tmp_path}", "--dump-dom", performed[0].report.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+    clock = done.stdout.split('id="clock"')[1].split("</")[0]
+    assert re.search(r"[0-9.]+ / [0-9]+ s", clock)
