@@ -1,14 +1,17 @@
 """Convert, train, export and score one data set, and store what was measured.
 
-python benchmarks/accuracy.py FOLDER --split xsub --out benchmarks/results/utd_mhad_xsub.json [--run FINISHED_RUN]
+python benchmarks/accuracy.py FOLDER --split xsub --out benchmarks/results/utd_mhad_xsub.json [--set FIELD=VALUE ...]
+    [--precision bf16] [--run FINISHED_RUN]
 """
 
 import argparse
+import csv
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
 def amr_edge(*arguments: str | Path) -> dict[str, object]:
@@ -19,6 +22,15 @@ def amr_edge(*arguments: str | Path) -> dict[str, object]:
     return answer
 
 
+def check(config: dict[str, Any], field: str, value: str) -> None:
+    """Refuse a run that was not made with a setting."""
+    found: Any = config["recipe"]
+    for part in field.split("."):
+        found = found[part]
+    if str(found) != value:
+        raise SystemExit(f"--set {field}={value}: the run was made with {found}")
+
+
 def main() -> None:
     """Measure and store."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -26,34 +38,41 @@ def main() -> None:
     parser.add_argument("--split", required=True)
     parser.add_argument("--recipe", default="amr-small")
     parser.add_argument("--seed", default="0")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="of the training")
+    parser.add_argument("--precision", default="auto", help="of the training")
     parser.add_argument("--run", type=Path, help="a finished run of this recipe on this data, to save the training")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    asked = [word for setting in options.settings for word in ("--set", setting)]
+    if options.precision != "auto":
+        asked += ["--precision", options.precision]
     with tempfile.TemporaryDirectory() as scratch:
         store = Path(scratch) / "data.npz"
         data = amr_edge("data", "convert", options.folder, store)
         folder = options.run
         if folder is None:
             choice = ("--split", options.split, "--recipe", options.recipe, "--seed", options.seed)
-            made = amr_edge("train", "--data", store, *choice, "--project", Path(scratch) / "runs")
+            made = amr_edge("train", "--data", store, *choice, *asked, "--project", Path(scratch) / "runs")
             folder = Path(str(made["run"]))
         exported = amr_edge("export", folder, "--onnx", "--data", store, "--split", options.split)
         judged = amr_edge("evaluate", folder / "export" / "model.onnx", "--data", store, "--split", options.split)
         config = json.loads((folder / "config.json").read_text())
+        for setting in options.settings:
+            check(config, *setting.split("=", 1))
         environment = json.loads((folder / "environment.json").read_text())
         del environment["command"]  # it names this machine's paths
-        epochs = [
-            row.split(",")[3]
+        seconds = [
+            float(row["seconds"])
             for stage in (folder / "pretrain", folder)
-            for row in (stage / "results.csv").read_text().splitlines()[1:]
+            for row in csv.DictReader((stage / "results.csv").read_text().splitlines())
         ]
         result = {
             "command": f"amr-edge train --data DATA.npz --split {options.split} --recipe {options.recipe} "
-            f"--seed {config['seed']}",
+            + " ".join(["--seed", str(config["seed"]), *asked]),
             "data": {key: data[key] for key in ("recordings", "classes", "subjects") if key in data},
             "data_hash": config["data_hash"],
             "environment": environment,
-            "training_seconds": round(sum(map(float, epochs)), 1),
+            "training_seconds": round(sum(seconds), 1),
             "top1": judged["top1"],
             "mean_class": judged["mean_class"],
             "test_clips": judged["clips"],
