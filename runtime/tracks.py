@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from amr_edge.errors import ClipError, ConfigError
 from amr_edge.runtime.pairing import cheapest_pairs
 
-Places = NDArray[np.float32]  # (V, 2 or 3) one person's joints in any unit, absent joints NaN
 Floats = NDArray[np.float64]
 
 MOST_MISSING = 16  # people out of view who are remembered, the latest; a detector that sees ghosts must not fill memory

@@ -1,8 +1,9 @@
 """Which of a body's tokens are worth looking at, and what looking at them costs.
 
 The encoder was pre-trained on a tenth of the tokens, so it need not see all of them to recognise. Those that move most
-come first, and the most moving one of each joint and of each moment counts for more, so that a small budget still sees
-the whole body and the whole window. The choice is part of what is deployed: torch and any engine compute it alike.
+come first, and the most moving one of each joint and of each moment counts for more, so that a small budget is spread
+over the body and the window; what stands quite still may stay unseen all the same. The choice is part of what is
+deployed: torch and any engine compute it alike.
 """
 
 from collections.abc import Sequence

@@ -23,7 +23,7 @@ from amr_edge.training.checkpoint import load_classifier, load_encoder
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import DistilConfig, Recipe
 from amr_edge.training.dataset import Batch
-from amr_edge.training.finetune import tokens_for_step
+from amr_edge.training.finetune import new_classifier, tokens_for_step
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.inherit import inherit
 from amr_edge.training.machine import Machine
@@ -244,9 +244,7 @@ def distil(
         versions=versions(),
     )
     encoder = new_encoder(recipe, seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 2)
-        model = Classifier(encoder, len(card.classes), dropout=config.dropout)
+    model = new_classifier(encoder, len(card.classes), config, seed)
     if init is not None:
         load_encoder(init, encoder, card)
     else:
@@ -256,7 +254,6 @@ def distil(
         run.log(f"from the teacher: {', '.join(taken) or 'nothing'}", show=False)
         run.log(f"from the teacher: {len(taken)} tensors, {count / everything:.0%} of {everything} parameters")
     model = model.to(machine.device)
-    encoder.set_drop_path(config.drop_path)
     expert = teacher.model.to(machine.device).eval()
     choice = choice_of(card).to(machine.device)
     looked_at = choice_of(teacher.card).to(machine.device) if teacher.card.has_budget else None

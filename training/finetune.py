@@ -22,6 +22,7 @@ from amr_edge.training.checkpoint import load_encoder
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import FinetuneConfig, Recipe
 from amr_edge.training.dataset import Batch
+from amr_edge.training.encoder import Encoder
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.machine import Machine
 from amr_edge.training.masking import keep_random, keep_ranked
@@ -52,6 +53,15 @@ def tokens_for_step(
     # Plain energies, perturbed so that every step sees another set. With the order of a deployed model, which has the
     # best of each joint and moment first, the same encoder learned worse (docs/token-budget.md).
     return keep_ranked(exists, choice.energy(batch.body, batch.present).float(), keep, generator)
+
+
+def new_classifier(encoder: Encoder, classes: int, config: FinetuneConfig, seed: int) -> Classifier:
+    """An encoder with a head that knows nothing yet; its layers drop out as the settings say."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 2)
+        model = Classifier(encoder, classes, dropout=config.dropout)
+    encoder.set_drop_path(config.drop_path)
+    return model
 
 
 def _named(init: Path | None) -> str:
@@ -125,10 +135,7 @@ def finetune(
     encoder = new_encoder(recipe, seed)
     if init is not None:
         load_encoder(init, encoder, card)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 2)
-        model = Classifier(encoder, len(store.classes), dropout=config.dropout).to(machine.device)
-    encoder.set_drop_path(config.drop_path)
+    model = new_classifier(encoder, len(store.classes), config, seed).to(machine.device)
     choice = choice_of(card).to(machine.device)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:

@@ -26,6 +26,15 @@ def new_encoder(recipe: Recipe, seed: int) -> Encoder:
         return Encoder(recipe.encoder, frames=recipe.prepare.frames, joints=len(layout(recipe.prepare.layout)))
 
 
+def new_pretext(encoder: Encoder, recipe: Recipe, seed: int) -> MaskedReconstruction:
+    """The recipe's pretext task around an encoder; the same seed gives its decoder the same weights."""
+    skeleton = layout(recipe.prepare.layout)
+    degrees = [sum(joint in bone for bone in skeleton.bones) for joint in range(len(skeleton))]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        return MaskedReconstruction(encoder, recipe.pretrain.pretext, degrees)
+
+
 def describe(store: Store, split: str, train: Mask) -> dict[str, object]:
     """What a card says of the data a model was trained on."""
     return {
@@ -65,11 +74,7 @@ def pretrain(
     """
     views = Views(store, train, recipe.prepare, recipe.persons, recipe.pretrain.augment, machine.device)
     encoder = new_encoder(recipe, seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1)
-        skeleton = layout(recipe.prepare.layout)
-        degrees = [sum(joint in bone for bone in skeleton.bones) for joint in range(len(skeleton))]
-        module = MaskedReconstruction(encoder, recipe.pretrain.pretext, degrees).to(machine.device)
+    module = new_pretext(encoder, recipe, seed).to(machine.device)
     card = Card(
         name=recipe.name,
         kind="encoder",

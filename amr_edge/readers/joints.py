@@ -1,5 +1,7 @@
 """From the numbers in a file to the joints of a recording: absent is NaN, and nothing absurd passes."""
 
+import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,44 @@ def joints(values: NDArray[np.float64], where: Path, *, zero_is_absent: bool) ->
             "the file is damaged, copy it again"
         )
     return np.where(absent[..., None], np.nan, values).astype(np.float32)
+
+
+def number_rows(path: Path, width: int) -> NDArray[np.float64]:
+    """A text file of comma-separated numbers without a header, in gzip if its name ends in .gz.
+
+    Args:
+        path: The file.
+        width: How many numbers stand in every row.
+
+    Returns:
+        (rows, width); blank lines are left out, and there may be no row at all.
+
+    Raises:
+        ReadError: If the file is damaged, a row is longer or shorter, or a number is absurd.
+    """
+    packed = path.suffix == ".gz"
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if packed else raw).decode("ascii")
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as cause:
+        raise ReadError(
+            f"{path}: expected comma-separated rows{' in gzip' if packed else ''}, "
+            f"got something else ({cause}); the file is damaged or cut off, copy it again"
+        ) from cause
+    cells = [line.split(",") for line in text.splitlines() if line.strip()]
+    for number, row in enumerate(cells, start=1):
+        if len(row) != width:
+            raise ReadError(
+                f"{path}: expected {width} numbers in every row, row {number} has {len(row)}; "
+                "the file is damaged or foreign"
+            )
+    try:
+        values = np.array([[float(cell) for cell in row] for row in cells]).reshape(len(cells), width)
+    except ValueError as cause:
+        raise ReadError(f"{path}: expected only numbers ({cause}); the file is damaged or foreign") from cause
+    if not (np.abs(values) < FARTHEST).all():
+        raise ReadError(f"{path}: expected finite numbers below {FARTHEST:.0g}; the file is damaged, copy it again")
+    return values
 
 
 def at_rate(frames: int, fps: float) -> NDArray[np.float64]:

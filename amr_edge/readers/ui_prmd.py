@@ -19,9 +19,7 @@ Source: Vakanski, Jun, Paul and Baker, "A data set of human body movements for p
 Data 2018.
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.errors import ReadError
-from amr_edge.readers.joints import FARTHEST, at_rate, joints
+from amr_edge.readers.joints import at_rate, joints, number_rows
 from amr_edge.recording import Recording
 from amr_edge.skeleton import UI_PRMD22
 
@@ -108,30 +106,7 @@ def forward_kinematics(offsets: NDArray[np.float64], angles_deg: NDArray[np.floa
 
 def _rows(path: Path) -> NDArray[np.float64]:
     """(T, 22, 3) of one file."""
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("ascii")
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as cause:
-        raise ReadError(
-            f"{path}: expected comma-separated rows{' in gzip' if path.suffix == '.gz' else ''}, "
-            f"got something else ({cause}); the file is damaged or cut off, copy it again"
-        ) from cause
-    lines = [line for line in text.splitlines() if line.strip()]
-    cells = [line.split(",") for line in lines]
-    width = len(UI_PRMD22) * 3
-    odd = next((number for number, row in enumerate(cells, start=1) if len(row) != width), None)
-    if odd is not None:
-        raise ReadError(
-            f"{path}: expected {width} numbers in every row, row {odd} has {len(cells[odd - 1])}; "
-            "the file is damaged or foreign"
-        )
-    try:
-        values = np.array(cells, dtype=np.float64)
-    except ValueError as cause:
-        raise ReadError(f"{path}: expected only numbers ({cause}); the file is damaged or foreign") from cause
-    if not (np.abs(values) < FARTHEST).all():
-        raise ReadError(f"{path}: expected finite numbers below {FARTHEST:.0g}; the file is damaged, copy it again")
-    return values.reshape(len(lines), len(UI_PRMD22), 3)  # (T, V, 3)
+    return number_rows(path, len(UI_PRMD22) * 3).reshape(-1, len(UI_PRMD22), 3)  # (T, V, 3)
 
 
 def read(path: Path) -> Iterator[Recording]:

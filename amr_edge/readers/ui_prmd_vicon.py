@@ -31,9 +31,7 @@ Data 2018. Hip centres: Bell, Pedersen and Brand, "A comparison of the accuracy 
 prediction methods", Journal of Biomechanics 1990.
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -43,7 +41,7 @@ from numpy.typing import NDArray
 
 from amr_edge.errors import ReadError
 from amr_edge.readers import ui_prmd
-from amr_edge.readers.joints import FARTHEST, at_rate, joints
+from amr_edge.readers.joints import at_rate, joints, number_rows
 from amr_edge.recording import Recording
 from amr_edge.skeleton import CANONICAL15
 
@@ -110,31 +108,9 @@ def companion(path: Path) -> bool:
 
 def _markers(path: Path) -> dict[str, Points]:
     """What a file says of every marker: (T, 3) millimetres in the axes of the file, NaN where it was lost."""
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("ascii")
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as cause:
-        raise ReadError(
-            f"{path}: expected comma-separated rows{' in gzip' if path.suffix == '.gz' else ''}, "
-            f"got something else ({cause}); the file is damaged or cut off, copy it again"
-        ) from cause
-    cells = [line.split(",") for line in text.splitlines() if line.strip()]
-    width = len(MARKERS) * 3
-    for number, row in enumerate(cells, start=1):
-        if len(row) != width:
-            raise ReadError(
-                f"{path}: expected {width} numbers ({len(MARKERS)} markers) in every row, row {number} has "
-                f"{len(row)}; the file is damaged or foreign"
-            )
-    if not cells:
-        raise ReadError(f"{path}: expected rows of {width} numbers, found no frame; leave the file out")
-    try:
-        values = np.array([[float(cell) for cell in row] for row in cells])  # (T, 117)
-    except ValueError as cause:
-        raise ReadError(f"{path}: expected only numbers ({cause}); the file is damaged or foreign") from cause
-    if not (np.abs(values) < FARTHEST).all():
-        raise ReadError(f"{path}: expected finite numbers below {FARTHEST:.0g}; the file is damaged, copy it again")
-    points = values.reshape(len(cells), len(MARKERS), 3)  # (T, 39, 3)
+    points = number_rows(path, len(MARKERS) * 3).reshape(-1, len(MARKERS), 3)  # (T, 39, 3)
+    if not len(points):
+        raise ReadError(f"{path}: expected rows of {len(MARKERS) * 3} numbers, found no frame; leave the file out")
     points[(points == 0).all(axis=-1)] = np.nan
     return {marker: points[:, index] for index, marker in enumerate(MARKERS)}
 

@@ -19,8 +19,6 @@ DIMS = {"pelvis": 3, "tilt": 3, "trunk": 3, "head": 3, "hand": 9, "foot": 2, "pl
 STANDING_LEG = 0.996  # hip to ankle of a standing leg, in leg lengths
 FLAT: Vector = (0.0, 0.0, 0.0)
 
-HOLDS = ("sides", "forward", "crossed", "clasped", "hips", "head", "overhead", "shoulders", "wide")
-
 
 class Choreography:
     """Postures in time order; a part that a posture does not name stays as it was."""
@@ -141,7 +139,7 @@ def both_hands(value: Vector | None) -> Posture:
 
 
 def hold_arms(a: Actor, style: str) -> Posture:
-    """Both arms in one of the `HOLDS`, a little different in every take."""
+    """Both arms held in one way ("sides", "forward", "hips", ...), a little different in every take."""
     h = a.person.height_m
     if style == "sides":
         return both_hands(None)

@@ -42,7 +42,6 @@ ROTATION_IN_DEG, ROTATION_OUT_DEG = (20.0, 70.0), (20.0, 65.0)
 ROTATION_LOW_DEG, ROTATION_HIGH_DEG = (-70.0, 5.0), (45.0, 85.0)  # of the forearm above level, the arm held out
 
 REPS = (3, 8)
-LONGEST_SET_S = 600.0
 
 
 class Exercised(NamedTuple):

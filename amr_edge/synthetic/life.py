@@ -16,7 +16,6 @@ from amr_edge.synthetic.sensor import Sensor, see
 from amr_edge.synthetic.sports import BODIES, rest_on_floor
 
 DOINGS: tuple[str, ...] = (*HANDS, *BODIES)
-LOW = frozenset({"jump", "hop", "tie a shoe", "fall"})  # where both knees may bend beyond 60 degrees
 SEATED_SHARE, FLOOR_SHARE = 0.16, 0.05  # of the recordings
 
 

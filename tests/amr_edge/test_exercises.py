@@ -11,9 +11,9 @@ from amr_edge.synthetic import DOINGS, EXERCISES, Sensor, exercise, life, subjec
 from amr_edge.synthetic.body import bones
 from amr_edge.synthetic.choreography import arm, leg, sink
 from amr_edge.synthetic.exercises import LUNGE_KNEE_DEG, SIDE_LUNGE_KNEE_DEG, SQUAT_KNEE_DEG
-from amr_edge.synthetic.life import LOW
 
 BOTH = ("left", "right")
+LOW = frozenset({"jump", "hop", "tie a shoe", "fall"})  # of life: where both knees may bend beyond 60 degrees
 SWAY_DEG = 9.0  # what sway and the tilt of the pelvis add to an angle
 
 

@@ -1,8 +1,15 @@
 """Tiny but real ONNX classifiers with the contract of an exported model, and people who move."""
 
-from collections.abc import Callable
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -154,3 +161,51 @@ def card_of() -> Callable[..., Card]:
 def people() -> Callable[..., Recording]:
     """people(rng, persons=2, seconds=3, ...): a recording of bodies that sway."""
     return _people
+
+
+class Replayed(NamedTuple):
+    """What `live` said at the end of a stream that was written to it, and how much memory it held on the way."""
+
+    summary: dict[str, Any]
+    resident_kib: list[int]
+
+
+def _resident_kib(process: int) -> int:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+@pytest.fixture
+def replayed() -> Callable[[Path, Iterable[str], int], Replayed]:
+    """A process of its own that reads lines as fast as it goes, weighed after every so many of them."""
+
+    def replay(model: Path, lines: Iterable[str], every: int) -> Replayed:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "amr_edge", "live", str(model), "-s", "-", "--events", "--threads", "1"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        last: deque[str] = deque(maxlen=1)
+        # Somebody must read: an event a second fills a pipe within minutes, and a replay waits for whoever reads.
+        reader = threading.Thread(target=last.extend, args=(process.stdout,), daemon=True)
+        reader.start()
+        resident: list[int] = []
+        for at, line in enumerate(lines):
+            process.stdin.write(line)
+            # The pipe holds a few dozen lines: what is written has been read but for those.
+            if at and at % every == 0:
+                process.stdin.flush()
+                assert process.poll() is None
+                resident.append(_resident_kib(process.pid))
+        process.stdin.close()
+        assert process.wait(timeout=300) == 0
+        reader.join(timeout=60)
+        process.stdout.close()
+        return Replayed(json.loads(last[0]), resident)
+
+    return replay

@@ -1,8 +1,6 @@
 """Faults that come again and again: every one is counted, and none of them leaves anything behind in memory."""
 
 import json
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -179,40 +177,11 @@ def faulty(lines: int) -> Iterator[str]:
             yield f'{{"t": {time_s:.6f}, "people": [{{"id": 0, "joints": {joints}}}]}}\n'
 
 
-def resident_kib(process: int) -> int:
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is read from /proc")
 def test_a_stream_whose_times_go_back_and_whose_lines_are_bad_takes_no_more_memory_at_its_end(
-    write_model: WriteModel,
+    write_model: WriteModel, replayed: Callable[..., Any]
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "amr_edge", "live", str(write_model()), "-s", "-", "--events", "--threads", "1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    records: list[str] = []
-    reader = threading.Thread(target=records.extend, args=(process.stdout,), daemon=True)
-    reader.start()
-    resident: list[int] = []
-    for at, line in enumerate(faulty(1500)):
-        process.stdin.write(line)
-        if at and at % 500 == 0:
-            process.stdin.flush()
-            assert process.poll() is None
-            resident.append(resident_kib(process.pid))
-    process.stdin.close()
-    assert process.wait(timeout=120) == 0
-    reader.join(timeout=60)
-    process.stdout.close()
-    summary = json.loads(records[-1])
+    summary, resident = replayed(write_model(), faulty(1500), 500)
     losses = summary["losses"]
     assert losses["restarted"] == 14
     assert losses["malformed"] >= 150

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -408,48 +407,15 @@ def test_packets_of_another_estimator_are_answered_and_bad_ones_counted(main: Ma
     assert f"source: JSON packets on {source}, waiting for a header" in err
 
 
-def resident_kib(process: int) -> int:
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise AssertionError("no VmRSS")
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is read from /proc")
 @pytest.mark.parametrize("minutes", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_a_stream_of_skeletons_replayed_as_fast_as_it_goes_takes_no_more_memory_at_its_end(
-    write_model: WriteModel, minutes: int
+    write_model: WriteModel, replayed: Callable[..., Any], minutes: int
 ) -> None:
     if minutes == 30 and "AMR_EDGE_LONG" not in os.environ:
         pytest.skip("the thirty minutes are gone through where AMR_EDGE_LONG is set")
     frames = 1800 * minutes
-    process = subprocess.Popen(
-        [sys.executable, "-m", "amr_edge", "live", str(write_model()), "-s", "-", "--events", "--threads", "1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    last: deque[str] = deque(maxlen=1)
-    # Somebody must read: an event a second fills a pipe within minutes, and a replay waits for whoever reads.
-    reader = threading.Thread(target=last.extend, args=(process.stdout,), daemon=True)
-    reader.start()
-    resident: list[int] = []
-    for at, line in enumerate(skeleton_lines(frames)):
-        process.stdin.write(line)
-        # The pipe holds a few dozen lines: what is written has been read but for those.
-        if at and at % (frames // 6) == 0:
-            process.stdin.flush()
-            assert process.poll() is None
-            resident.append(resident_kib(process.pid))
-    process.stdin.close()
-    assert process.wait(timeout=WAIT_S) == 0
-    reader.join(timeout=WAIT_S)
-    process.stdout.close()
-    summary = json.loads(last[0])
+    summary, resident = replayed(write_model(), skeleton_lines(frames), frames // 6)
     assert (summary["frames"], summary["dropped"]) == (frames, 0)
     assert summary["answers"] == 4 * 60 * minutes - 4  # the first after a window of a second; the end is not reached
     # The first sixth is for growing up: libraries, buffers, the records of the stages.

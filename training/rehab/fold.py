@@ -25,11 +25,10 @@ from amr_edge.training.rehab.judge import (
     right_executions,
 )
 from amr_edge.training.rehab.make import Work, taught
-from amr_edge.training.rehab.quality import Reps, Trust, hints, reps_of
+from amr_edge.training.rehab.quality import Trust, hints, reps_of
 
 LEFT_OUT = (9, 10)
 CARD = "card.json"
-FEWEST_PEOPLE = 3  # with right and wrong executions, for a hint to be judged
 FEW_SETS = 4  # a recipe of no more synthetic sets is a test of the way, and so is its judgement
 # What the fold without 9 and 10 gave with seed 0: part -> (share of windows answered rightly as live, by how much
 # another machine may fall below it). Sums in another order are enough to end in other weights, and the fewer windows
@@ -109,11 +108,6 @@ def fold(work: Work, left: Sequence[int], machine: Machine, *, utd: Path | None,
     run.write_json("judgement.json", judgement.to_dict())
     (run.folder / CARD).write_text(card.to_json(), encoding="utf-8")
     return Fold(left=tuple(left), model=model, card=card, judgement=judgement, trust=trust)
-
-
-def _both_ways(reps: Reps) -> int:
-    """How many people were counted doing it rightly and wrongly."""
-    return sum(len(set(reps.correct[reps.subjects == person].tolist())) == 2 for person in set(reps.subjects.tolist()))
 
 
 def _metrics(judgement: Judgement, budget: float) -> dict[str, float]:

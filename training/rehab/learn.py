@@ -11,16 +11,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from amr_edge.card import Card
-from amr_edge.skeleton import Mask, layout
+from amr_edge.skeleton import Mask
 from amr_edge.training.budget import choice_of
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.dataset import Batch
 from amr_edge.training.encoder import Encoder
-from amr_edge.training.finetune import tokens_for_step
+from amr_edge.training.finetune import new_classifier, tokens_for_step
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.machine import Machine
-from amr_edge.training.pretext import MaskedReconstruction
-from amr_edge.training.pretrain import new_encoder
+from amr_edge.training.pretrain import new_encoder, new_pretext
 from amr_edge.training.rehab.change import changed_bodies, changed_views, prepared
 from amr_edge.training.rehab.material import Material
 from amr_edge.training.rehab.nothing import nothing
@@ -130,11 +129,7 @@ def pretrain(
         The encoder of the last epoch.
     """
     encoder = new_encoder(recipe.recipe, seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1)
-        skeleton = layout(recipe.recipe.prepare.layout)
-        degrees = [sum(joint in bone for bone in skeleton.bones) for joint in range(len(skeleton))]
-        module = MaskedReconstruction(encoder, recipe.recipe.pretrain.pretext, degrees).to(machine.device)
+    module = new_pretext(encoder, recipe.recipe, seed).to(machine.device)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         batch = _batch(lesson(material, len(indices), recipe, rng), machine.device)
@@ -185,10 +180,7 @@ def finetune(
     """
     config = recipe.recipe.finetune
     card = replace(card_of(recipe, "classifier", data, seed=seed, classes=CLASSES), budget=0.5)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 2)
-        model = Classifier(encoder, len(CLASSES), dropout=config.dropout).to(machine.device)
-    encoder.set_drop_path(config.drop_path)
+    model = new_classifier(encoder, len(CLASSES), config, seed).to(machine.device)
     choice = choice_of(card).to(machine.device)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:

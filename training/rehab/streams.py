@@ -53,7 +53,6 @@ GROUPS = {
     9: "shoulder rotation",
     10: "arm raise",
 }
-SUBJECTS = tuple(range(1, 11))
 # Of Vicon the first two repetitions are read: they are what the checksum below covers.
 VICON_EPISODES = 2
 MAX_GAP_S = 0.4  # a marker that is lost for longer is absent meanwhile
