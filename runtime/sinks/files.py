@@ -25,6 +25,7 @@ COLUMNS = (
     "time_s",
     "partial",
     "latency_ms",
+    "reps",
 )
 ROWS = frozenset(["answer", "event"])  # what has a row of the CSV
 MOST_CUES = 1000  # subtitles that wait for one that began before them and goes on

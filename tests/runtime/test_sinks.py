@@ -204,11 +204,14 @@ def test_json_lines_are_the_records(tmp_path: Path) -> None:
 
 
 def test_csv_has_a_row_for_each_answer_and_event(tmp_path: Path) -> None:
-    records = [answer(1), event("start", None, 1, 2, 'a, "b"'), {"schema": 1, "type": "summary", "frames": 3}]
+    counted = {**event("end", 0, 1, 9, "squat"), "reps": 3}
+    summary = {"schema": 1, "type": "summary", "frames": 3}
+    records = [answer(1), event("start", None, 1, 2, 'a, "b"'), counted, summary]
     through(sink_for(str(tmp_path / "out.csv")), records)
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["type"] for row in rows] == ["answer", "event"]
+    assert [row["type"] for row in rows] == ["answer", "event", "event"]
+    assert [row["reps"] for row in rows] == ["", "", "3"]
     assert (rows[0]["person"], rows[0]["time_s"], rows[0]["event"]) == ("0", "1.0", "")
     assert (rows[1]["person"], rows[1]["label"], rows[1]["end_s"]) == ("", 'a, "b"', "2")
 

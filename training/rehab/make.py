@@ -13,7 +13,7 @@ from amr_edge.terminal import to_json
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.machine import Machine
 from amr_edge.training.rehab.calibrate import lean
-from amr_edge.training.rehab.learn import TERMS, finetune, pretrain
+from amr_edge.training.rehab.learn import EXPERIMENTAL, TERMS, finetune, pretrain
 from amr_edge.training.rehab.material import imagined, material
 from amr_edge.training.rehab.recipe import RehabRecipe
 from amr_edge.training.rehab.streams import CLASSES, FPS, LAYOUT, Stream, check, load, opened, save
@@ -124,6 +124,7 @@ def taught(work: Work, left: Sequence[int], machine: Machine) -> tuple[Classifie
         "synthetic_sets": 0 if stuff.synthetic is None else len(stuff.synthetic),
         "life_s": 0.0 if stuff.life is None else float((stuff.life.length / stuff.life.fps).sum()),
         "sha256": work.hashes,
+        "experimental": list(EXPERIMENTAL),
     }
     encoder = pretrain(stuff, work.recipe, run.stage("pretrain"), data, seed=work.seed, machine=machine, resume=True)
     model, card = finetune(
