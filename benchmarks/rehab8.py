@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.movement import rules_of
@@ -31,7 +32,7 @@ from amr_edge.runtime.pose.named import open_pose
 from amr_edge.runtime.record.gathered import Gathering
 from amr_edge.runtime.session import open_session
 from amr_edge.runtime.sources.video import VideoFile
-from amr_edge.skeleton import present_joints
+from amr_edge.skeleton import Mask, present_joints
 from amr_edge.store import open_store, write_store
 from amr_edge.terminal import note, progress, table, to_json
 from amr_edge.training.rehab.elsewhere import utd_parts
@@ -53,6 +54,7 @@ from amr_edge.training.rehab.quality import Trust, hints, reps_of, text, told
 from amr_edge.training.rehab.streams import NONE, Stream, load, opened, save
 from amr_edge.training.rehab.unseen import synthetic_parts
 
+Floats = NDArray[np.float32]
 JUDGED = ("<!-- judged: written by benchmarks/rehab8.py -->", "<!-- end of judged -->")
 SHIPPED = ("<!-- shipped: written by benchmarks/rehab8.py without --ui-prmd -->", "<!-- end of shipped -->")
 HINTS = ("<!-- hints: written by benchmarks/rehab8.py -->", "<!-- end of hints -->")
@@ -259,6 +261,18 @@ def streams_of(folder: Path | None, work: Path) -> tuple[Stream, ...]:
     return opened(open_store(kept, in_memory=True))
 
 
+class Together:
+    """Several models whose probabilities are averaged: what a student of theirs could learn at best."""
+
+    def __init__(self, paths: Sequence[Path], card: Card, share: float) -> None:
+        self.card = card
+        self._models = [_at(path, share) for path in paths]
+
+    def probs(self, values: Floats, present: Mask) -> Floats:
+        """See `Answering.probs`."""
+        return np.asarray(np.mean([model.probs(values, present) for model in self._models], axis=0))
+
+
 def everything(options: argparse.Namespace, streams: Sequence[Stream], card: Card) -> list[Part]:
     """The parts whose folders were named, and synthetic people, who need none."""
     made: list[Part] = []
@@ -306,7 +320,11 @@ def main() -> None:
         if name in judged:
             parser.error(f"{path} has the seed of a model before it; name models of one recipe with other seeds")
         cards[name], judged[name] = card, judge(partial(_at, path), cut_once, budgets)
-    print(summary(judged))
+    together: dict[str, Judgement] = {}
+    if len(judged) > 1:
+        name = f"mean of {len(judged)}"
+        together[name] = judge(lambda share: Together(options.models, first, share), cut_once, budgets)
+    print(summary(judged | together))
     budget = first.budget if first.budget in budgets else budgets[0]
     tables, marks = [by_part(judged, budget)], SHIPPED
     trust: dict[str, Trust] = {}
@@ -325,6 +343,7 @@ def main() -> None:
             "people_left_out": options.people,
             "models": {name: {"recipe": card.recipe, "data": card.data} for name, card in cards.items()},
             "judged": {name: judgement.to_dict() for name, judgement in judged.items()},
+            "together": {name: judgement.to_dict() for name, judgement in together.items()},
             "hints": told(trust),
             "pose": options.pose,
             "machine": machine(threads=1),

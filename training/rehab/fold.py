@@ -87,7 +87,8 @@ def fold(work: Work, left: Sequence[int], machine: Machine, *, utd: Path | None,
     opened = Trained(model, card)
     # A sensor that is to be judged as one that was never learned from does not calibrate either.
     known = [part for part in inside if vicon_learned or part.name not in (VICON, VICON_NEVER)]
-    taken = [LeftOut(part=part, probs=answers(opened, part)) for part in (*known, *synthetic)]
+    imagined = unseen.synthetic_parts(card, population=unseen.CALIBRATING, sets=sets, life_s=life_s)
+    taken = [LeftOut(part=part, probs=answers(opened, part)) for part in (*known, *imagined)]
     people = ", ".join(map(str, left))
     card = calibrated(
         card,

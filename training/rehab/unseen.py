@@ -24,7 +24,8 @@ LIFE = "synthetic life, one camera"
 # How the name of a variant begins that people do under the same name and nobody in UI-PRMD does: arms raised forward,
 # legs raised sideways or backward, rotation with the elbow at the side.
 NOT_TAUGHT = ("flexion", "leg raise sideways", "leg raise backward", "shoulder rotation at the side")
-POPULATION = 8000  # the seed of the synthetic people of a judgement; those of a training have small ones
+# Seeds of synthetic people: of a judgement, and of those who tell what to believe; those of a training have small ones.
+POPULATION, CALIBRATING = 8000, 9000
 LIFE_S = 30.0  # of one recording
 
 
