@@ -94,8 +94,8 @@ def _sized(*, pretrain_epochs: int, finetune_epochs: int) -> RehabRecipe:
                 full_share=0.12,
                 optim=OptimConfig(
                     epochs=finetune_epochs,
-                    batch=32,
-                    lr=7e-4,
+                    batch=64,
+                    lr=1e-3,
                     min_lr=1e-5,
                     betas=(0.9, 0.999),
                     clip_norm=1.0,
