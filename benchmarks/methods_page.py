@@ -1,0 +1,76 @@
+"""The tables of `methods.py`, several data sets at once, written into a page between its marks.
+
+python benchmarks/methods_page.py README.md docs/objectives.md \
+    UTD-MHAD=benchmarks/results/methods_utd.json NW-UCLA=benchmarks/results/methods_nw.json ...
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rehab8 import written_into  # beside this file
+
+MARKS = ("<!-- methods: written by benchmarks/methods_page.py -->", "<!-- end of methods -->")
+NAMES = {"scratch": "from chance", "AMR without focal": "AMR without focal weights"}
+PROTOCOLS = ("probe", "finetune", "labels")
+# What was paused or shared its core has no wall time that says anything.
+PAUSED = {("UTD-MHAD", "SkeletonMAE")}
+
+
+def _percent(row: Mapping[str, Any], protocol: str, best: float) -> str:
+    if protocol not in row:
+        return ""
+    share = 100 * float(row[protocol]["top1"])
+    return f"**{share:.1f}**" if share >= best - 1e-9 else f"{share:.1f}"
+
+
+def _command(row: Mapping[str, Any]) -> str:
+    """What tells a row's commands from those of the others."""
+    if "pretrain" not in row:
+        return "`finetune --recipe amr-small`"
+    words = re.search(r"--recipe \S+(?: --set pretrain\.pretext\.\S+)*", row["pretrain"]["command"])
+    return f"`pretrain {words.group(0)}`" if words else ""
+
+
+def table(stored: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown: a row for each method on each data set, the best of each protocol in bold."""
+    lines = [
+        "| data | | linear probe | fine-tuned | 10 % of the labels | seed | minutes | `amr-edge` |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for data, found in stored.items():
+        best = {
+            protocol: max(100 * row[protocol]["top1"] for row in found["rows"] if protocol in row)
+            for protocol in PROTOCOLS
+        }
+        for row in found["rows"]:
+            wall = sum(row[step]["wall_s"] for step in ("pretrain", "finetune") if step in row) / 60
+            cells = [
+                data,
+                NAMES.get(row["method"], row["method"]),
+                *(_percent(row, protocol, best[protocol]) for protocol in PROTOCOLS),
+                str(found["seed"]),
+                "(*)" if (data, row["method"]) in PAUSED else f"{wall:.0f}",
+                _command(row),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="+", help="pages, and NAME=FILE for every data set")
+    words = parser.parse_args().words
+    files = dict(word.split("=", 1) for word in words if "=" in word)
+    block = table({data: json.loads(Path(path).read_text()) for data, path in files.items()})
+    print(block)
+    for page in (Path(word) for word in words if "=" not in word):
+        page.write_text(written_into(page.read_text(encoding="utf-8"), MARKS, block), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
