@@ -43,7 +43,7 @@ def table(stored: Mapping[str, Mapping[str, Any]]) -> str:
     ]
     for data, found in stored.items():
         best = {
-            protocol: max(100 * row[protocol]["top1"] for row in found["rows"] if protocol in row)
+            protocol: max((100 * row[protocol]["top1"] for row in found["rows"] if protocol in row), default=0.0)
             for protocol in PROTOCOLS
         }
         for row in found["rows"]:
