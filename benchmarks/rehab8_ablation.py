@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from amr_edge.runtime.bench.machine import machine
@@ -122,20 +121,15 @@ def judged(options: argparse.Namespace, row: str, seed: int) -> dict[str, Any]:
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown: a row for each thing left out, a column for each part; means over seeds, and what the row changes."""
-
-    def mean(row: str, part: str, how: str) -> float:
-        return 100 * float(np.mean([each["parts"][f"{part}, {how}"]["right"] for each in rows[row].values()]))
-
-    lines = ["| recipe | " + " | ".join(PARTS) + " |", "|---" * (len(PARTS) + 1) + "|"]
-    for row in rows:
-        cells = []
-        for part in PARTS:
-            if f"{part}, as live" not in next(iter(rows[row].values()))["parts"]:
-                cells.append("")
-                continue
-            cells.append(f"{mean(row, part, 'most probable'):.1f} / {mean(row, part, 'as live'):.1f}")
-        lines.append(f"| {row} | {' | '.join(cells)} |")
+    """Markdown: a row for each thing left out and each seed, a column for each part: most probable / as live."""
+    lines = ["| recipe | seed | " + " | ".join(PARTS) + " |", "|---" * (len(PARTS) + 2) + "|"]
+    for row, seeds in rows.items():
+        for seed, found in seeds.items():
+            cells = [row, seed]
+            for part in PARTS:
+                both = [found["parts"].get(f"{part}, {how}") for how in ("most probable", "as live")]
+                cells.append(" / ".join(f"{100 * each['right']:.1f}" for each in both if each is not None))
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
