@@ -4,6 +4,7 @@ python benchmarks/fused.py RUN RUN [RUN ...] --out benchmarks/results/nw_ucla_fu
 """
 
 import argparse
+import hashlib
 import json
 import re
 import subprocess
@@ -16,7 +17,7 @@ KEPT = ("top1", "top5", "mean_class", "clips", "split")
 
 
 def said(run: Path, places: dict[str, str]) -> dict[str, Any]:
-    """How a run was made, without this machine's paths, on what data, and what it reached."""
+    """How a run was made, without this machine's paths, from what and on what data, and what it reached."""
     environment = json.loads((run / "environment.json").read_text())
     config = json.loads((run / "config.json").read_text())
     words = [places.get(word, word) for word in environment.pop("command").split()]
@@ -24,7 +25,7 @@ def said(run: Path, places: dict[str, str]) -> dict[str, Any]:
     score = json.loads((run / "score.json").read_text())
     return {
         "command": command,
-        "init": config["init"] and "the encoder of `amr-edge train` with the same recipe, data and seed",
+        "init": config["init"] and "sha256:" + hashlib.sha256(Path(config["init"]).read_bytes()).hexdigest(),
         "seed": config["seed"],
         "data_hash": config["data_hash"],
         "environment": environment,
