@@ -1,12 +1,17 @@
 """Tiny but real ONNX classifiers with the contract of an exported model, and people who move."""
 
+import base64
+import http.client
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -209,3 +214,89 @@ def replayed() -> Callable[[Path, Iterable[str], int], Replayed]:
         return Replayed(json.loads(last[0]), resident)
 
     return replay
+
+
+class Browser:
+    """A headless Chromium, driven by the DevTools protocol."""
+
+    def __init__(self, folder: Path) -> None:
+        from websockets.sync.client import connect
+
+        binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        if binary is None:
+            pytest.skip("Chromium is not installed: the page is not looked at in a browser")
+        flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+        flags += " --disable-component-update --disable-sync --remote-debugging-port=0"
+        self._process = subprocess.Popen(
+            [binary, *flags.split(), f"--user-data-dir={folder}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        lines: list[str] = []
+        limit_s = time.monotonic() + 60
+        while len(lines) < 2:
+            assert time.monotonic() < limit_s, "Chromium did not start"
+            time.sleep(0.1)
+            file = folder / "DevToolsActivePort"
+            lines = file.read_text().splitlines() if file.is_file() else []
+        self._port = int(lines[0])
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection.request("GET", "/json/list")
+        pages = [target for target in json.loads(connection.getresponse().read()) if target["type"] == "page"]
+        connection.close()
+        self._held = ExitStack()
+        self._socket = self._held.enter_context(connect(pages[0]["webSocketDebuggerUrl"], max_size=None))
+        self._count = 0
+        self.errors: list[str] = []
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: object) -> dict[str, Any]:
+        self._count += 1
+        self._socket.send(json.dumps({"id": self._count, "method": method, "params": parameters}))
+        while True:
+            message: dict[str, Any] = json.loads(self._socket.recv(timeout=30))
+            if message.get("method") == "Runtime.exceptionThrown" or (
+                message.get("method") == "Log.entryAdded" and message["params"]["entry"]["level"] == "error"
+            ):
+                self.errors.append(json.dumps(message["params"])[:500])
+            if message.get("id") == self._count:
+                assert "error" not in message, message
+                result: dict[str, Any] = message["result"]
+                return result
+
+    def before(self, script: str) -> None:
+        """Run a script in every page before the page's own."""
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    def open(self, url: str, width: int) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+        )
+        self.call("Page.navigate", url=url)
+
+    def value(self, script: str) -> Any:
+        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def wait_for(self, script: str) -> None:
+        limit_s = time.monotonic() + 20
+        while not self.value(script):
+            assert time.monotonic() < limit_s, f"never true: {script}; {self.errors}"
+            time.sleep(0.05)
+
+    def screenshot(self, path: Path) -> None:
+        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def close(self) -> None:
+        self._held.close()
+        self._process.terminate()
+        self._process.wait(20)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    pytest.importorskip("websockets", reason="websockets is not installed: no browser can be driven")
+    opened = Browser(tmp_path / "profile")
+    yield opened
+    opened.close()
