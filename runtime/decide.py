@@ -11,6 +11,8 @@ idle ──► candidate ──► confirmed ──► (ended) idle
   `confirm_s`.
 - A confirmed event goes on while its probability stays above `release` times its threshold (hysteresis) and for
   `hold_s` at least. It ends when it falls below, or when the person is gone.
+- Who rests between two repetitions has not ended their set: where repetitions are counted, an event outlives a pause of
+  `pause_s`, unless another label is believed meanwhile.
 - Where repetitions are counted, an event has those of its label: from the window that made it start until its end.
 - `none_class` is what "nothing happens" is called: it never starts an event.
 - A partial answer is the only one that a short recording gets: it is an event by itself if it is believed.
@@ -38,6 +40,8 @@ class DecideConfig:
         confirm_s: How long a label must be believed before its event starts.
         release: Share of the threshold below which an event ends.
         hold_s: An event lasts at least so long, unless the person is gone.
+        pause_s: Where repetitions are counted, an event that is not believed any more is over after so long; it has
+            ended when it was last believed all the same.
         gone_s: Somebody without answers for longer is gone (or for two and a half strides, if that is longer).
         update_s: Seconds between two updates of an event that goes on.
     """
@@ -46,11 +50,12 @@ class DecideConfig:
     confirm_s: float = 0.25
     release: float = 0.8
     hold_s: float = 0.5
+    pause_s: float = 2.5
     gone_s: float = 1.0
     update_s: float = 1.0
 
     def __post_init__(self) -> None:
-        times_s = (self.smooth_s, self.confirm_s, self.hold_s, self.gone_s, self.update_s)
+        times_s = (self.smooth_s, self.confirm_s, self.hold_s, self.pause_s, self.gone_s, self.update_s)
         if not all(0 <= time_s < float("inf") for time_s in times_s) or not 0 < self.release <= 1:
             raise ConfigError(
                 f"decisions need times of at least 0 s and release in (0, 1], got {times_s} and {self.release}"
@@ -221,10 +226,10 @@ class Decider:
             if prob >= self._config.release * self._thresholds[state.going]:
                 state.believed_s, state.best = state.time_s, max(state.best, prob)
                 self._count(state, state.time_s - self._window_s)
-            elif state.time_s - state.since_s >= self._config.hold_s:
+            elif self._over(state):
                 events += self._end(answer.person, state)
         if state.going is not None:
-            if state.time_s - state.told_s >= self._config.update_s:
+            if state.believed_s == state.time_s and state.time_s - state.told_s >= self._config.update_s:
                 update = self._tell("update", answer.person, state, state.going)
                 events.append(self._with_reps(update, state.going, state.tally))
             return events
@@ -241,6 +246,13 @@ class Decider:
             self._count(state, since_s)
             events.append(self._tell("start", answer.person, state, label))
         return events
+
+    def _over(self, state: _State) -> bool:
+        """Whether an event that is not believed now has ended."""
+        if state.time_s - state.since_s < self._config.hold_s:
+            return False
+        rested_s = self._config.pause_s if state.going in self._counted else 0.0
+        return state.time_s - state.believed_s > rested_s or self._believed(state.probs) is not None
 
     def _smooth(self, answer: Answer) -> _State:
         probs = answer.probs.astype(np.float64)

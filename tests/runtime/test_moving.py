@@ -3,10 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from amr_edge.card import Card
@@ -14,7 +17,7 @@ from amr_edge.errors import CardError, ConfigError
 from amr_edge.movement import FEATURES, RULES, Cycle, Quality
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.recording import Recording
-from amr_edge.runtime.decide import Decider, Event
+from amr_edge.runtime.decide import DecideConfig, Decider, Event
 from amr_edge.runtime.latency import Stages
 from amr_edge.runtime.live import Live, LiveConfig
 from amr_edge.runtime.moving import Moving, Rep, Tally, counting_of
@@ -225,10 +228,68 @@ def test_hours_of_one_event_are_a_handful_of_numbers() -> None:
     assert len(decider._states[0].reps) < 20
 
 
-def said(time_s: float, *reps: Rep) -> Answer:
+NONE, SQUAT, RAISE = (0.05, 0.05, 0.9), (0.9, 0.05, 0.05), (0.05, 0.9, 0.05)
+
+
+def squat_rep(end_s: float) -> Rep:
+    return Rep(0, 0, Cycle(end_s - 1, end_s, 100.0, 95.0), None)
+
+
+def events_of(*answers: Answer, config: DecideConfig | None = None) -> list[Event]:
+    decider = Decider(card_of(), config or DecideConfig(smooth_s=0.0))
+    return [*(event for each in answers for event in decider.push(each.time_s, [each])), *decider.flush()]
+
+
+def test_a_rest_between_two_repetitions_does_not_end_their_set() -> None:
+    doing = {0.25 * k: SQUAT if k < 12 or k >= 22 else NONE for k in range(34)}  # nothing from 3.0 to 5.25 s
+    reps = {2.5: (squat_rep(2.4),), 6.0: (squat_rep(5.9),)}
+    events = events_of(*(said(time_s, *reps.get(time_s, ()), probs=probs) for time_s, probs in doing.items()))
+    assert [event.event for event in events if event.event != "update"] == ["start", "end"]
+    assert not [event for event in events if event.event == "update" and 2.75 < event.end_s < 5.5]
+    assert (events[-1].start_s, events[-1].end_s, events[-1].reps) == (0.0, 8.25, 2)
+
+
+def test_a_set_that_is_over_ended_when_it_was_last_believed() -> None:
+    decider = Decider(card_of(), DecideConfig(smooth_s=0.0, pause_s=2.5))
+    told = {0.25 * k: decider.push(0.25 * k, [said(0.25 * k, probs=SQUAT if k < 12 else NONE)]) for k in range(30)}
+    ends = {time_s: event for time_s, events in told.items() for event in events if event.event == "end"}
+    assert {time_s: event.end_s for time_s, event in ends.items()} == {5.5: 2.75}
+
+
+def test_another_exercise_ends_a_set_that_rests_at_once() -> None:
+    doing = [*[SQUAT] * 8, *[NONE] * 4, *[RAISE] * 8]
+    events = events_of(*(said(0.25 * k, probs=probs) for k, probs in enumerate(doing)))
+    assert [(event.event, event.label, event.start_s, event.end_s) for event in events if event.event != "update"] == [
+        ("start", "squat", 0.0, 0.25),
+        ("end", "squat", 0.0, 1.75),
+        ("start", "arm raise", 3.0, 3.25),
+        ("end", "arm raise", 3.0, 4.75),
+    ]
+
+
+def test_what_has_no_repetitions_is_over_when_it_is_not_believed() -> None:
+    free = replace(card_of(), rules={})
+    decider = Decider(free, DecideConfig(smooth_s=0.0))
+    told = {k: decider.push(0.25 * k, [said(0.25 * k, probs=SQUAT if k < 12 else NONE)]) for k in range(14)}
+    assert [k for k, events in told.items() if events and events[-1].event == "end"] == [12]
+
+
+@given(st.lists(st.sampled_from([SQUAT, RAISE, NONE]), max_size=60), st.sampled_from([0.0, 1.0, 2.5]))
+def test_whoever_rests_is_told_in_no_more_pieces_than_without_rests(doing: list[Any], pause_s: float) -> None:
+    answers = [said(0.25 * k, probs=probs) for k, probs in enumerate(doing)]
+    plain = events_of(*answers, config=DecideConfig(smooth_s=0.0, pause_s=0.0))
+    rested = events_of(*answers, config=DecideConfig(smooth_s=0.0, pause_s=pause_s))
+    ends = [[e for e in events if e.event == "end"] for events in (plain, rested)]
+    assert len(ends[1]) <= len(ends[0])
+    assert all(one.end_s <= other.start_s for one, other in pairwise(ends[1]))
+    for event in ends[0]:  # nothing that was told is lost
+        assert any(e.label == event.label and e.start_s <= event.start_s and e.end_s >= event.end_s for e in ends[1])
+
+
+def said(time_s: float, *reps: Rep, probs: tuple[float, ...] = SQUAT) -> Answer:
     return Answer(
         start_s=time_s - 4.2, time_s=time_s, person=0, people=(0,), classes=CLASSES,
-        probs=np.float32([0.9, 0.05, 0.05]), reps=reps,
+        probs=np.float32(probs), reps=reps,
     )  # fmt: skip
 
 
