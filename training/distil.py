@@ -27,7 +27,7 @@ from amr_edge.training.finetune import new_classifier, tokens_for_step
 from amr_edge.training.fit import Stage, fit
 from amr_edge.training.inherit import inherit
 from amr_edge.training.machine import Machine
-from amr_edge.training.predict import predict
+from amr_edge.training.predict import predict, validated
 from amr_edge.training.pretrain import describe, new_encoder
 from amr_edge.training.run import Run, versions
 from amr_edge.training.transfer import clips_learned_from
@@ -270,10 +270,6 @@ def distil(
     if validation is not None:
         held_out = Clips(store, validation & (store.labels >= 0), recipe.prepare, recipe.persons)
 
-    def judge(held_out: Clips) -> tuple[float, dict[str, float]]:
-        top1 = score(predict(model, held_out, machine.device), held_out.labels).top1
-        return -top1, {"validation_top1": top1}
-
     stage = Stage(
         title="distil",
         module=model,
@@ -285,7 +281,7 @@ def distil(
         config=config.optim,
         seed=seed,
         machine=machine,
-        judge=None if held_out is None else partial(judge, held_out),
+        judge=None if held_out is None else partial(validated, model, held_out, machine.device),
     )
     fit(stage, run, resume=resume)
     return model.eval(), card

@@ -14,7 +14,6 @@ from torch.nn import functional
 from amr_edge.card import Card
 from amr_edge.clips import Clips
 from amr_edge.errors import DataError, ReadError
-from amr_edge.score import score
 from amr_edge.skeleton import Mask
 from amr_edge.store import Store
 from amr_edge.training.budget import TokenChoice, choice_of
@@ -27,7 +26,7 @@ from amr_edge.training.fit import Stage, fit
 from amr_edge.training.machine import Machine
 from amr_edge.training.masking import keep_random, keep_ranked
 from amr_edge.training.patchify import token_present
-from amr_edge.training.predict import predict
+from amr_edge.training.predict import validated
 from amr_edge.training.pretrain import describe, new_encoder
 from amr_edge.training.run import Run, versions
 from amr_edge.training.subsets import Subset
@@ -146,10 +145,6 @@ def finetune(
 
     held_out = Clips(store, validation & labelled, recipe.prepare, recipe.persons) if validation is not None else None
 
-    def judge(held_out: Clips) -> tuple[float, dict[str, float]]:
-        top1 = score(predict(model, held_out, machine.device), held_out.labels).top1
-        return -top1, {"validation_top1": top1}
-
     stage = Stage(
         title="fine-tune",
         module=model,
@@ -161,7 +156,7 @@ def finetune(
         config=config.optim,
         seed=seed,
         machine=machine,
-        judge=None if held_out is None else partial(judge, held_out),
+        judge=None if held_out is None else partial(validated, model, held_out, machine.device),
     )
     fit(stage, run, resume=resume)
     return model.eval(), card

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from amr_edge.clips import Clips
+from amr_edge.score import score
 from amr_edge.training.classifier import Classifier
 from amr_edge.training.dataset import to_batch
 
@@ -21,3 +22,9 @@ def predict(model: Classifier, clips: Clips, device: torch.device, batch: int = 
             answers.append(logits.float().softmax(dim=1).cpu().numpy())
     model.train(was_training)
     return np.concatenate(answers)
+
+
+def validated(model: Classifier, held_out: Clips, device: torch.device) -> tuple[float, dict[str, float]]:
+    """What a stage of training is judged by: minus the top-1 on labelled clips, and what to write beside the loss."""
+    top1 = score(predict(model, held_out, device), held_out.labels).top1
+    return -top1, {"validation_top1": top1}
