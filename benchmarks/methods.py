@@ -76,15 +76,16 @@ KEPT = ("top1", "top5", "mean_class", "clips", "loss", "seed", "seconds")
 
 def cell(found: dict[str, Any], places: dict[str, str]) -> dict[str, Any]:
     """What is stored of a command: itself without this machine's paths, what it answered, its wall time."""
-    words = [_without(word, places) for word in found["command"]]
     answer = {name: found["answer"][name] for name in KEPT if name in found["answer"]}
-    return {"command": " ".join(["amr-edge", *words]), "wall_s": found["wall_s"], **answer}
+    return {"command": shortened(found["command"], places), "wall_s": found["wall_s"], **answer}
 
 
-def _without(word: str, places: dict[str, str]) -> str:
+def shortened(words: Sequence[str], places: dict[str, str]) -> str:
+    """A command as a person types it, with names instead of this machine's paths."""
+    command = " ".join(["amr-edge", *words])
     for place, name in places.items():
-        word = word.replace(str(Path(place).resolve()), name).replace(place, name)
-    return word
+        command = command.replace(str(Path(place).resolve()), name).replace(place, name)
+    return command
 
 
 def main() -> None:
