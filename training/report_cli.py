@@ -15,7 +15,8 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:  # 
     """Write one HTML page about RUNS: figures, curves, classes, worst clips, settings; several are compared."""
     require("train", "`amr-edge report`")
     from amr_edge.terminal import table, to_json
-    from amr_edge.training.report import compare, write_report
+    from amr_edge.training.report import write_report
+    from amr_edge.training.told import compare
 
     path = out or (runs[0] if len(runs) == 1 else Path()) / "report.html"
     told = write_report(runs, path)

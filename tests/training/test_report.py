@@ -17,7 +17,8 @@ from amr_edge.store import Store
 from amr_edge.training.answers import Answers, save_answers
 from amr_edge.training.checkpoint import load_classifier, save_weights
 from amr_edge.training.evaluate import worst_clips
-from amr_edge.training.report import changed, compare, read_run, sign_test, wilson, write_report
+from amr_edge.training.report import write_report
+from amr_edge.training.told import changed, compare, read_run, sign_test, wilson
 
 EVIL = '<img src=x onerror="document.title=1"> & </script> $body'
 
