@@ -48,10 +48,17 @@ PILOT = {
     "mixed layers": _amr(memory="layers"),
     "motion-aware mask": _amr(mask="motion"),
 }
+# How strongly, and by whose energy, the loss looks where movement is.
+FOCAL = {
+    "energy of motion": _amr(focal_source="motion"),
+    "k = 0.001": _amr(focal_k=0.001),
+    "k = 0.1": _amr(focal_k=0.1),
+}
 TABLES: dict[str, dict[str, tuple[str, ...] | None]] = {
     "methods": METHODS,
     "ablation": dict(ABLATION),
     "pilot": dict(PILOT),
+    "focal": dict(FOCAL),
 }
 
 
@@ -114,7 +121,7 @@ def main() -> None:
     table = TABLES[options.table]
     for method in options.methods.split(";") if options.methods else table:
         recipe = table[method]
-        slug = method.lower().replace(", ", "-").replace(" ", "-")
+        slug = method.lower().replace(", ", "-").replace(" = ", "-").replace(" ", "-")
         row: dict[str, Any] = {"method": method}
         start: tuple[str | Path, ...] = ()
         if recipe is not None:
