@@ -30,6 +30,9 @@ STAGES = {
     "train": "fine-tuning",
     "distil": "distillation",
     "probe": "linear probe",
+    "asma": "student",
+    "central_slow": "pre-training, central_slow",
+    "leaf_fast": "pre-training, leaf_fast",
 }
 HEADLINE = ("top1", "top5", "mean_class")
 # What a run takes from its data, whatever the recipe says.
