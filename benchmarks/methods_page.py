@@ -1,23 +1,43 @@
-"""The tables of `methods.py`, several data sets at once, written into a page between its marks.
+r"""The tables of `methods.py`, several data sets at once, written into a page between its marks.
 
 python benchmarks/methods_page.py README.md docs/objectives.md \
     UTD-MHAD=benchmarks/results/methods_utd.json NW-UCLA=benchmarks/results/methods_nw.json ...
+
+`--table pilot` (or ablation, focal) writes between the marks of that name. A row that another file has already is named
+by NAME=FILE#ROW, and is told under that file's name for it.
 """
 
 import argparse
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rehab8 import written_into  # beside this file
 
-MARKS = ("<!-- methods: written by benchmarks/methods_page.py -->", "<!-- end of methods -->")
 NAMES = {"scratch": "from chance", "AMR without focal": "AMR without focal weights"}
 PROTOCOLS = ("probe", "finetune", "labels")
 # What was paused or shared its core has no wall time that says anything.
 PAUSED = {("UTD-MHAD", "SkeletonMAE")}
+
+
+def marks(table: str) -> tuple[str, str]:
+    """What stands before and after a table."""
+    return f"<!-- {table}: written by benchmarks/methods_page.py -->", f"<!-- end of {table} -->"
+
+
+def gathered(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What is stored, by data set: NAME=FILE takes all rows of a file, NAME=FILE#ROW one."""
+    found: dict[str, dict[str, Any]] = {}
+    for word in words:
+        name, place = word.split("=", 1)
+        path, _, wanted = place.partition("#")
+        told = json.loads(Path(path).read_text(encoding="utf-8"))
+        rows = [row for row in told["rows"] if wanted in ("", row["method"])]
+        have = found.setdefault(name, {**told, "rows": []})
+        have["rows"] += rows
+    return found
 
 
 def _percent(row: Mapping[str, Any], protocol: str, best: float) -> str:
@@ -64,12 +84,13 @@ def main() -> None:
     """Read, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="+", help="pages, and NAME=FILE for every data set")
-    words = parser.parse_args().words
-    files = dict(word.split("=", 1) for word in words if "=" in word)
-    block = table({data: json.loads(Path(path).read_text()) for data, path in files.items()})
+    parser.add_argument("--table", default="methods", help="whose marks the page has (default methods)")
+    asked = parser.parse_args()
+    block = table(gathered([word for word in asked.words if "=" in word]))
     print(block)
-    for page in (Path(word) for word in words if "=" not in word):
-        page.write_text(written_into(page.read_text(encoding="utf-8"), MARKS, block), encoding="utf-8")
+    for page in (Path(word) for word in asked.words if "=" not in word):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(written_into(text, marks(asked.table), block), encoding="utf-8")
 
 
 if __name__ == "__main__":
