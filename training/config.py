@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from amr_edge.errors import ConfigError
 from amr_edge.preprocess import PrepareConfig
@@ -444,30 +444,45 @@ Config = TypeVar("Config")
 
 
 def override(config: Config, settings: Sequence[str]) -> Config:
-    """A copy of `config` with "finetune.optim.epochs=30"-like settings applied.
+    """A copy of `config` with "finetune.optim.epochs=30"-like settings applied, all at once.
+
+    Settings that fit only together may come in any order; of two of the same field the last counts.
 
     Raises:
-        ConfigError: If a field does not exist or a value does not fit it.
+        ConfigError: If a field does not exist or a value does not fit it; the setting is named as it was given, because
+            two groups may have a field of that name.
 
     >>> override(amr_small(), ["encoder.width=64"]).encoder.width
     64
     """
     for setting in settings:
-        path, equals, text = setting.partition("=")
-        _need(bool(equals), f"a setting is FIELD=VALUE, got '{setting}'")
-        config = _replace(config, path.split("."), text, path)
-    return config
+        _need("=" in setting, f"a setting is FIELD=VALUE, got '{setting}'")
+    return cast("Config", _override(config, [(setting.partition("=")[0].split("."), setting) for setting in settings]))
 
 
-def _replace(config: Any, path: list[str], text: str, whole: str) -> Any:
+def _override(config: Any, asked: Sequence[tuple[list[str], str]]) -> Any:
+    """Apply settings, each with what is left of the way to its field."""
     names = [f.name for f in fields(config)]
-    _need(path[0] in names, f"there is no setting '{whole}'; '{path[0]}' may be {', '.join(names)}")
-    current = getattr(config, path[0])
-    if len(path) > 1:
-        _need(is_dataclass(current), f"there is no setting '{whole}'; '{path[0]}' has no fields")
-        return replace(config, **{path[0]: _replace(current, path[1:], text, whole)})
-    _need(not is_dataclass(current), f"'{whole}' is a group; set one of its fields: {_names(current)}")
-    return replace(config, **{path[0]: _parse(current, text, whole)})
+    own: dict[str, str] = {}
+    inner: dict[str, list[tuple[list[str], str]]] = {}
+    changes: dict[str, Any] = {}
+    for path, setting in asked:
+        whole, _, text = setting.partition("=")
+        _need(path[0] in names, f"there is no setting '{whole}'; '{path[0]}' may be {', '.join(names)}")
+        current = getattr(config, path[0])
+        if len(path) > 1:
+            _need(is_dataclass(current), f"there is no setting '{whole}'; '{path[0]}' has no fields")
+            inner.setdefault(path[0], []).append((path[1:], setting))
+            continue
+        _need(not is_dataclass(current), f"'{whole}' is a group; set one of its fields: {_names(current)}")
+        changes[path[0]], own[whole] = _parse(current, text, whole), setting
+    changes |= {name: _override(getattr(config, name), deeper) for name, deeper in inner.items()}
+    try:
+        return replace(config, **changes)
+    except ConfigError as cause:
+        if not own or any(whole in str(cause) for whole in own):
+            raise
+        raise ConfigError(f"{', '.join(own.values())}: {cause}") from cause
 
 
 def _names(config: Any) -> str:

@@ -1,4 +1,5 @@
 from dataclasses import asdict, replace
+from itertools import permutations
 
 import pytest
 
@@ -39,6 +40,23 @@ def test_settings_reach_into_the_groups_and_keep_their_types() -> None:
 def test_a_bad_setting_is_refused_and_the_way_out_named(setting: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         override(amr_small(), [setting])
+
+
+def test_settings_that_fit_only_together_may_come_in_any_order() -> None:
+    together = ["prepare.frames=120", "pretrain.pretext.enlarge=6", "pretrain.pretext.focal_windows=4,8,12"]
+    for one in together[:2]:
+        with pytest.raises(ConfigError):
+            override(amr_small(), [one])
+    for order in permutations(together):
+        made = override(amr_small(), order)
+        assert (made.prepare.frames, made.pretrain.pretext.enlarge) == (120, 6)
+    assert override(amr_small(), ["persons=1", "persons=3"]).persons == 3
+
+
+@pytest.mark.parametrize("group", ["pretrain", "finetune"])
+def test_a_field_that_two_groups_have_is_refused_by_its_whole_name(group: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{group}\.optim\.lr=0: optim\.lr must be above 0, got 0\.0$"):
+        override(amr_small(), [f"{group}.optim.lr=0"])
 
 
 @pytest.mark.parametrize(
