@@ -13,6 +13,7 @@ import click
 
 from amr_edge.errors import MissingError
 from amr_edge.runtime import doctor as examining
+from amr_edge.runtime.around import here
 from amr_edge.runtime.bench.machine import context
 from amr_edge.runtime.doctor import Check
 from amr_edge.runtime.first import trouble_of
@@ -30,7 +31,7 @@ def doctor(need: str | None, bundle: Path | None, as_json: bool) -> None:  # noq
     areas = examining.needed(need) if need is not None else ()
     if sys.stderr.isatty():
         note("looking around; packages are tried one by one, which takes some seconds")
-    around = examining.here(grab=partial(trouble_of, 0) if "camera" in areas else None)
+    around = here(grab=partial(trouble_of, 0) if "camera" in areas else None)
     checks = list(examining.examine(around))
     lacking = examining.missing(checks, areas)
     said = {

@@ -14,8 +14,10 @@ import pytest
 
 from amr_edge.cli import run
 from amr_edge.errors import ConfigError
+from amr_edge.runtime import around as machines
 from amr_edge.runtime import doctor
-from amr_edge.runtime.doctor import Around, Check, Probed
+from amr_edge.runtime.around import Around, Probed
+from amr_edge.runtime.doctor import Check
 from amr_edge.runtime.doctor_cli import screen
 
 FACTS: dict[str, dict[str, Any]] = {
@@ -122,14 +124,14 @@ def test_an_extra_that_is_not_here_gets_the_line_to_type(around: Around) -> None
 def test_a_package_that_crashes_its_interpreter_does_not_take_the_doctor_along(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(doctor.PROBES, "crash", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    monkeypatch.setitem(doctor.PROBES, "absent", "import no_such_package_anywhere")
-    assert "crashed (signal 11)" in doctor.probe("crash").trouble
-    assert "No module named 'no_such_package_anywhere'" in doctor.probe("absent").trouble
+    monkeypatch.setitem(machines.PROBES, "crash", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setitem(machines.PROBES, "absent", "import no_such_package_anywhere")
+    assert "crashed (signal 11)" in machines.probe("crash").trouble
+    assert "No module named 'no_such_package_anywhere'" in machines.probe("absent").trouble
 
 
 def test_a_real_engine_tells_its_providers() -> None:
-    found = doctor.probe("onnxruntime")
+    found = machines.probe("onnxruntime")
     assert found.facts is not None
     assert "CPUExecutionProvider" in found.facts["providers"]
 
