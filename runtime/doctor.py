@@ -133,7 +133,7 @@ def _too_old(around: Around, extra: str) -> list[str]:
 
 
 # Module -> distributions that bring it, where the names differ.
-_BRINGS = {"cv2": ONE_OF["cv2"], "onnxruntime": ONE_OF["onnxruntime"]}
+_BRINGS = {"cv2": ONE_OF["cv2"], "onnxruntime": ONE_OF["onnxruntime"], "paho": ("paho-mqtt",)}
 
 
 def extras(around: Around) -> Iterator[Check]:

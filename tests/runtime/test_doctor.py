@@ -14,6 +14,7 @@ import pytest
 
 from amr_edge.cli import run
 from amr_edge.errors import ConfigError
+from amr_edge.extras import EXTRAS
 from amr_edge.runtime import around as machines
 from amr_edge.runtime import doctor
 from amr_edge.runtime.around import Around, Probed
@@ -119,6 +120,14 @@ def test_an_extra_that_is_not_here_gets_the_line_to_type(around: Around) -> None
     bare = replace(around, installed={"onnxruntime": "1.20.0"})
     (train,) = lines(bare, "train")
     assert (train.state, train.cure) == ("absent", 'pip install "amr-edge[train]"')
+
+
+def test_an_extra_is_here_exactly_if_its_modules_can_be_imported_here() -> None:
+    found = {check.area: check.state for check in doctor.extras(machines.here())}
+    for extra, modules in EXTRAS.items():
+        if extra != "openvino":  # an engine
+            can = all(importlib.util.find_spec(module) is not None for module in modules)
+            assert (found[extra] != "absent") == can, extra
 
 
 def test_a_package_that_crashes_its_interpreter_does_not_take_the_doctor_along(
