@@ -1,10 +1,11 @@
 """Records over WebSocket: to a server elsewhere, or to whoever connects to this machine."""
 
 import re
+import socket
 import threading
 import time
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -77,7 +78,8 @@ class WebSocketClient:
 class _Listener:
     """Somebody who is connected, with the records that wait for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
         self._waiting: deque[str] = deque()
         self._changed = threading.Condition()
         self._over = False
@@ -95,6 +97,11 @@ class _Listener:
         with self._changed:
             self._over = True
             self._changed.notify()
+
+    def cut(self) -> None:
+        """Hang up, even in the middle of a record."""
+        with suppress(OSError):  # they have gone by themselves
+            self._line.shutdown(socket.SHUT_RDWR)
 
     def next(self) -> str | None:
         """The next record; None when there will be none."""
@@ -160,6 +167,10 @@ class WebSocketServer:
         limit_s = time.monotonic() + REST_S
         while self._listeners and time.monotonic() < limit_s:
             time.sleep(0.01)
+        # A goodbye would wait behind a record that somebody asleep does not take, for ever since websockets 17.
+        with self._lock:
+            for listener in self._listeners:
+                listener.cut()
         self._held.close()
         self._thread.join(ANSWER_S)
 
@@ -167,7 +178,7 @@ class WebSocketServer:
         """Serve one listener, in their own thread."""
         from websockets.exceptions import ConnectionClosed
 
-        listener = _Listener()
+        listener = _Listener(connection.socket)
         with self._lock:
             self._listeners.add(listener)
         try:
