@@ -178,7 +178,8 @@ class MediaPipePose:
         """Release the model; closing twice is allowed."""
         if self._landmarker is not None:
             landmarker, self._landmarker = self._landmarker, None
-            landmarker.close()
+            with without_chatter():
+                landmarker.close()
 
     def __enter__(self) -> "MediaPipePose":
         return self
