@@ -14,7 +14,7 @@ from amr_edge import conversion
 from amr_edge.continuous_cli import join, windows
 from amr_edge.conversion import facts_of
 from amr_edge.errors import AmrError, CheckFailedError, ReadError
-from amr_edge.findings import KINDS, Finding, findings
+from amr_edge.findings import KINDS, Copies, Finding, findings
 from amr_edge.readers import FORMATS, Found, find, recordings, stored
 from amr_edge.recording import Recording
 from amr_edge.splits import offers
@@ -202,11 +202,12 @@ def info(file: Path, as_json: bool) -> None:  # noqa: FBT001
 def check(source: Path, format_name: str, as_json: bool) -> None:  # noqa: FBT001
     """Look for what is wrong in SOURCE before training.
 
-    Lost or frozen joints, an odd scale, swapped sides, jumps in time, files that cannot be read. Ends with 1 if
+    Lost or frozen joints, an odd scale, swapped sides, jumps in time, copies, files that cannot be read. Ends with 1 if
     anything was found.
     """
     found = find(source, format_name)
     seen: list[Finding] = []
+    copies = Copies()
     count = 0
 
     def unreadable(refusal: ReadError) -> None:
@@ -215,6 +216,7 @@ def check(source: Path, format_name: str, as_json: bool) -> None:  # noqa: FBT00
     for recording in _read(found, "checking", unreadable):
         count += 1
         seen.extend(findings(recording))
+        seen.extend(copies.of(recording))
     names = {finding.source for finding in seen}
     kinds = Counter(finding.kind for finding in seen)
     if as_json:

@@ -1,9 +1,10 @@
-"""What in a recording looks wrong before anyone learns from it: lost joints, odd scale, swapped sides, stuck sensors.
+"""What in a recording looks wrong before anyone learns from it: lost joints, odd scale, swapped sides, copies.
 
 A finding is no proof. A clip of a handstand may be held to be mirrored; many findings of one kind are a fault of
 the file or of how it was read.
 """
 
+import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ KINDS: dict[str, str] = {
     "scale": "a body is not of human size",
     "mirrored": "left and right are swapped",
     "frozen": "a joint never moves",
+    "copy": "it shows what another recording shows, number for number",
 }
 
 MOST_ABSENT = 0.25  # share of the joints of people who are there
@@ -102,6 +104,24 @@ def _frozen(recording: Recording) -> list[str]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
+
+
+class Copies:
+    """Which recordings, of all that are shown to it, show what one before them showed."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, str] = {}  # digest of the poses -> who showed them first
+
+    def of(self, recording: Recording) -> Iterator[Finding]:
+        """A finding if an earlier recording had the same poses; whoever shows nobody copies nobody."""
+        if not recording.present.any():
+            return
+        shape = repr(recording.poses.shape).encode()
+        digest = hashlib.blake2b(shape + np.ascontiguousarray(recording.poses).tobytes(), digest_size=16).digest()
+        source = recording.source or "recording"
+        first = self._first.setdefault(digest, source)
+        if first != source:
+            yield Finding("copy", source, f"{source}: shows what {first} shows, number for number")
 
 
 def findings(recording: Recording) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """How good answers are: accuracy, per class and confused, from probabilities and labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,44 @@ def score(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> Score:
         mean_class=float((np.diag(confusion)[total > 0] / total[total > 0]).mean()),
         confusion=confusion,
     )
+
+
+def without_copies(
+    probs: NDArray[np.floating], labels: NDArray[np.int64], copied: NDArray[np.bool_]
+) -> dict[str, float | int | None]:
+    """What is left of a score without the clips that training saw as well, under another name.
+
+    Args:
+        probs: (N, K).
+        labels: (N,).
+        copied: (N,) True for the copies of training recordings.
+
+    Returns:
+        Nothing where there are no copies; else "copies", how many, and "top1_without_copies", None if all are.
+
+    >>> without_copies(np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1]), np.array([True, False]))
+    {'copies': 1, 'top1_without_copies': 0.0}
+    """
+    if not copied.any():
+        return {}
+    rest = ~copied
+    return {
+        "copies": int(copied.sum()),
+        "top1_without_copies": score(probs[rest], labels[rest]).top1 if rest.any() else None,
+    }
+
+
+def copies_in_words(said: Mapping[str, float | int | None]) -> str:
+    """What `without_copies` found as a line; empty where there are none.
+
+    >>> copies_in_words({"copies": 95, "top1_without_copies": 0.8266})
+    'without the 95 clips that are copies of training recordings: top-1 0.8266'
+    """
+    if not said:
+        return ""
+    top1 = said["top1_without_copies"]
+    rest = "nothing is left" if top1 is None else f"top-1 {top1:.4f}"
+    return f"without the {said['copies']} clips that are copies of training recordings: {rest}"
 
 
 def per_class_rows(result: Score, classes: tuple[str, ...]) -> list[tuple[str, int, float, str]]:

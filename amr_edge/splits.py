@@ -176,6 +176,12 @@ def _warnings(store: Store, train: Side, test: Side, *, mixes_people: bool) -> t
     left_out = int((~train & ~test).sum())
     if left_out:
         said.append(f"{left_out} of {len(store)} recordings are on neither side")
+    copied = np.flatnonzero(store.copies(test, train))
+    if len(copied):
+        said.append(
+            f"{len(copied)} of the {int(test.sum())} recordings of the test are copies of training recordings, number "
+            f"for number ({store.names[copied[0]]} is the first): a score on them is a score of memory"
+        )
     both = np.intersect1d(store.subjects[train], store.subjects[test])
     if mixes_people and (both >= 0).any():
         said.append("the same people are on both sides: expect less on people the model has never seen")

@@ -124,6 +124,38 @@ class Store:
     def __iter__(self) -> Iterator[Recording]:
         return (self[i] for i in range(len(self)))
 
+    def copies(self, among: NDArray[np.bool_], of: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which recordings show, number for number, what others show, whatever they are called.
+
+        Args:
+            among: (N,) True for the recordings that may be copies.
+            of: (N,) True for those that they may be copies of; none is a copy of itself.
+
+        Returns:
+            (N,) True for the copies. A recording that shows nobody is no copy.
+        """
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for i in np.flatnonzero(of):
+            alike.setdefault(self._ends(int(i)), []).append(int(i))
+        found = np.zeros(len(self), dtype=np.bool_)
+        for i in np.flatnonzero(among & (np.diff(self._row_offsets) > 0)):
+            # Few recordings begin and end alike, so all poses are read of few.
+            twins = alike.get(self._ends(int(i)), ())
+            found[i] = any(twin != i and self._equal(twin, int(i)) for twin in twins)
+        return found
+
+    def _ends(self, i: int) -> tuple[object, ...]:
+        """What copies have in common at a glance: how long they are, their first pose and their last."""
+        start, end = int(self._row_offsets[i]), int(self._row_offsets[i + 1])
+        ends = () if start == end else (self._poses[start].tobytes(), self._poses[end - 1].tobytes())
+        return int(self.lengths[i]), int(self.persons[i]), end - start, *ends
+
+    def _equal(self, one: int, other: int) -> bool:
+        (a, b), (c, d) = (self._row_offsets[[i, i + 1]] for i in (one, other))
+        (e, f), (g, h) = (self._present_offsets[[i, i + 1]] for i in (one, other))
+        same = np.array_equal(self._poses[a:b], self._poses[c:d], equal_nan=True)
+        return bool(same and np.array_equal(self._present[e:f], self._present[g:h]))
+
     @cached_property
     def fps(self) -> float:
         """Median of the recordings' frame rates; NaN if none has two frames."""

@@ -76,6 +76,7 @@ def main() -> None:
             "top1": judged["top1"],
             "mean_class": judged["mean_class"],
             "test_clips": judged["clips"],
+            **{key: judged[key] for key in ("copies", "top1_without_copies") if key in judged},
             "export": {k: exported[k] for k in ("max_difference", "agreement", "size_bytes", "opset", "proven")},
         }
     options.out.write_text(json.dumps(result, indent=2) + "\n")

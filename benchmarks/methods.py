@@ -78,7 +78,7 @@ def amr_edge(work: Path, name: str, arguments: Sequence[str | Path]) -> dict[str
     return answer
 
 
-KEPT = ("top1", "top5", "mean_class", "clips", "loss", "seed", "seconds")
+KEPT = ("top1", "top5", "mean_class", "clips", "copies", "top1_without_copies", "loss", "seed", "seconds")
 
 
 def cell(found: dict[str, Any], places: dict[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import click
 from amr_edge.errors import ConfigError
 from amr_edge.export import ship
 from amr_edge.models import meant
-from amr_edge.score import report
+from amr_edge.score import copies_in_words, report
 from amr_edge.terminal import note, to_json
 
 
@@ -154,7 +154,8 @@ def evaluate(
     if as_json:
         click.echo(to_json(judged.to_dict()))
     else:
-        click.echo(f"{model} on {judged.store} (split {judged.split})\n{report(judged.score, judged.classes)}")
+        told = (f"{model} on {judged.store} (split {judged.split})", report(judged.score, judged.classes))
+        click.echo("\n".join(filter(None, (*told, copies_in_words(judged.apart)))))
 
 
 def _evaluate_budgets(

@@ -1,6 +1,7 @@
 """How good a model file is, be it a checkpoint or an exported one: both answer the same clips."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from amr_edge.clips import Clips
 from amr_edge.errors import DataError
 from amr_edge.export.part import part_of
 from amr_edge.runtime.session import AUTO, open_session
-from amr_edge.score import Score, score
+from amr_edge.score import Score, score, without_copies
 from amr_edge.store import Store
 
 EXPORTED = (".onnx", ".engine")  # files that an engine answers for; anything else is torch's
@@ -19,12 +20,21 @@ EXPORTED = (".onnx", ".engine")  # files that an engine answers for; anything el
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A model's score on a part of a store."""
+    """A model's score on a part of a store.
+
+    Attributes:
+        score: On all labelled recordings of the part.
+        classes: Of the model.
+        store: What it was judged on.
+        split: Whose test part, or "all".
+        apart: What is left of the score without copies of training recordings; see `score.without_copies`.
+    """
 
     score: Score
     classes: tuple[str, ...]
     store: Path
     split: str
+    apart: Mapping[str, float | int | None] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
         """For machines."""
@@ -34,6 +44,7 @@ class Judged:
             "top5": self.score.top5,
             "mean_class": self.score.mean_class,
             "clips": self.score.clips,
+            **self.apart,
             "store": self.store,
             "split": self.split,
             "per_class": right,
@@ -77,7 +88,7 @@ def evaluate_file(path: Path, data: Path | None, name: str | None, engine: str =
         ConfigError: If data or split are not given and cannot be read from a run.
         DataError: If no recording of the part has a label that the model knows.
     """
-    store, chosen, which, _ = part_of(path, data, name)
+    store, chosen, which, train = part_of(path, data, name)
     weights = path / "weights" / "last.safetensors" if path.is_dir() else path
     card, probs = _deployed(path, engine, store, which) if path.suffix in EXPORTED else _trained(weights, store, which)
     labels = labels_for(card, store)[which]
@@ -86,4 +97,12 @@ def evaluate_file(path: Path, data: Path | None, name: str | None, engine: str =
         raise DataError(
             f"{store.path} has no recording with a label that '{card.name}' knows: {', '.join(card.classes)}"
         )
-    return Judged(score=score(probs[known], labels[known]), classes=card.classes, store=store.path, split=chosen)
+    # Of a part that was learned from as a whole, everything is known already.
+    copied = store.copies(which, train & ~which)[which][known]
+    return Judged(
+        score=score(probs[known], labels[known]),
+        classes=card.classes,
+        store=store.path,
+        split=chosen,
+        apart=without_copies(probs[known], labels[known], copied),
+    )

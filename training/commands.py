@@ -8,7 +8,7 @@ import torch
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.score import report
+from amr_edge.score import copies_in_words, report
 from amr_edge.store import Store, open_store
 from amr_edge.training.answers import FILE, load_answers
 from amr_edge.training.checkpoint import load_classifier, save_weights
@@ -117,14 +117,18 @@ def _examine(work: Work, model: Classifier, card: Card) -> tuple[str, Examined |
     examined = work.sides.test & (store.labels >= 0)
     if not examined.any():
         return "", None
-    result = evaluate_run(run, model.to(work.machine.device), card, store, work.sides.test, work.machine.device)
-    return report(result, card.classes), Examined(
+    sides, device = work.sides, work.machine.device
+    result, apart = evaluate_run(run, model.to(device), card, store, sides.train, sides.test, device)
+    text = "\n".join(filter(None, (report(result, card.classes), copies_in_words(apart))))
+    return text, Examined(
         top1=result.top1,
         top5=result.top5,
         mean_class=result.mean_class,
         clips=result.clips,
         epoch=card.recipe["epoch"],
         epoch_chosen_by=card.recipe["epoch_chosen_by"],
+        copies=int(apart.get("copies") or 0),
+        top1_without_copies=apart.get("top1_without_copies"),
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.clips import Clips
-from amr_edge.score import Score, per_class_rows, score
+from amr_edge.score import Score, per_class_rows, score, without_copies
 from amr_edge.skeleton import Mask
 from amr_edge.store import Store
 from amr_edge.training.answers import FILE as ANSWERS
@@ -58,8 +58,13 @@ def draw_worst(store: Store, tested: NDArray[np.int64], card: Card, probs: NDArr
     draw_strips(strips, path)
 
 
-def evaluate_run(run: Run, model: Classifier, card: Card, store: Store, test: Mask, device: torch.device) -> Score:
+def evaluate_run(
+    run: Run, model: Classifier, card: Card, store: Store, train: Mask, test: Mask, device: torch.device
+) -> tuple[Score, dict[str, float | int | None]]:
     """Score the last weights on the test part and write what a person wants to see into the run.
+
+    Returns:
+        The score, and what is left of it without copies of what was learned from (see `without_copies`).
 
     Writes score.json, per_class.csv, answers.csv, answers.npz, confusion_matrix.png, per_class.png, worst_clips.png,
     curves.png, report.html, and the card with its metrics into the last weights.
@@ -68,6 +73,7 @@ def evaluate_run(run: Run, model: Classifier, card: Card, store: Store, test: Ma
     clips = Clips(store, labelled, card.prepare, card.persons)
     probs = predict(model, clips, device)  # (N, K)
     result = score(probs, clips.labels)
+    apart = without_copies(probs, clips.labels, store.copies(labelled, train)[labelled])
     metrics = {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class}
     save_weights(run.last, model, replace(card, metrics=metrics, data={**card.data, "test_clips": result.clips}))
     epochs = run.results()
@@ -76,6 +82,7 @@ def evaluate_run(run: Run, model: Classifier, card: Card, store: Store, test: Ma
         {
             **metrics,
             "clips": result.clips,
+            **apart,
             "epoch": card.recipe.get("epoch", len(epochs)),
             "epoch_chosen_by": card.recipe.get("epoch_chosen_by", "last"),
             "split": card.data.get("split"),
@@ -108,4 +115,4 @@ def evaluate_run(run: Run, model: Classifier, card: Card, store: Store, test: Ma
     if epochs:
         draw_curves(epochs, "fine-tuning", run.folder / "curves.png")
     write_page(run)
-    return result
+    return result, apart

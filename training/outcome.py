@@ -36,6 +36,8 @@ class Examined:
         clips: Labelled clips of the test part.
         epoch: Whose weights answered, from 1.
         epoch_chosen_by: "last", or what chose it.
+        copies: Of the clips: copies, number for number, of recordings that were learned from.
+        top1_without_copies: Share of the others; None where there are no copies, or no others.
     """
 
     top1: float
@@ -44,6 +46,8 @@ class Examined:
     clips: int
     epoch: int
     epoch_chosen_by: str
+    copies: int = 0
+    top1_without_copies: float | None = None
 
     def to_dict(self) -> dict[str, object]:
         """For machines."""
@@ -54,6 +58,7 @@ class Examined:
             "clips": self.clips,
             "epoch": self.epoch,
             "epoch_chosen_by": self.epoch_chosen_by,
+            **({"copies": self.copies, "top1_without_copies": self.top1_without_copies} if self.copies else {}),
         }
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from amr_edge.card import Card
 from amr_edge.clips import Clips
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.score import Score, per_class_rows, report, score
+from amr_edge.score import Score, copies_in_words, per_class_rows, report, score, without_copies
 from amr_edge.skeleton import Mask
 from amr_edge.splits import offers
 from amr_edge.store import Store
@@ -288,6 +288,12 @@ class Ready:
         return self.sides.train if self.subset is None else self.subset.mask(len(self.store))
 
     @property
+    def copied(self) -> Mask:
+        """(N_test,) True for the clips to be examined on that are copies of those to learn from."""
+        test = self.sides.test & (self.store.labels >= 0)
+        return self.store.copies(test, self.sides.train)[test]
+
+    @property
     def learned(self) -> Clips:
         """The clips to learn from, as they are."""
         return self.part(self._taught)
@@ -452,20 +458,27 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     probs = fitted.probs(probe.frozen.whole(test))
     result = score(probs, test.labels)
     chosen_by = "last" if probe.validate is None else f"validation subjects {probe.validate}"
+    apart = without_copies(probs, test.labels, probe.copied)
     metrics = {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class}
     chosen = {"epoch": fitted.epoch, "epoch_chosen_by": chosen_by}
     probe.model.head.load_state_dict({"weight": fitted.weight, "bias": fitted.bias})
     card = replace(probe.card, metrics=metrics, recipe={**probe.card.recipe, **chosen})
     save_weights(run.last, probe.model, card)
     run.write_results(fitted.rows)
-    answer = {**_said(probe), "method": "linear", **metrics, "clips": result.clips, **chosen, "probe": asdict(config)}
+    answer = {
+        **_said(probe),
+        "method": "linear",
+        **metrics,
+        "clips": result.clips,
+        **apart,
+        **chosen,
+        "probe": asdict(config),
+    }
     run.write_json("score.json", answer)
     _keep(probe, result, test, probs)
     which = "the last epoch's" if probe.validate is None else f"epoch {fitted.epoch}'s, chosen on {chosen_by},"
-    text = (
-        f"{_head_line(probe, learned, test)}\nlinear: {config.told()}\n{report(result, card.classes)}\n"
-        f"{which} weights: {run.last}"
-    )
+    told = (_head_line(probe, learned, test), f"linear: {config.told()}", report(result, card.classes))
+    text = "\n".join(filter(None, (*told, copies_in_words(apart), f"{which} weights: {run.last}")))
     run.log(text, show=False)
     return (
         f"{text}\nnext: amr-edge finetune --data {probe.store.path} --split {probe.split} --init {probe.origin.path}",
@@ -486,18 +499,21 @@ def neighbour_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     known, asked = probe.frozen.whole(learned), probe.frozen.whole(test)
     votes = {k: neighbours(known, learned.labels, asked, k, len(probe.card.classes)) for k in NEIGHBOURS}
     results = {k: score(probs, test.labels) for k, probs in votes.items()}
+    apart = without_copies(votes[NEIGHBOURS[0]], test.labels, probe.copied)
     rows = [(k, round(result.top1, 4), round(result.mean_class, 4)) for k, result in results.items()]
     answer: dict[str, object] = {
         **_said(probe),
         "method": "knn",
         "clips": len(test),
+        **apart,
         "epoch": None,
         "epoch_chosen_by": "nothing is trained",
         "knn": {str(k): {"top1": each.top1, "mean_class": each.mean_class} for k, each in results.items()},
     }
     probe.run.write_json("score.json", answer)
     _keep(probe, results[NEIGHBOURS[0]], test, votes[NEIGHBOURS[0]])
-    text = f"{_head_line(probe, learned, test)}\n{table(rows, ('neighbours', 'top-1', 'mean over classes'))}"
+    told = (_head_line(probe, learned, test), table(rows, ("neighbours", "top-1", "mean over classes")))
+    text = "\n".join(filter(None, (*told, copies_in_words(apart))))
     probe.run.log(text, show=False)
     next_line = f"next: amr-edge probe {probe.origin.path} --data {probe.store.path} --split {probe.split}"
     return f"{text}\n{next_line}", answer

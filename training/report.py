@@ -110,6 +110,9 @@ def _headline(told: Told) -> str:
                 f"top-1 of {clips} test clips; 95 % interval {markup.percent(low)} to {markup.percent(high)}",
             )
         )
+        if told.score.get("copies"):
+            rest = f"top-1 without {told.score['copies']} clips that are copies of training recordings"
+            tiles.append(markup.tile(markup.percent(told.score.get("top1_without_copies")), rest))
         if "mean_class" in figures:
             tiles.append(markup.tile(markup.percent(figures["mean_class"]), f"mean over {len(told.classes)} classes"))
         if "top5" in figures:

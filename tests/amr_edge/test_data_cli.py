@@ -169,6 +169,17 @@ def test_check_names_what_it_found_and_ends_with_1(tmp_path: Path, capsys: pytes
     assert json.loads(out)["found"] == {"unreadable": 2, "one frame": 1}
 
 
+def test_check_names_a_recording_that_shows_what_another_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = fill(tmp_path / "in")
+    (root / "5.jsonl").write_bytes((root / "2.jsonl").read_bytes())
+    code, out, err = answer(capsys, "check", root)
+    assert code == 1
+    assert "5.jsonl: shows what 2.jsonl shows, number for number" in out
+    assert "1 findings in 1 of 5 recordings" in err
+
+
 def test_check_shows_a_person_ten_of_a_kind_and_a_machine_all(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

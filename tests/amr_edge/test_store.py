@@ -3,6 +3,7 @@
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,36 @@ def test_any_recordings_come_back_bit_for_bit(tmp_path: Path, clips: list[Record
     assert len(store) == len(clips)
     assert all(same(a, b) for a, b in zip(store, clips, strict=True))
     assert store.content_hash == written.content_hash
+
+
+def test_copies_are_found_by_what_they_show_and_by_nothing_else(tmp_path: Path) -> None:
+    one, other = recording(seed=1, source="one", label="sit"), recording(seed=2, source="other", label="sit")
+    nearly = replace(one, poses=one.poses.copy(), source="nearly")
+    nearly.poses[0, 1, 4, 2] = np.nextafter(nearly.poses[0, 1, 4, 2], np.float32(9))  # begins and ends like `one`
+    lost = replace(one, poses=one.poses.copy(), source="lost")
+    lost.poses[0, 1] = np.nan  # there for a frame less
+    nobody = replace(one, poses=np.full_like(one.poses, np.nan), source="nobody")
+    again = replace(one, source="again", label="wave", camera=3, subject=9)
+    clips = [one, other, nearly, lost, nobody, replace(nobody, source="nobody else"), again, replace(lost, source="x")]
+    store = write_store(tmp_path / "s.npz", clips, dataset="d", terms="t")
+    everything = np.ones(len(store), dtype=np.bool_)
+    found = store.copies(everything, everything)
+    assert [store.names[i] for i in np.flatnonzero(found)] == ["one", "lost", "again", "x"]
+    first = np.arange(len(store)) < 4
+    assert [store.names[i] for i in np.flatnonzero(store.copies(~first, first))] == ["again", "x"]
+    assert not store.copies(first, first).any()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(clips=recordings(), twice=st.integers(0, 3))
+def test_a_recording_that_is_stored_twice_is_a_copy_if_it_shows_anybody(
+    tmp_path: Path, clips: list[Recording], twice: int
+) -> None:
+    again = clips[twice % len(clips)]
+    store = write_store(tmp_path / "s.npz", [*clips, replace(again, source="again")], dataset="d", terms="t")
+    last = np.arange(len(store)) == len(clips)
+    shows = bool((~np.isnan(again.poses).all(axis=(2, 3))).any())
+    assert store.copies(last, ~last)[-1] == shows
 
 
 def test_only_frames_in_which_a_person_is_there_take_room(tmp_path: Path) -> None:

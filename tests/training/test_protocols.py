@@ -229,3 +229,33 @@ def test_a_subset_of_other_data_is_refused(
 
 def test_transfer_from_nowhere_is_refused(tiny_store: Store, tmp_path: Path) -> None:
     assert run(["finetune", f"--data={tiny_store.path}", f"--project={tmp_path}", "--transfer"]) == 2
+
+
+def test_what_the_test_shares_with_training_is_told_apart(
+    tiny_store: Store, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = list(tiny_store)
+    taught = [clip for clip in clips if clip.subject == 1][:3]
+    copied = [replace(clip, subject=2, source=f"copy of {clip.source}") for clip in taught]
+    store = write_store(
+        checkpoint.parent / "copied.npz", [*clips, *copied], dataset="synthetic", terms="t", classes=tiny_store.classes
+    )
+    assert finetune(store, checkpoint, "--split=xsub") == 0
+    told = capsys.readouterr()
+    assert "3 of the 19 recordings of the test are copies of training recordings" in told.err
+    folder = checkpoint.parent / "finetune" / "amr-small-1"
+    score = json.loads((folder / "score.json").read_text())
+    answers = load_answers(folder / FILE)
+    own = np.array([not name.startswith("copy of") for name in answers.names])
+    right = (answers.probs.argmax(axis=1) == answers.labels)[own]
+    assert (score["clips"], score["copies"], len(right)) == (19, 3, 16)
+    assert score["top1_without_copies"] == pytest.approx(right.mean())
+    assert f"without the 3 clips that are copies of training recordings: top-1 {right.mean():.4f}" in told.out
+    assert "top-1 without 3 clips that are copies" in (folder / "report.html").read_text()
+
+    probe = ["probe", str(checkpoint), f"--data={store.path}", f"--project={checkpoint.parent}", "--split=xsub"]
+    for more in (["--knn"], ["--set=epochs=2"]):
+        assert run([*probe, *more, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["copies"] == 3
+    assert finetune(tiny_store, checkpoint, "--split=xsub") == 0
+    assert "copies" not in json.loads((folder.parent / "amr-small-2" / "score.json").read_text())

@@ -279,8 +279,8 @@ def _stages(work: _Work, machine: Machine, now: Callable[[], float]) -> tuple[st
     found = set_side_by_side(teacher, student, work, machine.device, now)
     run.write_json("teacher.json", found)  # before the evaluation, whose report shows it
     if (work.test & (np.asarray(store.labels) >= 0)).any():
-        evaluate_run(schooling, teacher, teacher_card, store, work.test, machine.device)
-        evaluate_run(run, student, card, store, work.test, machine.device)
+        evaluate_run(schooling, teacher, teacher_card, store, train, work.test, machine.device)
+        evaluate_run(run, student, card, store, train, work.test, machine.device)
     seconds = sum(row["seconds"] for folder in (*encoders, schooling, run) for row in folder.results())
     text = told(found)
     run.log(text, show=False)
