@@ -24,6 +24,7 @@ class Answers:
         classes: K names.
         data_hash: Content hash of the store they lie in.
         split: Whose test part they are.
+        copied: (N,) bool, True for copies of training recordings; None where nobody looked.
     """
 
     names: tuple[str, ...]
@@ -32,6 +33,7 @@ class Answers:
     classes: tuple[str, ...]
     data_hash: str
     split: str
+    copied: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -39,6 +41,7 @@ class Answers:
 
 def save_answers(answers: Answers, path: Path) -> Path:
     """Write answers as a plain .npz, whole or not at all."""
+    more = {} if answers.copied is None else {"copied": answers.copied}
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
@@ -50,6 +53,7 @@ def save_answers(answers: Answers, path: Path) -> Path:
                 classes=np.array(answers.classes, dtype=np.str_),
                 data_hash=np.array(answers.data_hash, dtype=np.str_),
                 split=np.array(answers.split, dtype=np.str_),
+                **more,
             )
         os.replace(part, path)  # noqa: PTH105  (atomic)
     finally:
@@ -74,10 +78,14 @@ def load_answers(path: Path) -> Answers:
             classes=tuple(str(name) for name in found["classes"]),
             data_hash=str(found["data_hash"]),
             split=str(found["split"]),
+            copied=np.asarray(found["copied"], dtype=np.bool_) if "copied" in found else None,
         )
     except (KeyError, ValueError, TypeError) as cause:
         raise ReadError(f"{path}: are not the answers of a run ({cause}); repeat the test with --resume") from cause
-    if answers.probs.shape != (len(answers), len(answers.classes)) or answers.labels.shape != (len(answers),):
+    each = [answers.labels] if answers.copied is None else [answers.labels, answers.copied]
+    if answers.probs.shape != (len(answers), len(answers.classes)) or {part.shape for part in each} != {
+        (len(answers),)
+    }:
         raise ReadError(
             f"{path}: holds probabilities {answers.probs.shape} for {len(answers)} clips of {len(answers.classes)} "
             "classes; repeat the test with --resume"

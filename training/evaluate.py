@@ -73,7 +73,8 @@ def evaluate_run(
     clips = Clips(store, labelled, card.prepare, card.persons)
     probs = predict(model, clips, device)  # (N, K)
     result = score(probs, clips.labels)
-    apart = without_copies(probs, clips.labels, store.copies(labelled, train)[labelled])
+    copied = store.copies(labelled, train)[labelled]
+    apart = without_copies(probs, clips.labels, copied)
     metrics = {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class}
     save_weights(run.last, model, replace(card, metrics=metrics, data={**card.data, "test_clips": result.clips}))
     epochs = run.results()
@@ -96,6 +97,7 @@ def evaluate_run(
         classes=card.classes,
         data_hash=store.content_hash,
         split=str(card.data.get("split", "")),
+        copied=copied,
     )
     save_answers(answers, run.folder / ANSWERS)
     rows = per_class_rows(result, card.classes)

@@ -1,13 +1,13 @@
 """What do several runs say together? The weighted mean of their stored probabilities on the same clips."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.score import Score, report, score
+from amr_edge.score import Score, copies_in_words, report, score, without_copies
 from amr_edge.terminal import table
 from amr_edge.training.answers import FILE, Answers, load_answers, save_answers
 from amr_edge.training.report import write_page
@@ -24,6 +24,7 @@ class Fused:
         each: The score of each.
         together: The score of the fusion.
         answers: The fusion's probabilities.
+        apart: What is left of the fusion's score without copies of training recordings; see `without_copies`.
     """
 
     runs: tuple[Path, ...]
@@ -31,6 +32,7 @@ class Fused:
     each: tuple[Score, ...]
     together: Score
     answers: Answers
+    apart: Mapping[str, float | int | None]
 
     def to_dict(self) -> dict[str, object]:
         """For machines."""
@@ -39,6 +41,7 @@ class Fused:
             "top5": self.together.top5,
             "mean_class": self.together.mean_class,
             "clips": self.together.clips,
+            **self.apart,
             "split": self.answers.split,
             "runs": [
                 {"run": run, "weight": weight, "top1": own.top1}
@@ -53,7 +56,8 @@ class Fused:
             for run, weight, own in zip(self.runs, self.weights, self.each, strict=True)
         ]
         listed = table([*rows, ("together", "1.000", f"{self.together.top1:.4f}")], ("run", "weight", "top-1"))
-        return f"{listed}\n{report(self.together, self.answers.classes)}"
+        told = (listed, report(self.together, self.answers.classes), copies_in_words(self.apart))
+        return "\n".join(filter(None, told))
 
 
 def in_order(answers: Answers, wanted: Answers, where: str) -> Answers:
@@ -91,6 +95,7 @@ def in_order(answers: Answers, wanted: Answers, where: str) -> Answers:
         labels=number[answers.labels][place],
         probs=answers.probs[place][:, columns],
         classes=wanted.classes,
+        copied=None if answers.copied is None else answers.copied[place],
     )
     if (moved.labels != wanted.labels).any():
         raise DataError(f"{where}: its clips are labelled otherwise than those of the first run; {way_out}")
@@ -135,13 +140,17 @@ def fuse_runs(folders: Sequence[Path], weights: str | None) -> Fused:
     first = load_answers(folders[0] / FILE)
     parts = [first, *(in_order(load_answers(folder / FILE), first, str(folder)) for folder in folders[1:])]
     together = np.sum([share * part.probs for share, part in zip(shares, parts, strict=True)], axis=0)
-    answers = replace(first, probs=together.astype(np.float32))
+    # What any of them learned from is known to the fusion.
+    looked = [part.copied for part in parts if part.copied is not None]
+    copied = np.any(looked, axis=0) if looked else None
+    answers = replace(first, probs=together.astype(np.float32), copied=copied)
     return Fused(
         runs=tuple(folders),
         weights=shares,
         each=tuple(score(part.probs, part.labels) for part in parts),
         together=score(answers.probs, answers.labels),
         answers=answers,
+        apart={} if copied is None else without_copies(answers.probs, answers.labels, copied),
     )
 
 

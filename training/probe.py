@@ -429,6 +429,7 @@ def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32]) 
         classes=card.classes,
         data_hash=probe.store.content_hash,
         split=probe.split,
+        copied=probe.copied,
     )
     save_answers(answers, run.folder / ANSWERS)
     write_page(run)

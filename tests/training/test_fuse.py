@@ -23,7 +23,7 @@ SECOND = replace(FIRST, probs=np.float32([[0.4, 0.6], [0.1, 0.9], [0.45, 0.55]])
 def kept(folder: Path, *runs: Answers) -> list[Path]:
     folders = [folder / f"run-{i}" for i in range(len(runs))]
     for path, answers in zip(folders, runs, strict=True):
-        path.mkdir()
+        path.mkdir(parents=True)
         save_answers(answers, path / FILE)
     return folders
 
@@ -54,6 +54,24 @@ def test_clips_and_classes_in_another_order_are_the_same_clips(tmp_path: Path) -
     fused = fuse_runs(kept(tmp_path, FIRST, shuffled), None)
     assert fused.answers.probs == pytest.approx((FIRST.probs + SECOND.probs) / 2)
     assert fused.answers.classes == FIRST.classes
+
+
+def test_copies_of_what_was_learned_from_keep_their_place_and_are_told_apart(tmp_path: Path) -> None:
+    order = [2, 0, 1]
+    shuffled = replace(
+        SECOND,
+        names=tuple(SECOND.names[i] for i in order),
+        labels=SECOND.labels[order],
+        probs=SECOND.probs[order],
+        copied=np.array([False, True, False]),  # "a"
+    )
+    fused = fuse_runs(kept(tmp_path, FIRST, shuffled), "1,0")
+    assert fused.answers.copied is not None
+    assert fused.answers.copied.tolist() == [True, False, False]
+    assert fused.to_dict()["copies"] == 1
+    assert fused.to_dict()["top1_without_copies"] == 0.5
+    assert "without the 1 clips that are copies of training recordings: top-1 0.5000" in fused.text()
+    assert "copies" not in fuse_runs(kept(tmp_path / "again", FIRST, SECOND), None).to_dict()
 
 
 @pytest.mark.parametrize(
