@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Answers:
 
 def save_answers(answers: Answers, path: Path) -> Path:
     """Write answers as a plain .npz, whole or not at all."""
-    more = {} if answers.copied is None else {"copied": answers.copied}
+    more: dict[str, Any] = {} if answers.copied is None else {"copied": answers.copied}
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
@@ -83,9 +84,8 @@ def load_answers(path: Path) -> Answers:
     except (KeyError, ValueError, TypeError) as cause:
         raise ReadError(f"{path}: are not the answers of a run ({cause}); repeat the test with --resume") from cause
     each = [answers.labels] if answers.copied is None else [answers.labels, answers.copied]
-    if answers.probs.shape != (len(answers), len(answers.classes)) or {part.shape for part in each} != {
-        (len(answers),)
-    }:
+    whole = all(part.shape == (len(answers),) for part in each)
+    if not whole or answers.probs.shape != (len(answers), len(answers.classes)):
         raise ReadError(
             f"{path}: holds probabilities {answers.probs.shape} for {len(answers)} clips of {len(answers.classes)} "
             "classes; repeat the test with --resume"
