@@ -9,7 +9,7 @@ from amr_edge.card import Card
 from amr_edge.cli import run
 from amr_edge.models import MODELS, bundled
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime import doctor
+from amr_edge.runtime import around
 from amr_edge.runtime.session import open_session
 
 CLASSES = (
@@ -67,6 +67,6 @@ def test_the_demo_tells_both_sets_and_counts_them(tmp_path: Path, capfd: pytest.
 
 
 def test_the_doctor_opens_it() -> None:
-    found = doctor.probe("model")
+    found = around.probe("model")
     assert found.facts is not None, found.trouble
     assert (found.facts["name"], found.facts["classes"]) == ("rehab8", 9)
