@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="+", help="pages, and NAME=FILE for every data set")
     parser.add_argument("--table", default="methods", help="whose marks the page has (default methods)")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     block = table(gathered([word for word in asked.words if "=" in word]))
     print(block)
     for page in (Path(word) for word in asked.words if "=" not in word):
