@@ -38,3 +38,19 @@ def test_a_page_shows_what_is_stored(name: str) -> None:
     results = BENCHMARKS / "results"
     stored = {data: json.loads((results / f).read_text()) for data, f in STORED.items() if (results / f).is_file()}
     assert methods_page.table(stored) in (BENCHMARKS.parent / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("pilot", ["methods_utd.json#AMR", "pilot_utd.json"]),
+        ("ablation", ["ablation_utd.json", "methods_utd.json#AMR without focal", "methods_utd.json#AMR"]),
+    ],
+)
+def test_pilot_and_ablation_show_what_is_stored_between_marks_of_their_own(table: str, words: list[str]) -> None:
+    page = (BENCHMARKS.parent / "docs" / "objectives.md").read_text(encoding="utf-8")
+    begin, end = methods_page.marks(table)
+    shown = page.partition(begin)[2].partition(end)[0].strip()
+    stored = methods_page.gathered([f"UTD-MHAD={BENCHMARKS / 'results' / word}" for word in words])
+    assert shown == methods_page.table(stored)
+    assert len(stored["UTD-MHAD"]["rows"]) == shown.count("\n") - 1
