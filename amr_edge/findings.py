@@ -119,9 +119,10 @@ class Copies:
         shape = repr(recording.poses.shape).encode()
         digest = hashlib.blake2b(shape + np.ascontiguousarray(recording.poses).tobytes(), digest_size=16).digest()
         source = recording.source or "recording"
-        first = self._first.setdefault(digest, source)
-        if first != source:
-            yield Finding("copy", source, f"{source}: shows what {first} shows, number for number")
+        if digest in self._first:
+            yield Finding("copy", source, f"{source}: shows what {self._first[digest]} shows, number for number")
+        else:
+            self._first[digest] = source
 
 
 def findings(recording: Recording) -> Iterator[Finding]:

@@ -1,12 +1,13 @@
 """A sound body raises nothing, and each fault that is put in is found and named."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from amr_edge.findings import KINDS, findings, forward_share, torso_m
+from amr_edge.findings import KINDS, Copies, findings, forward_share, torso_m
 from amr_edge.recording import Recording
 from amr_edge.skeleton import COCO17, KINECT20, NTU25, Layout
 
@@ -130,3 +131,15 @@ def test_one_frame_a_jump_in_time_and_pixels(tmp_path: Path) -> None:
 def test_a_body_that_never_moves_at_all_is_not_a_frozen_joint() -> None:
     still = np.repeat(moving()[:, :1], FRAMES, axis=1)
     assert kinds(still) == []
+
+
+def test_whoever_shows_the_same_again_is_a_copy_named_or_not_and_nobody_is_no_copy() -> None:
+    copies = Copies()
+    poses = np.random.default_rng(0).normal(size=(1, 12, 25, 3)).astype(np.float32)
+    one = Recording(poses=poses, times_s=np.arange(12) / 30, layout="ntu25")
+    assert list(copies.of(one)) == []
+    (again,) = copies.of(replace(one, label="wave"))
+    assert again.kind == "copy"
+    assert list(copies.of(replace(one, poses=poses[:, ::-1].copy()))) == []
+    nobody = replace(one, poses=np.full_like(poses, np.nan))
+    assert [*copies.of(nobody), *copies.of(nobody)] == []
