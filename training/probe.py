@@ -287,9 +287,8 @@ class Ready:
         """(N,) the clips whose labels may be looked at."""
         return self.sides.train if self.subset is None else self.subset.mask(len(self.store))
 
-    @property
     def copied(self) -> Mask:
-        """(N_test,) True for the clips to be examined on that are copies of those to learn from."""
+        """(N_test,) True for the clips to be examined on that are copies of those to learn from; reads the store."""
         test = self.sides.test & (self.store.labels >= 0)
         return self.store.copies(test, self.sides.train)[test]
 
@@ -416,7 +415,7 @@ def _said(probe: Ready) -> dict[str, object]:
     return said if probe.subset is None else {**said, "labels": probe.subset.to_dict()}
 
 
-def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32]) -> None:
+def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32], copied: Mask) -> None:
     """Write per_class.csv, confusion_matrix.png, answers.npz and report.html."""
     run, card = probe.run, probe.card
     run.write_table("per_class.csv", ("class", "clips", "right", "taken_for"), per_class_rows(result, card.classes))
@@ -429,7 +428,7 @@ def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32]) 
         classes=card.classes,
         data_hash=probe.store.content_hash,
         split=probe.split,
-        copied=probe.copied,
+        copied=copied,
     )
     save_answers(answers, run.folder / ANSWERS)
     write_page(run)
@@ -459,7 +458,8 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     probs = fitted.probs(probe.frozen.whole(test))
     result = score(probs, test.labels)
     chosen_by = "last" if probe.validate is None else f"validation subjects {probe.validate}"
-    apart = without_copies(probs, test.labels, probe.copied)
+    copied = probe.copied()
+    apart = without_copies(probs, test.labels, copied)
     metrics = {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class}
     chosen = {"epoch": fitted.epoch, "epoch_chosen_by": chosen_by}
     probe.model.head.load_state_dict({"weight": fitted.weight, "bias": fitted.bias})
@@ -476,7 +476,7 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
         "probe": asdict(config),
     }
     run.write_json("score.json", answer)
-    _keep(probe, result, test, probs)
+    _keep(probe, result, test, probs, copied)
     which = "the last epoch's" if probe.validate is None else f"epoch {fitted.epoch}'s, chosen on {chosen_by},"
     told = (_head_line(probe, learned, test), f"linear: {config.told()}", report(result, card.classes))
     text = "\n".join(filter(None, (*told, copies_in_words(apart), f"{which} weights: {run.last}")))
@@ -500,7 +500,8 @@ def neighbour_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     known, asked = probe.frozen.whole(learned), probe.frozen.whole(test)
     votes = {k: neighbours(known, learned.labels, asked, k, len(probe.card.classes)) for k in NEIGHBOURS}
     results = {k: score(probs, test.labels) for k, probs in votes.items()}
-    apart = without_copies(votes[NEIGHBOURS[0]], test.labels, probe.copied)
+    copied = probe.copied()
+    apart = without_copies(votes[NEIGHBOURS[0]], test.labels, copied)
     rows = [(k, round(result.top1, 4), round(result.mean_class, 4)) for k, result in results.items()]
     answer: dict[str, object] = {
         **_said(probe),
@@ -512,7 +513,7 @@ def neighbour_probe(probe: Ready) -> tuple[str, dict[str, object]]:
         "knn": {str(k): {"top1": each.top1, "mean_class": each.mean_class} for k, each in results.items()},
     }
     probe.run.write_json("score.json", answer)
-    _keep(probe, results[NEIGHBOURS[0]], test, votes[NEIGHBOURS[0]])
+    _keep(probe, results[NEIGHBOURS[0]], test, votes[NEIGHBOURS[0]], copied)
     told = (_head_line(probe, learned, test), table(rows, ("neighbours", "top-1", "mean over classes")))
     text = "\n".join(filter(None, (*told, copies_in_words(apart))))
     probe.run.log(text, show=False)
