@@ -7,13 +7,12 @@ Every row is one `amr-edge asma` command, stored with its answer and wall time; 
 again. Paces are PyTorch's, teacher and student in turns within each run.
 """
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from methods import amr_edge, shortened  # beside this file
+from methods import amr_edge, asking, shortened  # beside this file
 from rehab8 import written_into
 
 from amr_edge.training.run import versions
@@ -68,16 +67,10 @@ def run(data: Path, split: str, work: Path, options: Sequence[str], names: Seque
 
 def main() -> None:
     """Run what is missing, store it, write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="what `amr-edge data convert` wrote")
-    parser.add_argument("--split", required=True)
-    parser.add_argument("--work", type=Path, required=True, help="a folder for the runs")
-    parser.add_argument("--out", type=Path, required=True)
+    parser = asking(__doc__)
     parser.add_argument("--page", type=Path)
     parser.add_argument("--rows", help="some of the table's rows, separated by semicolons")
     parser.add_argument("--recipe", default="asma-small")
-    parser.add_argument("--seed", default="0")
-    parser.add_argument("--set", dest="settings", action="append", default=[], help="of every command: FIELD=VALUE")
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     options = ["--recipe", asked.recipe, "--seed", asked.seed, *(w for s in asked.settings for w in ("--set", s))]

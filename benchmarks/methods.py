@@ -95,22 +95,28 @@ def shortened(words: Sequence[str], places: dict[str, str]) -> str:
     return command
 
 
-def main() -> None:
-    """Run what is missing and store the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def asking(description: str | None) -> argparse.ArgumentParser:
+    """What a table of `amr-edge` commands on one data set has to know."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="what `amr-edge data convert` wrote")
     parser.add_argument("--split", required=True)
     parser.add_argument("--work", type=Path, required=True, help="a folder for the runs")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", default="0")
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="of every command: FIELD=VALUE")
+    return parser
+
+
+def main() -> None:
+    """Run what is missing and store the table."""
+    parser = asking(__doc__)
     parser.add_argument("--table", default="methods", choices=TABLES)
     parser.add_argument("--methods", help="some of the table's rows, separated by semicolons")
     parser.add_argument("--protocols", default="finetune,labels,probe")
     parser.add_argument("--pretrain-epochs", default="60")
     parser.add_argument("--finetune-epochs", default="40")
     parser.add_argument("--labels", default="0.1")
-    parser.add_argument("--seed", default="0")
     parser.add_argument("--precision", default="bf16")
-    parser.add_argument("--set", dest="settings", action="append", default=[], help="of every command: FIELD=VALUE")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     shared = ("--data", options.data, "--split", options.split, "--seed", options.seed, "--threads", "1")
