@@ -16,7 +16,7 @@ _OFFERS: dict[str, tuple[str, ...]] = {
         "BudgetPoint",
         "Card",
     ),
-    "amr_edge.conversion": (
+    "amr_edge.data.convert": (
         "Converted",
         "convert",
     ),
@@ -31,14 +31,14 @@ _OFFERS: dict[str, tuple[str, ...]] = {
         "MissingError",
         "ReadError",
     ),
-    "amr_edge.models": ("bundled",),
+    "amr_edge.pretrained": ("bundled",),
     "amr_edge.preprocess": (
         "Clip",
         "PrepareConfig",
         "prepare",
     ),
-    "amr_edge.readers": ("read",),
-    "amr_edge.recording": (
+    "amr_edge.data.readers": ("read",),
+    "amr_edge.data.recording": (
         "Recording",
         "Span",
     ),
@@ -48,31 +48,31 @@ _OFFERS: dict[str, tuple[str, ...]] = {
         "layout",
         "remap",
     ),
-    "amr_edge.store": (
+    "amr_edge.data.store": (
         "Store",
         "open_store",
         "write_store",
     ),
-    "amr_edge.runtime.bench.benched": (
+    "amr_edge.runtime.bench.api": (
         "Bench",
         "BenchRow",
         "bench",
     ),
-    "amr_edge.runtime.decide": ("Event",),
-    "amr_edge.runtime.event_score": ("EventScore",),
-    "amr_edge.runtime.fitted": (
+    "amr_edge.runtime.pipeline.event_detector": ("Event",),
+    "amr_edge.runtime.calibration.event_metrics": ("EventScore",),
+    "amr_edge.runtime.calibration.api": (
         "Calibrated",
         "calibrate",
         "score_events",
     ),
-    "amr_edge.runtime.follow": ("live",),
-    "amr_edge.runtime.model": (
+    "amr_edge.runtime.pipeline.api_live": ("live",),
+    "amr_edge.runtime.pipeline.api_model": (
         "Frame",
         "Model",
         "ModelStream",
         "load",
     ),
-    "amr_edge.runtime.records": (
+    "amr_edge.runtime.pipeline.records": (
         "AnswerRecord",
         "EventRecord",
         "ExplainRecord",
@@ -82,15 +82,15 @@ _OFFERS: dict[str, tuple[str, ...]] = {
         "SummaryRecord",
         "record_of",
     ),
-    "amr_edge.runtime.stream": ("Answer",),
-    "amr_edge.training.learn": (
+    "amr_edge.runtime.pipeline.recognizer": ("Answer",),
+    "amr_edge.training.tasks.api": (
         "distil",
         "finetune",
         "leave_one_out",
         "pretrain",
         "train",
     ),
-    "amr_edge.training.outcome": (
+    "amr_edge.training.tasks.results": (
         "Distilled",
         "EachLeftOut",
         "Examined",
@@ -98,20 +98,20 @@ _OFFERS: dict[str, tuple[str, ...]] = {
         "Pretrained",
         "Trained",
     ),
-    "amr_edge.export.budgets": ("Curve",),
-    "amr_edge.export.evaluate": ("Judged",),
-    "amr_edge.export.proof": (
+    "amr_edge.export.verify.budget_curve": ("Curve",),
+    "amr_edge.export.verify.evaluate": ("Judged",),
+    "amr_edge.export.verify.verification_report": (
         "Exported",
         "Proof",
     ),
-    "amr_edge.export.ship": (
+    "amr_edge.export.api": (
         "BudgetCurve",
         "budget_curve",
         "evaluate",
         "export_onnx",
         "export_tensorrt",
     ),
-    "amr_edge.export.to_tensorrt": ("Engine",),
+    "amr_edge.export.export_tensorrt": ("Engine",),
 }
 _WHERE = {name: module for module, names in _OFFERS.items() for name in names}
 

@@ -9,9 +9,9 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from amr_edge.data.recording import UNITS
 from amr_edge.errors import AmrError, CardError, ConfigError
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.recording import UNITS
 from amr_edge.skeleton import layout
 
 CARD_KEY = "amr_edge.card"
@@ -65,8 +65,8 @@ class Card:
         thresholds: The same for each class, where they differ; empty is `threshold` for all.
         temperature: What logits are divided by before a stream takes them for probabilities; see `tempered`.
         calibration: What temperature and thresholds were fitted on, and what they gave there.
-        rules: Class name -> range of motion that an answer of this class must show; see `amr_edge.movement`.
-        quality: What tells a right execution from a wrong one; see `amr_edge.movement`.
+        rules: Class name -> range of motion that an answer of this class must show; see `amr_edge.kinematics`.
+        quality: What tells a right execution from a wrong one; see `amr_edge.kinematics`.
         budget: Share of a body's tokens that a session looks at when nothing else is asked, in (0, 1].
         budget_curve: What it answers at which budget, measured on the test part of its split.
         focal_windows: Frames in the windows whose motion energies rank the tokens; see `energy_windows`.

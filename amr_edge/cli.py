@@ -13,10 +13,10 @@ from amr_edge.errors import AmrError, DataError
 # Verb -> (module:command, one line for the overview).
 VERBS: dict[str, tuple[str, str]] = {
     "demo": (
-        "amr_edge.export.demo:demo",
+        "amr_edge.export.demo.cli:demo",
         "The model in the box watches a synthetic person; --train makes one from nothing.",
     ),
-    "data": ("amr_edge.data_cli:data", "Convert, describe and check recordings."),
+    "data": ("amr_edge.data.cli:data", "Convert, describe and check recordings."),
     "pretrain": (
         "amr_edge.training.cli:pretrain",
         "Pre-train an encoder on recordings without labels (AMR).",
@@ -30,12 +30,15 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "fuse": ("amr_edge.training.cli:fuse", "Average the answers of several runs: joint, bone and motion streams."),
     "asma": ("amr_edge.training.asma.cli:asma", "Two masked encoders, an aligned teacher and a light student (ASMa)."),
-    "report": ("amr_edge.training.report_cli:report", "One HTML page about a run, or several compared."),
+    "report": ("amr_edge.training.report.cli:report", "One HTML page about a run, or several compared."),
     "evaluate": ("amr_edge.export.cli:evaluate", "Accuracy of a run or an exported model on a split."),
     "export": ("amr_edge.export.cli:export", "Write ONNX and prove on real clips that nothing was lost."),
-    "reproduce": ("amr_edge.export.reproduce:reproduce", "Make the model in the box from the raw files of its data."),
+    "reproduce": (
+        "amr_edge.export.demo.reproduce_rehab8:reproduce",
+        "Make the model in the box from the raw files of its data.",
+    ),
     "calibrate": (
-        "amr_edge.runtime.calibrate_cli:command",
+        "amr_edge.runtime.calibration.cli:command",
         "Fit how sure a model must be, for so many false alarms an hour.",
     ),
     "live": (

@@ -15,7 +15,7 @@ from typing import Any
 from methods import amr_edge, asking, shortened  # beside this file
 from rehab8 import written_into
 
-from amr_edge.training.run import versions
+from amr_edge.training.engine.run_folder import versions
 
 MARKS = ("<!-- asma: written by benchmarks/asma.py -->", "<!-- end of asma -->")
 ROWS: dict[str, tuple[str, ...]] = {

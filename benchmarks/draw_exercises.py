@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 
 from amr_edge import synthetic
-from amr_edge.recording import Recording
+from amr_edge.data.recording import Recording
 from amr_edge.skeleton import NTU25, Poses
 
 MOMENTS = 9

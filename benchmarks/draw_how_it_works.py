@@ -24,14 +24,14 @@ from torch import Tensor
 from amr_edge import synthetic
 from amr_edge.preprocess import prepare
 from amr_edge.skeleton import NTU25
-from amr_edge.training.budget import TokenChoice, macs
 from amr_edge.training.config import PretextConfig, amr_small
-from amr_edge.training.encoder import Encoder
-from amr_edge.training.energy import focal_weights
-from amr_edge.training.patchify import unpatchify
-from amr_edge.training.picture import LEFT, MIDDLE, RIGHT, SHARE
-from amr_edge.training.pretext import MaskedReconstruction
-from amr_edge.training.strips import seen_from_aside, sides
+from amr_edge.training.models.motion_energy import focal_weights
+from amr_edge.training.models.patchify import unpatchify
+from amr_edge.training.models.token_selection import TokenChoice, macs
+from amr_edge.training.models.transformer import Encoder
+from amr_edge.training.objectives.masked_reconstruction import MaskedReconstruction
+from amr_edge.training.report.plots import LEFT, MIDDLE, RIGHT, SHARE
+from amr_edge.training.report.skeleton_plots import seen_from_aside, sides
 
 INK = "#7d8896"  # text that can be read on white and on black
 PALE = 0.26

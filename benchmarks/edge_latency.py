@@ -28,26 +28,26 @@ import onnx
 import torch
 
 from amr_edge.card import Card
-from amr_edge.clips import Clips
+from amr_edge.data.clips import Clips
 from amr_edge.errors import ConfigError, MissingError
-from amr_edge.export.evaluate import labels_for
-from amr_edge.export.part import Part, part_of
-from amr_edge.export.precision import SAMPLE, calibration, file_name, lowered
-from amr_edge.export.to_onnx import save_onnx, write_onnx
+from amr_edge.export.convert.onnx import save_onnx, write_onnx
+from amr_edge.export.convert.precision import SAMPLE, calibration, file_name, lowered
+from amr_edge.export.verify.evaluate import labels_for
+from amr_edge.export.verify.verification_data import Part, part_of
+from amr_edge.metrics import score
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime.bench.inputs import moving_clips
-from amr_edge.runtime.bench.machine import context, machine
+from amr_edge.runtime.bench.hardware.machine import context, machine
 from amr_edge.runtime.bench.measure import MeasureConfig, Timed, measure
-from amr_edge.runtime.bench.subjects import asking
-from amr_edge.runtime.session import Session, open_session
-from amr_edge.score import score
+from amr_edge.runtime.bench.models import asking
+from amr_edge.runtime.bench.synthetic_inputs import moving_clips
+from amr_edge.runtime.inference.session import Session, open_session
 from amr_edge.terminal import note, progress, table, to_json
-from amr_edge.training.budget import macs
-from amr_edge.training.checkpoint import load_classifier
-from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import EncoderConfig
-from amr_edge.training.encoder import Encoder
-from amr_edge.training.run import Run
+from amr_edge.training.engine.checkpoint import load_classifier
+from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.models.classifier import Classifier
+from amr_edge.training.models.token_selection import macs
+from amr_edge.training.models.transformer import Encoder
 
 BUDGETS = {"teacher": (1.0, 0.5, 0.25, 0.1), "small": (1.0, 0.25), "tiny": (1.0, 0.25)}
 # Each engine in fp32 and in the int8 that it is faster in (docs/precision.md).

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amr_edge import readers
-from amr_edge.recording import Recording
-from amr_edge.runtime.pose.named import open_pose
-from amr_edge.runtime.record.gathered import Gathering, facts
-from amr_edge.runtime.session import open_session
+from amr_edge.data import readers
+from amr_edge.data.recording import Recording
+from amr_edge.runtime.inference.session import open_session
+from amr_edge.runtime.pipeline.recognizer import recognise
+from amr_edge.runtime.pose.open_pose import open_pose
+from amr_edge.runtime.record.visibility import Gathering, facts
 from amr_edge.runtime.sources.video import VideoFile
-from amr_edge.runtime.stream import recognise
 
 Points = NDArray[np.float64]  # (..., V, 3)
 LIMBS = tuple(

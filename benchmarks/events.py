@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from amr_edge.card import Card
-from amr_edge.recording import Recording
-from amr_edge.runtime.bench.machine import machine
-from amr_edge.runtime.calibrate import answered, calibrate, judged, summary
-from amr_edge.runtime.event_score import EventScore
-from amr_edge.runtime.session import open_session
-from amr_edge.runtime.smooth import STRENGTHS, strength
-from amr_edge.store import open_store
+from amr_edge.data.recording import Recording
+from amr_edge.data.store import open_store
+from amr_edge.runtime.bench.hardware.machine import machine
+from amr_edge.runtime.calibration.event_metrics import EventScore
+from amr_edge.runtime.calibration.thresholds import answered, calibrate, judged, summary
+from amr_edge.runtime.inference.session import open_session
+from amr_edge.runtime.pipeline.one_euro import STRENGTHS, strength
 from amr_edge.synthetic import continuous, subject
 from amr_edge.terminal import note, table, to_json
 

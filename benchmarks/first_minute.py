@@ -22,11 +22,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amr_edge.runtime.bench.machine import machine
+from amr_edge.runtime.bench.hardware.machine import machine
 from amr_edge.terminal import note, table, to_json
 
 ROOT = Path(__file__).resolve().parents[1]
-MODEL = "amr_edge/models/rehab8.onnx"
+MODEL = "amr_edge/pretrained/rehab8.onnx"
 
 
 def build(folder: Path) -> Path:

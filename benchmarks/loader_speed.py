@@ -23,17 +23,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from amr_edge.clips import Clips
-from amr_edge.recording import Recording
-from amr_edge.runtime.bench.machine import context
-from amr_edge.store import Store, open_store, write_store
+from amr_edge.data.clips import Clips
+from amr_edge.data.recording import Recording
+from amr_edge.data.store import Store, open_store, write_store
+from amr_edge.runtime.bench.hardware.machine import context
 from amr_edge.terminal import note, table
 from amr_edge.training.config import recipe
-from amr_edge.training.dataset import Batch, fit_to_data, to_batch
-from amr_edge.training.optimise import optimiser
-from amr_edge.training.pretext import MaskedReconstruction
-from amr_edge.training.pretrain import new_encoder
-from amr_edge.training.views import Views
+from amr_edge.training.data.batch import Batch, fit_to_data, to_batch
+from amr_edge.training.data.random_views import Views
+from amr_edge.training.engine.optimizer import optimiser
+from amr_edge.training.objectives.masked_reconstruction import MaskedReconstruction
+from amr_edge.training.tasks.pretrain import new_encoder
 
 Make = Callable[[], object]
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amr_edge.training.run import versions
+from amr_edge.training.engine.run_folder import versions
 
 
 def _amr(**pretext: object) -> tuple[str, ...]:

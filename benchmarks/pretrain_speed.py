@@ -32,13 +32,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amr_edge.runtime.bench.machine import context
+from amr_edge.runtime.bench.hardware.machine import context
 from amr_edge.terminal import note, table
 from amr_edge.training.config import recipe
-from amr_edge.training.optimise import optimiser
-from amr_edge.training.patchify import patchify
-from amr_edge.training.pretext import MaskedReconstruction
-from amr_edge.training.pretrain import new_encoder
+from amr_edge.training.engine.optimizer import optimiser
+from amr_edge.training.models.patchify import patchify
+from amr_edge.training.objectives.masked_reconstruction import MaskedReconstruction
+from amr_edge.training.tasks.pretrain import new_encoder
 
 FRAMES, JOINTS, PATCH, WIDTH, HEADS = 120, 25, 4, 256, 8
 KEPT_HEAP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}

@@ -3,12 +3,12 @@
 Run: python benchmarks/rehab8.py MODEL.onnx [MODEL.onnx ...] --people 9,10 --ui-prmd DIR --utd DIR --films DIR \
          --work SCRATCH --out benchmarks/results/rehab8.json
 
-Several models are one recipe with other seeds. Every part is cut into windows as `training/rehab/judge.py` says (films
-as often as `live` answers), and decided twice: by the most probable class, and as `live` does with the card's
-temperature, ranges of motion and thresholds. A part whose folder is not named is left out. Films are estimated once,
-with the pose model of --pose, and their joints are kept in --work, which must lie outside the project: films are not
-ours to give away. What is looked at again and again while a model is made is no blind test, and that holds for UTD-MHAD
-and for the films.
+Several models are one recipe with other seeds. Every part is cut into windows as
+`training/recipes/rehab8/evaluation.py` says (films as often as `live` answers), and decided twice: by the most
+probable class, and as `live` does with the card's temperature, ranges of motion and thresholds. A part whose folder
+is not named is left out. Films are estimated once, with the pose model of --pose, and their joints are kept in
+--work, which must lie outside the project: films are not ours to give away. What is looked at again and again while a
+model is made is no blind test, and that holds for UTD-MHAD and for the films.
 """
 
 import argparse
@@ -24,19 +24,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.card import Card
-from amr_edge.movement import rules_of
+from amr_edge.data.recording import Recording
+from amr_edge.data.store import open_store, write_store
+from amr_edge.kinematics import rules_of
 from amr_edge.preprocess import Clip
-from amr_edge.recording import Recording
-from amr_edge.runtime.bench.machine import machine
-from amr_edge.runtime.pose.named import open_pose
-from amr_edge.runtime.record.gathered import Gathering
-from amr_edge.runtime.session import open_session
+from amr_edge.runtime.bench.hardware.machine import machine
+from amr_edge.runtime.inference.session import open_session
+from amr_edge.runtime.pose.open_pose import open_pose
+from amr_edge.runtime.record.visibility import Gathering
 from amr_edge.runtime.sources.video import VideoFile
 from amr_edge.skeleton import Mask, present_joints
-from amr_edge.store import open_store, write_store
 from amr_edge.terminal import note, progress, table, to_json
-from amr_edge.training.rehab.elsewhere import utd_parts
-from amr_edge.training.rehab.judge import (
+from amr_edge.training.recipes.rehab8.cross_sensor_test import utd_parts
+from amr_edge.training.recipes.rehab8.dataset import NONE, Stream, load, opened, save
+from amr_edge.training.recipes.rehab8.evaluation import (
     BUDGETS,
     HOWS,
     KINECT,
@@ -50,9 +51,8 @@ from amr_edge.training.rehab.judge import (
     judge,
     parts,
 )
-from amr_edge.training.rehab.quality import Trust, hints, reps_of, text, told
-from amr_edge.training.rehab.streams import NONE, Stream, load, opened, save
-from amr_edge.training.rehab.unseen import synthetic_parts
+from amr_edge.training.recipes.rehab8.execution_quality import Trust, hints, reps_of, text, told
+from amr_edge.training.recipes.rehab8.synthetic_test import synthetic_parts
 
 Floats = NDArray[np.float32]
 JUDGED = ("<!-- judged: written by benchmarks/rehab8.py -->", "<!-- end of judged -->")

@@ -21,19 +21,19 @@ from typing import Any
 
 import torch
 
-from amr_edge.runtime.bench.machine import machine
+from amr_edge.runtime.bench.hardware.machine import machine
 from amr_edge.terminal import note, to_json
-from amr_edge.training.machine import Machine
-from amr_edge.training.rehab import elsewhere
-from amr_edge.training.rehab.fold import fold
-from amr_edge.training.rehab.judge import KINECT, VICON, WRONGLY
-from amr_edge.training.rehab.make import prepare_work
-from amr_edge.training.rehab.recipe import RehabRecipe, rehab8
-from amr_edge.training.run import versions
+from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.run_folder import versions
+from amr_edge.training.recipes.rehab8 import cross_sensor_test
+from amr_edge.training.recipes.rehab8.config import RehabRecipe, rehab8
+from amr_edge.training.recipes.rehab8.cross_validation import fold
+from amr_edge.training.recipes.rehab8.evaluation import KINECT, VICON, WRONGLY
+from amr_edge.training.recipes.rehab8.pipeline import prepare_work
 
 MARKS = ("<!-- ablated: written by benchmarks/rehab8_ablation.py -->", "<!-- end of ablated -->")
 PLAIN = "as it is"
-PARTS = (KINECT, WRONGLY, VICON, elsewhere.SIT_STAND, elsewhere.SQUAT, elsewhere.OTHER)
+PARTS = (KINECT, WRONGLY, VICON, cross_sensor_test.SIT_STAND, cross_sensor_test.SQUAT, cross_sensor_test.OTHER)
 BUDGET = 0.5
 LEFT_OUT = (6, 7, 8, 9, 10)
 
@@ -161,7 +161,7 @@ def main() -> None:
             stored["rows"].setdefault(row, {})[str(seed)] = found = judged(options, row, seed)
             stored |= {"versions": versions(), "machine": machine(1), "recipe": rehab8().to_dict()}
             options.out.write_text(to_json(stored, indent=2) + "\n")
-            kinect, other = (found["parts"][f"{part}, as live"]["right"] for part in (KINECT, elsewhere.OTHER))
+            kinect, other = (found["parts"][f"{part}, as live"]["right"] for part in (KINECT, cross_sensor_test.OTHER))
             note(f"{row}, seed {seed}: Kinect {kinect:.3f}, UTD-MHAD others {other:.3f}, {found['seconds']:.0f} s")
     print(table(stored["rows"]))
     if options.page is not None:

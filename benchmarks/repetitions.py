@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from amr_edge.movement import RULES, counted, moved, shows
+from amr_edge.data.readers import ui_prmd
+from amr_edge.kinematics import RULES, counted, moved, shows
 from amr_edge.preprocess import resample
-from amr_edge.readers import ui_prmd
 from amr_edge.skeleton import CANONICAL15, layout, remap
 
 KINDS = (

@@ -20,15 +20,15 @@ from typing import NamedTuple
 import numpy as np
 
 from amr_edge import bundled
-from amr_edge.readers import ui_prmd
-from amr_edge.recording import Recording, Span
-from amr_edge.runtime.decide import DecideConfig, Decider, Event
-from amr_edge.runtime.session import open_session
-from amr_edge.runtime.stream import Answer, recognise
+from amr_edge.data.readers import ui_prmd
+from amr_edge.data.recording import Recording, Span
+from amr_edge.runtime.inference.session import open_session
+from amr_edge.runtime.pipeline.event_detector import DecideConfig, Decider, Event
+from amr_edge.runtime.pipeline.recognizer import Answer, recognise
 from amr_edge.synthetic import Sensor, subject
 from amr_edge.synthetic.workout import workout
 from amr_edge.terminal import progress, table
-from amr_edge.training.run import versions
+from amr_edge.training.engine.run_folder import versions
 
 PAUSES_S = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 SETS = (("squat", 5), ("arm raise", 5), ("side lunge", 5), ("leg raise", 5))

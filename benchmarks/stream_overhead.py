@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime.bench.machine import machine
-from amr_edge.runtime.decide import Decider
-from amr_edge.runtime.latency import Record
-from amr_edge.runtime.sighting import Sighting
-from amr_edge.runtime.stream import Stream
+from amr_edge.runtime.bench.hardware.machine import machine
+from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.pipeline.event_detector import Decider
+from amr_edge.runtime.pipeline.recognizer import Stream
+from amr_edge.runtime.stage_timer import Record
 from amr_edge.skeleton import MEDIAPIPE33, Mask
 from amr_edge.terminal import note, table, to_json
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from amr_edge.errors import ConfigError
-from amr_edge.export import ship
-from amr_edge.models import meant
-from amr_edge.score import copies_in_words, report
+from amr_edge.export import api
+from amr_edge.metrics import copies_in_words, report
+from amr_edge.pretrained import meant
 from amr_edge.terminal import note, to_json
 
 
@@ -76,7 +76,7 @@ def export(
     static = int8_static or (int8 and trt)
     precision = "fp16" if fp16 else "int8-static" if static else "int8" if int8 else "fp32"
     if trt:
-        built = ship.export_tensorrt(
+        built = api.export_tensorrt(
             run,
             data=data,
             split=split,
@@ -98,7 +98,7 @@ def export(
         return
     if budget is not None:
         raise ConfigError("--budget goes with --trt; model.onnx takes its budget when it is opened")
-    exported = ship.export_onnx(
+    exported = api.export_onnx(
         run,
         data=data,
         split=split,
@@ -150,7 +150,7 @@ def evaluate(
         return
     if out is not None:
         raise ConfigError("--out is the picture of the curve; give --budgets with it")
-    judged = ship.evaluate(model, data=data, split=split, engine=engine)
+    judged = api.evaluate(model, data=data, split=split, engine=engine)
     if as_json:
         click.echo(to_json(judged.to_dict()))
     else:
@@ -169,7 +169,7 @@ def _evaluate_budgets(
     as_json: bool,
 ) -> None:
     """Measure the curve, draw it, and keep it in the card of the run that it belongs to."""
-    measured = ship.budget_curve(model, budgets, data=data, split=split, engine=engine, picture=out)
+    measured = api.budget_curve(model, budgets, data=data, split=split, engine=engine, picture=out)
     curve, picture, kept = measured.curve, measured.picture, measured.in_card
     if as_json:
         click.echo(to_json(measured.to_dict()))

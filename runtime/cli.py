@@ -16,24 +16,24 @@ from typing import Any
 import click
 import numpy as np
 
-from amr_edge import readers
 from amr_edge.card import Card
+from amr_edge.data import readers
 from amr_edge.errors import CheckFailedError, ConfigError
-from amr_edge.models import DEFAULT
-from amr_edge.movement import Rule, qualities_of, rules_of
-from amr_edge.runtime import first
+from amr_edge.kinematics import Rule, qualities_of, rules_of
+from amr_edge.pretrained import DEFAULT
+from amr_edge.runtime import live_defaults
+from amr_edge.runtime.bench.budget_search import largest_that_holds
 from amr_edge.runtime.bench.cli import bench
-from amr_edge.runtime.doctor_cli import doctor
-from amr_edge.runtime.explain import ExplainConfig, Explainer
-from amr_edge.runtime.latency import Stages
-from amr_edge.runtime.live import Live, LiveConfig
-from amr_edge.runtime.outputs import Outputs, OutputsConfig
+from amr_edge.runtime.doctor.cli import doctor
+from amr_edge.runtime.inference.session import AUTO, ENGINES, Session, describe, model_path, open_session
+from amr_edge.runtime.pipeline.attribution import ExplainConfig, Explainer
+from amr_edge.runtime.pipeline.one_euro import STRENGTHS
+from amr_edge.runtime.pipeline.outputs import Outputs, OutputsConfig
+from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig
 from amr_edge.runtime.pose.cli import pose
-from amr_edge.runtime.session import AUTO, ENGINES, Session, describe, model_path, open_session
-from amr_edge.runtime.smooth import STRENGTHS
-from amr_edge.runtime.sources.named import SourceConfig, has_pictures, is_live, opened
+from amr_edge.runtime.sources.open_source import SourceConfig, has_pictures, is_live, opened
 from amr_edge.runtime.sources.video import STALE_S
-from amr_edge.runtime.target import largest_that_holds
+from amr_edge.runtime.stage_timer import Stages
 from amr_edge.terminal import note, table
 
 __all__ = ["bench", "doctor", "live", "model", "pose"]
@@ -144,14 +144,14 @@ def live(
     if model is None:
         note(f"no model was named: {DEFAULT}, which comes with amr-edge; what it knows: amr-edge model info {DEFAULT}")
     else:
-        first.not_a_source(model)
+        live_defaults.not_a_source(model)
     if budget is not None and target_ms is not None:
         raise ConfigError("--budget says what to look at and --target-ms finds it out; give one of them")
     if save is not None and save.suffix.lower() != ".mp4":
         raise ConfigError(f"--save {save}: a film is written as MP4; give it a name that ends in .mp4")
     file = model_path(model or DEFAULT)  # a slip here is told before anything is looked for
     if source is None:
-        source = str(first.camera(note, first.trouble_of, platform=sys.platform))
+        source = str(live_defaults.camera(note, live_defaults.trouble_of, platform=sys.platform))
         note(f"taking camera {source}; Ctrl-C ends it, --ui shows it in a browser")
     outputs_config = OutputsConfig(
         to=(*to, *([] if save is None else [str(save)])),
@@ -167,7 +167,7 @@ def live(
     session = _opened(file, engine, threads, budget, target_ms, people, rebuild=rebuild)
     note(f"model: {session.title}")
     if pose_ is None and has_pictures(source, format_):
-        first.pose_model(note, os.environ)
+        live_defaults.pose_model(note, os.environ)
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     explainer = None
     if explain is not None:
@@ -186,7 +186,7 @@ def live(
         deliveries=outputs.deliveries,
     )
     outputs.status = partial(run.summary, ended="")
-    reading = SourceConfig(format=format_, pose=pose_ or first.POSE, people=people, speed=speed, stale_s=stale)
+    reading = SourceConfig(format=format_, pose=pose_ or live_defaults.POSE, people=people, speed=speed, stale_s=stale)
     whole = False
     try:
         with (

@@ -46,7 +46,7 @@ def test_the_package_list_equals_the_folders() -> None:
 
 def test_the_runtime_and_the_words_load_no_training_framework_and_the_commands_load_nothing_heavy() -> None:
     light = [name for name in modules() if not name.startswith(("amr_edge.training", "amr_edge.export"))]
-    assert "amr_edge.runtime.stream" in light
+    assert "amr_edge.runtime.pipeline.recognizer" in light
     code = f"""
 import importlib, sys
 for name in sys.argv[1:]:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from amr_edge import cli, synthetic
-from amr_edge.readers import FORMATS, jsonl
+from amr_edge.data.readers import FORMATS, jsonl
+from amr_edge.data.store import write_store
 from amr_edge.skeleton import LAYOUTS
-from amr_edge.store import write_store
 from amr_edge.training.config import override, recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,12 +58,12 @@ READERS_OWN = ("pip", "python3", ".", "jq", "my-pose-estimator")
 WALKED = ("README.md", "docs/formats.md", "docs/export.md")
 # Verbs that tests of their own run; once is enough.
 VERBS_RUN_BY = {
-    "demo": "tests/runtime/test_demo.py",
+    "demo": "tests/runtime/demo/test_demo.py",
     "pretrain": "tests/export/test_own_actions.py",
     "finetune": "tests/export/test_own_actions.py",
-    "distil": "tests/training/test_distil.py",
-    "fuse": "tests/training/test_fuse.py",
-    "asma": "tests/training/test_asma_run.py",
+    "distil": "tests/training/tasks/test_distill.py",
+    "fuse": "tests/training/tasks/test_ensemble.py",
+    "asma": "tests/training/asma/test_asma_run.py",
 }
 # Pages that are walked by tests of their own.
 WALKED_BY = {"docs/own-actions.md": "tests/export/test_own_actions.py"}

@@ -11,7 +11,7 @@ import pytest
 
 import amr_edge
 from amr_edge.cli import VERBS
-from amr_edge.readers import jsonl
+from amr_edge.data.readers import jsonl
 from amr_edge.synthetic import continuous, subject
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from amr_edge.extras import require
-from amr_edge.training.learn import distil_settings
+from amr_edge.optional_dependencies import require
+from amr_edge.training.tasks.api import distil_settings
 
 
 def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,8 +124,8 @@ def distil(**options: Any) -> None:
 def probe(knn: bool, budget: float, variant: str, as_json: bool, **options: Any) -> None:  # noqa: FBT001
     """Evaluate the frozen encoder in INIT (a run folder or checkpoint): a linear layer on it, or nearest neighbours."""
     require("train", "`amr-edge probe`")
-    from amr_edge.training.order import Order
-    from amr_edge.training.probe import carry_out_probe
+    from amr_edge.training.tasks.job import Order
+    from amr_edge.training.tasks.linear_probe import carry_out_probe
 
     order = Order(verb="probe", resume=None, **options)
     _tell(*carry_out_probe(order, variant=variant, share=budget, knn=knn), as_json=as_json)
@@ -140,7 +140,7 @@ def probe(knn: bool, budget: float, variant: str, as_json: bool, **options: Any)
 def fuse(runs: tuple[Path, ...], weights: str | None, project: Path, name: str, as_json: bool) -> None:  # noqa: FBT001
     """Average what RUNS answered on the same test clips: the joint, bone and motion streams, several seeds, ..."""
     require("train", "`amr-edge fuse`")
-    from amr_edge.training.fuse import fuse_runs, keep_fusion
+    from amr_edge.training.tasks.ensemble import fuse_runs, keep_fusion
 
     fused = fuse_runs(runs, weights)
     folder = keep_fusion(fused, project, name)
@@ -151,7 +151,7 @@ def fuse(runs: tuple[Path, ...], weights: str | None, project: Path, name: str, 
 
 def _run(verb: str, options: dict[str, Any]) -> None:
     require("train", f"`amr-edge {verb}`")
-    from amr_edge.training.commands import Order, carry_out
+    from amr_edge.training.tasks.run_job import Order, carry_out
 
     as_json = options.pop("as_json")
     _tell(*carry_out(Order(verb=verb, **options)), as_json=as_json)

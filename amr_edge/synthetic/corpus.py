@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from amr_edge.data.recording import Recording, Span
 from amr_edge.errors import ConfigError
-from amr_edge.recording import Recording, Span
 from amr_edge.synthetic.actions import SCRIPTS, sit_down, walk
 from amr_edge.synthetic.actor import act
 from amr_edge.synthetic.body import Floats, Subject, joints, subject

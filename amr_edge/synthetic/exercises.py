@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from amr_edge.data.recording import Recording, Span
 from amr_edge.errors import ConfigError
-from amr_edge.recording import Recording, Span
 from amr_edge.synthetic.actor import ELBOW_OUT, Actor, Vector, hand
 from amr_edge.synthetic.body import LEFT, OUTWARD, RIGHT, Subject, joints
 from amr_edge.synthetic.choreography import (

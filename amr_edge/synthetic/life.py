@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError
-from amr_edge.recording import Recording
 from amr_edge.synthetic.actor import Actor
 from amr_edge.synthetic.body import LEFT, RIGHT, Subject, joints
 from amr_edge.synthetic.choreography import PELVIS, TILT, TRUNK, Choreography

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amr_edge.data.recording import Recording, Span
 from amr_edge.errors import ConfigError
-from amr_edge.recording import Recording, Span
 from amr_edge.synthetic.actions import SCRIPTS
 from amr_edge.synthetic.actor import act
 from amr_edge.synthetic.body import Subject, joints

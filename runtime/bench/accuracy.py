@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from amr_edge.card import Card
-from amr_edge.clips import Clips
+from amr_edge.data.clips import Clips
+from amr_edge.data.splits import split
+from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.runtime.session import Session
-from amr_edge.score import score
+from amr_edge.metrics import score
+from amr_edge.runtime.inference.session import Session
 from amr_edge.skeleton import Mask
-from amr_edge.splits import split
-from amr_edge.store import Store
 
 BATCH = 32
 

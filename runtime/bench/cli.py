@@ -11,21 +11,20 @@ from typing import Any
 import click
 import numpy as np
 
-from amr_edge import readers
+from amr_edge.data import readers
+from amr_edge.data.store import open_store
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.bench import chain as chains
-from amr_edge.runtime.bench import onset, report, suggest
-from amr_edge.runtime.bench.benched import measured, specs_of
+from amr_edge.runtime.bench import end_to_end, event_latency, report, suggest
+from amr_edge.runtime.bench.api import measured, specs_of
 from amr_edge.runtime.bench.compare import against, check, milliseconds, percent, read_report
-from amr_edge.runtime.bench.machine import cores
+from amr_edge.runtime.bench.hardware.machine import cores
+from amr_edge.runtime.bench.html_report import page
 from amr_edge.runtime.bench.measure import MeasureConfig
-from amr_edge.runtime.bench.page import page
-from amr_edge.runtime.bench.subjects import Subject, open_subjects
-from amr_edge.runtime.latency import Stages
-from amr_edge.runtime.session import AUTO, ENGINES
-from amr_edge.runtime.sources.named import SourceConfig
+from amr_edge.runtime.bench.models import Subject, open_subjects
+from amr_edge.runtime.inference.session import AUTO, ENGINES
+from amr_edge.runtime.sources.open_source import SourceConfig
 from amr_edge.runtime.sources.recorded import RecordedSource
-from amr_edge.store import open_store
+from amr_edge.runtime.stage_timer import Stages
 from amr_edge.terminal import note, to_json
 
 
@@ -185,9 +184,9 @@ def _add_chain(
         )
         said["chain"] = {
             "model": subject.name,
-            **chains.chain(
+            **end_to_end.chain(
                 subject.session,
-                chains.ChainConfig(source=e2e, reading=reading, limit_s=limit),
+                end_to_end.ChainConfig(source=e2e, reading=reading, limit_s=limit),
                 stages=Stages(time.perf_counter, np.random.default_rng(0)),
                 note=note,
                 environ=os.environ,
@@ -197,7 +196,7 @@ def _add_chain(
         source = RecordedSource(Path(action_latency), format_, skipped=note)
         said["action_latency"] = {
             "model": subject.name,
-            **onset.action_latency(subject.session, source, now=time.perf_counter),
+            **event_latency.action_latency(subject.session, source, now=time.perf_counter),
         }
 
 
@@ -210,9 +209,9 @@ def _without_home(text: str) -> str:
 def _for_people(said: dict[str, Any], path: Path) -> str:
     parts = [report.for_people(said)]
     if "chain" in said:
-        parts.append(chains.for_people(said["chain"]))
+        parts.append(end_to_end.for_people(said["chain"]))
     if "action_latency" in said:
-        parts.append(onset.for_people(said["action_latency"]))
+        parts.append(event_latency.for_people(said["action_latency"]))
     if "suggested" in said:
         told = said["suggested"]
         known = "" if told["top1"] is None else f", top-1 {told['top1']:.1%}"

@@ -7,9 +7,9 @@ from typing import Any
 
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, MissingError
-from amr_edge.models import meant
-from amr_edge.runtime.bench.subjects import Spec
-from amr_edge.runtime.session import AUTO, ENGINES, open_session
+from amr_edge.pretrained import meant
+from amr_edge.runtime.bench.models import Spec
+from amr_edge.runtime.inference.session import AUTO, ENGINES, open_session
 
 WITHIN = 0.005  # accuracies that are closer are equal: the faster one is better then
 

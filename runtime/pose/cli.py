@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from amr_edge.runtime.pose import description
-from amr_edge.runtime.pose import fetch as models
+from amr_edge.runtime.pose import download, model_spec
 from amr_edge.terminal import note, table, to_json
 
 _NEXT = "next: amr-edge live MODEL --source 0"
@@ -19,7 +18,7 @@ def pose() -> None:
 
 
 @pose.command()
-@click.argument("variant", type=click.Choice(models.VARIANTS), default="full")
+@click.argument("variant", type=click.Choice(download.VARIANTS), default="full")
 @click.option(
     "--from",
     "source",
@@ -28,14 +27,14 @@ def pose() -> None:
 )
 @click.option("--force", is_flag=True, help="Fetch again even if the model is here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def fetch(variant: models.Variant, source: Path | None, force: bool, as_json: bool) -> None:  # noqa: FBT001
+def fetch(variant: download.Variant, source: Path | None, force: bool, as_json: bool) -> None:  # noqa: FBT001
     """Bring a pose model: lite is the fastest, heavy the most exact, full in between.
 
     It comes from Google's model site, else (full) from PyPI, and is kept in AMR_EDGE_CACHE or the user's cache.
     """
-    cache = models.cache_folder(os.environ)
-    had = not force and source is None and models.installed(variant, cache) is not None
-    models.fetch(variant, cache=cache, source=source, force=force)
+    cache = download.cache_folder(os.environ)
+    had = not force and source is None and download.installed(variant, cache) is not None
+    download.fetch(variant, cache=cache, source=source, force=force)
     state = _state(variant, cache)
     if as_json:
         click.echo(to_json({**state, "fetched": not had}))
@@ -50,8 +49,8 @@ def fetch(variant: models.Variant, source: Path | None, force: bool, as_json: bo
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def list_(as_json: bool) -> None:  # noqa: FBT001
     """Show which pose models are here, their sizes and checksums."""
-    cache = models.cache_folder(os.environ)
-    states = [_state(variant, cache) for variant in models.VARIANTS]
+    cache = download.cache_folder(os.environ)
+    states = [_state(variant, cache) for variant in download.VARIANTS]
     if as_json:
         click.echo(to_json({"cache": cache, "models": states}))
         return
@@ -66,16 +65,20 @@ def list_(as_json: bool) -> None:  # noqa: FBT001
 
 
 @pose.command()
-@click.argument("name", type=click.Choice(description.SHIPPED))
+@click.argument("name", type=click.Choice(model_spec.SHIPPED))
 def describe(name: str) -> None:
     """Show the description of a kind of ONNX keypoint model, to save, change and give to --pose."""
-    click.echo(description.shipped(name), nl=False)
+    click.echo(model_spec.shipped(name), nl=False)
     note('next: save it as mine.json, name your file in "model", and type: amr-edge live MODEL --pose mine.json -s 0')
 
 
-def _state(variant: models.Variant, cache: Path) -> dict[str, Any]:
+def _state(variant: download.Variant, cache: Path) -> dict[str, Any]:
     """What there is to say about one model of the cache."""
-    path, known, fault = models.model_path(variant, cache), models.record(variant, cache), models.fault(variant, cache)
+    path, known, fault = (
+        download.model_path(variant, cache),
+        download.record(variant, cache),
+        download.fault(variant, cache),
+    )
     here = path.is_file()
     return {
         "variant": variant,
@@ -83,6 +86,6 @@ def _state(variant: models.Variant, cache: Path) -> dict[str, Any]:
         "fault": fault,
         "path": path,
         "size": path.stat().st_size if here else 0,
-        "sha256": models.sha256_of(path) if here else "",
+        "sha256": download.sha256_of(path) if here else "",
         "origin": known.origin if known and here else "",
     }

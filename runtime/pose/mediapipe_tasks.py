@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
-from amr_edge.extras import require
-from amr_edge.runtime.pose import bundle
-from amr_edge.runtime.sighting import Picture, Sighting
+from amr_edge.optional_dependencies import require
+from amr_edge.runtime.frame import Picture, Sighting
+from amr_edge.runtime.pose import task_bundle
 from amr_edge.skeleton import MEDIAPIPE33, Layout
 
 # What the C++ side writes while all is well: log lines below the level of an error.
@@ -90,7 +90,7 @@ class MediaPipePose:
                     "apt-get install libgl1 libglib2.0-0 libegl1 libgles2"
                 ) from cause
             self._image, self._rgb = mp.Image, mp.ImageFormat.SRGB
-            bundle.check(model)
+            task_bundle.check(model)
             options = vision.PoseLandmarkerOptions(
                 base_options=BaseOptions(model_asset_path=str(model)),
                 running_mode=vision.RunningMode.VIDEO,

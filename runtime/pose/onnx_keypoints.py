@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
-from amr_edge.extras import require
-from amr_edge.runtime.pose.description import Decoding, Description, Detector, Input
-from amr_edge.runtime.sighting import Picture, Sighting
+from amr_edge.optional_dependencies import require
+from amr_edge.runtime.frame import Picture, Sighting
+from amr_edge.runtime.pose.model_spec import Decoding, Description, Detector, Input
 
 Floats = NDArray[np.float32]
 QUIET = 4  # ONNX Runtime's severity "fatal": what goes wrong is said by us, in a sentence

@@ -12,23 +12,23 @@ from pathlib import Path
 import click
 import numpy as np
 
-from amr_edge import readers
-from amr_edge.data_cli import store_facts, store_sentence
+from amr_edge.data import readers
+from amr_edge.data.cli import store_facts, store_sentence
+from amr_edge.data.splits import offers
+from amr_edge.data.store import open_store
 from amr_edge.errors import AmrError, ConfigError, ReadError
-from amr_edge.runtime.draw import Scene
-from amr_edge.runtime.latency import Stages
-from amr_edge.runtime.record.director import HELP, HELP_TIMED, Director, DirectorConfig
-from amr_edge.runtime.record.gathered import WHO, Who
-from amr_edge.runtime.record.keys import Keys, terminal_keys
-from amr_edge.runtime.record.making import COLUMNS, Clip, MakeConfig, Maker, Outcome, clips_in, subjects_in
+from amr_edge.runtime.record.from_videos import COLUMNS, Clip, MakeConfig, Maker, Outcome, clips_in, subjects_in
+from amr_edge.runtime.record.keyboard import Keys, terminal_keys
 from amr_edge.runtime.record.preview import Screen
 from amr_edge.runtime.record.recorder import Recorder
-from amr_edge.runtime.record.takes import Takes
-from amr_edge.runtime.sinks.outlet import Outlet, OutletConfig
-from amr_edge.runtime.sinks.screen import Window, no_display
-from amr_edge.runtime.sources.named import SourceConfig, opened
-from amr_edge.splits import offers
-from amr_edge.store import open_store
+from amr_edge.runtime.record.take_scheduler import HELP, HELP_TIMED, Director, DirectorConfig
+from amr_edge.runtime.record.take_store import Takes
+from amr_edge.runtime.record.visibility import WHO, Who
+from amr_edge.runtime.render.draw import Scene
+from amr_edge.runtime.sinks.async_sink import Outlet, OutletConfig
+from amr_edge.runtime.sinks.window import Window, no_display
+from amr_edge.runtime.sources.open_source import SourceConfig, opened
+from amr_edge.runtime.stage_timer import Stages
 from amr_edge.terminal import note, progress, table, to_json
 
 LOST = 0.8  # a recording with a person in a smaller share of its frames is named

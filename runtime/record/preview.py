@@ -7,8 +7,8 @@ from typing import TextIO
 
 import numpy as np
 
-from amr_edge.runtime.draw import Fit
-from amr_edge.runtime.sighting import Sighting
+from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.render.draw import Fit
 from amr_edge.skeleton import Layout, Poses, present_joints
 
 SIZE = (30, 14)  # columns and lines of the figure

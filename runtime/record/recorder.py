@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from amr_edge.errors import ClipError, ConfigError
-from amr_edge.runtime.draw import Person, Scene
-from amr_edge.runtime.record.director import Cue, Director
-from amr_edge.runtime.record.gathered import Gathering, Seen, facts
-from amr_edge.runtime.record.keys import Keys
+from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.record.keyboard import Keys
 from amr_edge.runtime.record.preview import Screen
-from amr_edge.runtime.record.takes import Takes
-from amr_edge.runtime.sighting import Sighting
+from amr_edge.runtime.record.take_scheduler import Cue, Director
+from amr_edge.runtime.record.take_store import Takes
+from amr_edge.runtime.record.visibility import Gathering, Seen, facts
+from amr_edge.runtime.render.draw import Person, Scene
 from amr_edge.runtime.sources.recorded import Take, Together
 
 LEAST = 0.5  # share of a take's frames in which somebody must be seen

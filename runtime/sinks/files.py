@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Protocol
 
-from amr_edge.runtime.sinks.outlet import Record
+from amr_edge.runtime.sinks.async_sink import Record
 from amr_edge.terminal import to_json
 
 # Of the CSV, whatever the kind of record; a record leaves a column empty that it has nothing for.

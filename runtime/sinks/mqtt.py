@@ -5,8 +5,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from amr_edge.errors import ConfigError
-from amr_edge.extras import require
-from amr_edge.runtime.sinks.outlet import Record
+from amr_edge.optional_dependencies import require
+from amr_edge.runtime.sinks.async_sink import Record
 from amr_edge.terminal import to_json
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}

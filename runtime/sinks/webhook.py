@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.sinks.outlet import Record, RefusedError
+from amr_edge.runtime.sinks.async_sink import Record, RefusedError
 from amr_edge.terminal import to_json
 
 ANSWER_S = 10.0

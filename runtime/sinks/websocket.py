@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from amr_edge.errors import ConfigError
-from amr_edge.extras import require
-from amr_edge.runtime.sinks.outlet import Record
+from amr_edge.optional_dependencies import require
+from amr_edge.runtime.sinks.async_sink import Record
 from amr_edge.terminal import to_json
 
 if TYPE_CHECKING:

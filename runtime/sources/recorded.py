@@ -12,10 +12,10 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from amr_edge import readers
+from amr_edge.data import readers
+from amr_edge.data.recording import Recording, Span
 from amr_edge.errors import ConfigError, ReadError
-from amr_edge.recording import Recording, Span
-from amr_edge.runtime.sighting import Sighting
+from amr_edge.runtime.frame import Sighting
 from amr_edge.skeleton import Layout
 
 
@@ -68,7 +68,7 @@ class RecordedSource:
         """A source.
 
         Args:
-            path: A file in any format that `amr_edge.readers` reads, or a folder of such files.
+            path: A file in any format that `amr_edge.data.readers` reads, or a folder of such files.
             format: The format, or "auto" to recognise it.
             skipped: Told in a sentence what cannot be read in a folder; a single file that cannot be read is refused.
 

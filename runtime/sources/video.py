@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.errors import ConfigError, MissingError, ReadError
-from amr_edge.extras import require
-from amr_edge.runtime.sighting import Picture
+from amr_edge.optional_dependencies import require
+from amr_edge.runtime.frame import Picture
 from amr_edge.runtime.sources.health import Health, Status
 
 _TRUNCATED = 0.95  # a file that gives less than this share of the pictures and of the time it states is cut short

@@ -21,9 +21,9 @@ import numpy as np
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
-from amr_edge.extras import require
-from amr_edge.runtime.draw import BLACK_SIZE, Fit, Scene
-from amr_edge.runtime.sinks.outlet import Record
+from amr_edge.optional_dependencies import require
+from amr_edge.runtime.render.draw import BLACK_SIZE, Fit, Scene
+from amr_edge.runtime.sinks.async_sink import Record
 from amr_edge.terminal import to_json
 
 VIEWERS = 16  # at once; each costs a thread

@@ -61,7 +61,7 @@ print("numpy" in sys.modules, len([name for name in sys.modules if name.startswi
 from amr_edge import *
 print(sorted(set({HEAVY!r}) & set(sys.modules)), load.__module__, train.__module__)
 """
-    assert fresh(code).splitlines() == ["False 1", "[] amr_edge.runtime.model amr_edge.training.learn"]
+    assert fresh(code).splitlines() == ["False 1", "[] amr_edge.runtime.pipeline.api_model amr_edge.training.tasks.api"]
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error_and_an_import_error() -> None:

@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from amr_edge.card import Card
-from amr_edge.clips import Clips
-from amr_edge.export.part import Part
+from amr_edge.data.clips import Clips
+from amr_edge.data.recording import Recording
+from amr_edge.data.store import Store, write_store
+from amr_edge.export.verify.verification_data import Part
+from amr_edge.metrics import score
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.recording import Recording
 from amr_edge.runtime.bench.measure import Timed
-from amr_edge.runtime.session import open_session
-from amr_edge.score import score
-from amr_edge.store import Store, write_store
-from amr_edge.training.budget import macs
-from amr_edge.training.classifier import Classifier
+from amr_edge.runtime.inference.session import open_session
 from amr_edge.training.config import EncoderConfig
-from amr_edge.training.encoder import Encoder
+from amr_edge.training.models.classifier import Classifier
+from amr_edge.training.models.token_selection import macs
+from amr_edge.training.models.transformer import Encoder
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 LITTLE = EncoderConfig(width=16, depth=1, heads=2, mlp_ratio=2)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from amr_edge.card import Card
+from amr_edge.data.recording import Recording
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.recording import Recording
 from amr_edge.skeleton import layout
-from amr_edge.training.rehab.judge import HOWS, KINECT, WRONGLY, Judgement, Verdict, cut
-from amr_edge.training.rehab.quality import Trust
+from amr_edge.training.recipes.rehab8.evaluation import HOWS, KINECT, WRONGLY, Judgement, Verdict, cut
+from amr_edge.training.recipes.rehab8.execution_quality import Trust
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from amr_edge.card import Card
-from amr_edge.export.to_onnx import write_onnx
-from amr_edge.recording import Recording
-from amr_edge.store import Store, write_store
-from amr_edge.training.checkpoint import save_weights
-from amr_edge.training.classifier import Classifier
+from amr_edge.data.recording import Recording
+from amr_edge.data.store import Store, write_store
+from amr_edge.export.convert.onnx import write_onnx
 from amr_edge.training.config import Recipe, amr_small, override
-from amr_edge.training.pretrain import new_encoder
-from amr_edge.training.run import Run
+from amr_edge.training.engine.checkpoint import save_weights
+from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.models.classifier import Classifier
+from amr_edge.training.tasks.pretrain import new_encoder
 
 
 @pytest.fixture(autouse=True)

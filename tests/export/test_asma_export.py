@@ -8,15 +8,15 @@ import torch
 
 from amr_edge.card import Card
 from amr_edge.cli import run
+from amr_edge.data.readers import jsonl
+from amr_edge.data.recording import Recording
 from amr_edge.errors import CardError, ConfigError
-from amr_edge.export.to_onnx import write_onnx
+from amr_edge.export.convert.onnx import write_onnx
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.readers import jsonl
-from amr_edge.recording import Recording
-from amr_edge.runtime.session import open_session
-from amr_edge.training.built import encoder_of
-from amr_edge.training.classifier import Classifier
-from amr_edge.training.stgcn import GraphConfig
+from amr_edge.runtime.inference.session import open_session
+from amr_edge.training.models.build import encoder_of
+from amr_edge.training.models.classifier import Classifier
+from amr_edge.training.models.stgcn import GraphConfig
 
 TINY = {"kind": "graph", **asdict(GraphConfig(base=4, width=16, dropout=0.0))}
 KINDS = {"graph": TINY, "aligned": {"kind": "aligned", "heads": 2, "of": TINY}}

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amr_edge.export.to_onnx import write_onnx
-from amr_edge.runtime.session import open_session
-from amr_edge.training.checkpoint import load_classifier
-from amr_edge.training.run import Run
+from amr_edge.export.convert.onnx import write_onnx
+from amr_edge.runtime.inference.session import open_session
+from amr_edge.training.engine.checkpoint import load_classifier
+from amr_edge.training.engine.run_folder import Run
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 WRITTEN: dict[int | None, bytes] = {}  # the weights of `run` are always the same, and writing takes seconds

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from amr_edge.cli import run
-from amr_edge.readers import jsonl
-from amr_edge.recording import Recording
+from amr_edge.data.readers import jsonl
+from amr_edge.data.recording import Recording
 from amr_edge.skeleton import KINECT20
 
 pytest.importorskip("torch", reason="fine-tuning needs torch")

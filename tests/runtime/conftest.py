@@ -22,8 +22,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from amr_edge.card import CARD_KEY, Card
+from amr_edge.data.recording import Recording
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.recording import Recording
 from amr_edge.skeleton import layout
 
 WriteModel = Callable[..., Path]

@@ -16,14 +16,14 @@ import pytest
 
 from amr_edge.card import BudgetPoint, Card
 from amr_edge.cli import run
-from amr_edge.readers import jsonl
-from amr_edge.recording import Recording, Span
-from amr_edge.runtime.latency import Stages
-from amr_edge.runtime.live import Live, LiveConfig
-from amr_edge.runtime.session import open_session
-from amr_edge.runtime.sighting import Sighting
+from amr_edge.data.readers import jsonl
+from amr_edge.data.recording import Recording, Span
+from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.inference.session import open_session
+from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig
+from amr_edge.runtime.pipeline.recognizer import recognise
 from amr_edge.runtime.sources.recorded import Take
-from amr_edge.runtime.stream import recognise
+from amr_edge.runtime.stage_timer import Stages
 from amr_edge.skeleton import KINECT20
 
 WriteModel = Callable[..., Path]
@@ -428,7 +428,7 @@ def data() -> Path:
     ["data/utd_mhad/Skeleton/a1_s1_t1_skeleton.mat", "data/ntu_rgbd/S017C003P020R002A058.skeleton", "data/ntu_rgbd"],
 )
 def test_real_recordings_are_answered_as_offline(main: Main, write_model: WriteModel, data: Path, name: str) -> None:
-    from amr_edge import readers
+    from amr_edge.data import readers
 
     if not (data / name).exists():
         pytest.skip(f"{name} is not under AMR_EDGE_DATA")

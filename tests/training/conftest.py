@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from amr_edge.recording import Recording
-from amr_edge.store import Store, write_store
+from amr_edge.data.recording import Recording
+from amr_edge.data.store import Store, write_store
 
 
 @pytest.fixture(autouse=True)

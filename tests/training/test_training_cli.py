@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from amr_edge.cli import run
-from amr_edge.store import Store
+from amr_edge.data.store import Store
 
 HAS_CUDA = torch.cuda.is_available()
 TINY = [
@@ -55,7 +55,7 @@ def test_pretrain_then_finetune_from_its_run_is_the_two_halves_of_train(
     assert train(tiny_store, tmp_path, "--split=xsub", f"--init={init}", "--json", verb="finetune") == 0
     halves = json.loads(capsys.readouterr().out)
     assert Path(halves["weights"]).parts != Path(whole["weights"]).parts
-    from amr_edge.training.checkpoint import load_weights
+    from amr_edge.training.engine.checkpoint import load_weights
 
     ours, theirs = load_weights(Path(halves["weights"]))[0], load_weights(Path(whole["weights"]))[0]
     assert all((ours[name] == theirs[name]).all() for name in ours)
@@ -96,7 +96,7 @@ def test_a_wrong_order_is_refused_in_a_sentence_with_its_exit_code(
 def test_a_card_names_what_a_model_started_from_by_content_and_no_path_of_this_machine(
     tiny_store: Store, tmp_path: Path
 ) -> None:
-    from amr_edge.training.checkpoint import load_weights
+    from amr_edge.training.engine.checkpoint import load_weights
 
     assert train(tiny_store, tmp_path, "--split=xsub") == 0
     _, card = load_weights(tmp_path / "train" / "amr-small-1" / "weights" / "last.safetensors")
@@ -119,7 +119,7 @@ def test_ctrl_c_leaves_a_usable_checkpoint_and_resume_finishes_the_run(tiny_stor
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert f"amr-edge finetune --resume {folder}" in said
-    from amr_edge.training.checkpoint import load_classifier
+    from amr_edge.training.engine.checkpoint import load_classifier
 
     load_classifier(folder / "weights" / "last.safetensors")
     settings = json.loads((folder / "config.json").read_text())
@@ -131,7 +131,7 @@ def test_ctrl_c_leaves_a_usable_checkpoint_and_resume_finishes_the_run(tiny_stor
 
 
 def test_resuming_with_other_data_is_refused(tiny_store: Store, tmp_path: Path) -> None:
-    from amr_edge.store import write_store
+    from amr_edge.data.store import write_store
 
     assert train(tiny_store, tmp_path, "--split=xsub", verb="pretrain") == 0
     other = write_store(

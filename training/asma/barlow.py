@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from amr_edge.skeleton import Layout
 from amr_edge.training.asma.config import BarlowConfig, HideConfig, Side
 from amr_edge.training.asma.views import left_frames, left_joints
-from amr_edge.training.dataset import Batch
-from amr_edge.training.stgcn import GraphEncoder
+from amr_edge.training.data.batch import Batch
+from amr_edge.training.models.stgcn import GraphEncoder
 
 EPSILON = 1e-5  # of the variances, as torch's batch normalisation
 

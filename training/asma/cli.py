@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from amr_edge.extras import require
+from amr_edge.optional_dependencies import require
 
 
 @click.command()
@@ -51,7 +51,7 @@ def asma(
     """Pre-train two encoders behind complementary masks, align them into a teacher, distil a light student (ASMa)."""
     require("train", "`amr-edge asma`")
     from amr_edge.training.asma.commands import AsmaOrder, carry_out
-    from amr_edge.training.machine import Machine, choose_device, choose_precision
+    from amr_edge.training.engine.device import Machine, choose_device, choose_precision
 
     chosen = choose_device(device)
     asked = [("backbone", backbone), ("student.kind", student)]

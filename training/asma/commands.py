@@ -9,28 +9,28 @@ import numpy as np
 import torch
 from torch import nn
 
-from amr_edge.clips import Clips
+from amr_edge.data.clips import Clips
+from amr_edge.data.splits import offers, split
+from amr_edge.data.store import Store, open_store
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.score import score
+from amr_edge.metrics import score
 from amr_edge.skeleton import Mask, layout
-from amr_edge.splits import offers, split
-from amr_edge.store import Store, open_store
-from amr_edge.training.aligned import Aligned
 from amr_edge.training.asma.config import SIDES, AsmaRecipe, asma_recipe, from_dict
 from amr_edge.training.asma.stages import learn_from, pretrain_side, teach
-from amr_edge.training.budget import macs
-from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import override
-from amr_edge.training.dataset import Batch, fit_to_data, to_batch
-from amr_edge.training.encoder import Encoder
-from amr_edge.training.evaluate import evaluate_run
-from amr_edge.training.machine import Machine
-from amr_edge.training.parallel import world
-from amr_edge.training.predict import predict
-from amr_edge.training.run import Run, environment, new_run
-from amr_edge.training.stgcn import GraphEncoder
-from amr_edge.training.stgcn import macs as graph_macs
-from amr_edge.training.watch import OutOfTimeError
+from amr_edge.training.data.batch import Batch, fit_to_data, to_batch
+from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.distributed import world
+from amr_edge.training.engine.interrupts import OutOfTimeError
+from amr_edge.training.engine.run_folder import Run, environment, new_run
+from amr_edge.training.models.classifier import Classifier
+from amr_edge.training.models.dual_encoder import Aligned
+from amr_edge.training.models.stgcn import GraphEncoder
+from amr_edge.training.models.stgcn import macs as graph_macs
+from amr_edge.training.models.token_selection import macs
+from amr_edge.training.models.transformer import Encoder
+from amr_edge.training.tasks.evaluate import evaluate_run
+from amr_edge.training.tasks.predict import predict
 
 TURNS = 20  # in which teacher and student are timed, one after the other
 PER_TURN = 5  # answers in a turn

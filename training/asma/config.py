@@ -17,7 +17,7 @@ from amr_edge.training.config import (
     Recipe,
     amr_small,
 )
-from amr_edge.training.stgcn import GraphConfig
+from amr_edge.training.models.stgcn import GraphConfig
 
 Side = Literal["central_slow", "leaf_fast"]  # of the two masks; what each hides
 SIDES: tuple[Side, Side] = ("central_slow", "leaf_fast")

@@ -11,28 +11,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amr_edge.card import Card
-from amr_edge.clips import Clips
+from amr_edge.data.clips import Clips
+from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.skeleton import Mask, layout
-from amr_edge.store import Store
-from amr_edge.training.aligned import Aligned
 from amr_edge.training.asma.barlow import ThreeStreams
 from amr_edge.training.asma.config import AsmaRecipe, Side, StudentConfig
 from amr_edge.training.asma.views import view
-from amr_edge.training.budget import choice_of
-from amr_edge.training.built import encoder_of
-from amr_edge.training.checkpoint import load_weights
-from amr_edge.training.classifier import Classifier
 from amr_edge.training.config import Recipe, student
-from amr_edge.training.dataset import Batch, to_batch
-from amr_edge.training.distil import distil_loss
-from amr_edge.training.encoder import Encoder
-from amr_edge.training.finetune import NONE_NAMES, tokens_for_step
-from amr_edge.training.fit import Stage, fit
-from amr_edge.training.machine import Machine
-from amr_edge.training.pretrain import describe, pretrain
-from amr_edge.training.run import Run, versions
-from amr_edge.training.stgcn import GraphConfig, GraphEncoder
+from amr_edge.training.data.batch import Batch, to_batch
+from amr_edge.training.engine.checkpoint import load_weights
+from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.run_folder import Run, versions
+from amr_edge.training.engine.trainer import Stage, fit
+from amr_edge.training.models.build import encoder_of
+from amr_edge.training.models.classifier import Classifier
+from amr_edge.training.models.dual_encoder import Aligned
+from amr_edge.training.models.stgcn import GraphConfig, GraphEncoder
+from amr_edge.training.models.token_selection import choice_of
+from amr_edge.training.models.transformer import Encoder
+from amr_edge.training.tasks.distill import distil_loss
+from amr_edge.training.tasks.finetune import NONE_NAMES, tokens_for_step
+from amr_edge.training.tasks.pretrain import describe, pretrain
 
 
 def card_for(

@@ -8,7 +8,7 @@ from torch import Tensor
 from amr_edge.preprocess import Clip
 from amr_edge.skeleton import Layout, Mask
 from amr_edge.training.asma.config import HideConfig, Side, ViewConfig
-from amr_edge.training.graph import degrees
+from amr_edge.training.models.skeleton_graph import degrees
 
 
 def _turn(axis: int, angle: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,17 +11,17 @@ import pytest
 
 from amr_edge.card import Card
 from amr_edge.cli import run
+from amr_edge.data.readers import jsonl
+from amr_edge.data.recording import Recording, Span
+from amr_edge.data.store import write_store
 from amr_edge.errors import CheckFailedError
-from amr_edge.readers import jsonl
-from amr_edge.recording import Recording, Span
 from amr_edge.runtime.bench import suggest
 from amr_edge.runtime.bench.cli import measured
-from amr_edge.runtime.bench.load import under_load
+from amr_edge.runtime.bench.html_report import page
 from amr_edge.runtime.bench.measure import MeasureConfig
-from amr_edge.runtime.bench.page import page
-from amr_edge.runtime.bench.subjects import Spec, open_subjects
+from amr_edge.runtime.bench.models import Spec, open_subjects
+from amr_edge.runtime.bench.throughput import under_load
 from amr_edge.runtime.cli import live
-from amr_edge.store import write_store
 
 WriteModel = Callable[..., Path]
 People = Callable[..., Recording]

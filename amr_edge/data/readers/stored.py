@@ -1,0 +1,29 @@
+"""A store of ours as one more format to read, so that what was converted can be checked, split and replayed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from amr_edge.data.npz import members, verify
+from amr_edge.data.recording import Recording
+from amr_edge.data.store import is_store, open_store
+
+NAME = "store"
+TITLE = "amr-edge store"
+TERMS = "as the store says"
+CLASSES: tuple[str, ...] | None = None
+
+
+def recognises(path: Path) -> bool:
+    """Whether it is a store."""
+    return path.suffix == ".npz" and is_store(path)
+
+
+def read(path: Path) -> Iterator[Recording]:
+    """Every recording of a store, whose poses are held against their checksum first.
+
+    Raises:
+        ReadError: If the store is damaged, cut off or contradicts itself.
+    """
+    store = open_store(path)
+    verify(path, members(path)["poses"])
+    yield from store

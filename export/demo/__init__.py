@@ -1,0 +1,4 @@
+"""Demos and reproductions that need training and export.
+
+The demo without training is in `runtime.demo`.
+"""

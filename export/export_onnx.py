@@ -1,0 +1,198 @@
+"""Export a run, put real clips to the trained model and to the file, and keep the file only if it is proven."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from amr_edge.card import Card
+from amr_edge.data.clips import Clips
+from amr_edge.errors import CheckFailedError
+from amr_edge.export.convert.deploy_module import Deployed
+from amr_edge.export.convert.onnx import OPSET, save_onnx, write_onnx
+from amr_edge.export.convert.precision import LIMITS, SAMPLE, calibration, file_name, lowered
+from amr_edge.export.verify.parity import Answer, Limits, compare
+from amr_edge.export.verify.verification_data import Part, part_of, run_folder
+from amr_edge.export.verify.verification_report import PROVEN_ON, Exported, Proof
+from amr_edge.preprocess import Clip
+from amr_edge.runtime.bench.compare import Ratio, paired
+from amr_edge.runtime.bench.measure import MeasureConfig, measure
+from amr_edge.runtime.bench.models import asking
+from amr_edge.runtime.bench.synthetic_inputs import moving_clips
+from amr_edge.runtime.inference.onnx_metadata import read_onnx
+from amr_edge.runtime.inference.session import Session, open_session
+from amr_edge.terminal import to_json
+from amr_edge.training.engine.checkpoint import load_classifier
+from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.models.classifier import Classifier
+
+SHARES = (1.0, 0.25, 0.1)  # budgets that a file is proven on
+
+
+def trained_answer(model: Classifier, card: Card, tokens: int) -> Answer:
+    """The trained model as a function of clips, looking at `tokens` tokens of each body."""
+    whole = tokens == card.tokens
+    deployed = Deployed(model, card)
+
+    def answer(clips: Clip) -> NDArray[np.float32]:
+        clip, present = torch.from_numpy(clips.values), torch.from_numpy(clips.present)
+        with torch.inference_mode():
+            # On a full budget nothing is chosen: the file must then answer as a model that knows no budgets.
+            logits = model(clip, present) if whole else deployed(clip, present, torch.arange(tokens))[0]  # (N, K)
+            return np.asarray(logits.softmax(dim=1).numpy(), dtype=np.float32)
+
+    return answer
+
+
+def deployed_answer(session: Session) -> Answer:
+    """An opened file as a function of clips."""
+    return lambda clips: session.probs(clips.values, clips.present)
+
+
+def report_of(path: Path) -> Path:
+    """Where the proof of a file is written: export_report.json for model.onnx, else beside it by its own name."""
+    return path.with_name("export_report.json" if path.name == "model.onnx" else f"{path.stem}.report.json")
+
+
+def keep_if_proven(
+    candidate: Path,
+    path: Path,
+    model: Classifier,
+    clips: Clips,
+    limits: Limits,
+    opset: int,
+    *,
+    engine: str = PROVEN_ON,
+    fp32: Path | None = None,
+    force: bool = False,
+    shares: Sequence[float] = SHARES,
+) -> Exported:
+    """Move `candidate` to `path` if it answers as `model` does on every budget; otherwise delete it.
+
+    Writes its report beside `path` either way, see `report_of`.
+
+    Args:
+        candidate: The file to judge.
+        path: Where it will stand.
+        model: What it was made of.
+        clips: What both are asked.
+        limits: How far the answers may differ.
+        opset: What the file was written in.
+        engine: Runs the file.
+        fp32: The file in full precision, to compare the latency with.
+        force: Keep it whatever the proof says.
+        shares: The budgets, the largest first.
+
+    Raises:
+        CheckFailedError: If it does not, saying by how much.
+    """
+    try:
+        proofs = []
+        if not read_onnx(candidate).card.has_budget:
+            shares = (1.0,)
+        for share in shares:
+            session = open_session(candidate, engine=engine, budget=share)
+            trained = trained_answer(model, session.card, session.tokens)
+            parity = compare(trained, deployed_answer(session), clips, limits)
+            proofs.append(Proof(share=share, tokens=session.tokens, parity=parity))
+        exported = Exported(
+            path=path,
+            size_bytes=candidate.stat().st_size,
+            opset=opset,
+            proofs=tuple(proofs),
+            precision=session.card.precision,
+            engine=engine,
+            pace=None if fp32 is None else _pace(candidate, fp32, engine),
+        )
+        report = report_of(path)
+        report.write_text(to_json(exported.to_dict(), indent=2) + "\n", encoding="utf-8")
+        if exported.failures and not force:
+            raise CheckFailedError(
+                f"{path} was not kept: {'; '.join(exported.failures)} on {len(clips)} clips; see {report}, "
+                "or keep it all the same with --force"
+            )
+        os.replace(candidate, path)  # noqa: PTH105  (atomic)
+    finally:
+        candidate.unlink(missing_ok=True)
+    return exported
+
+
+def _pace(candidate: Path, fp32: Path, engine: str) -> Ratio | None:
+    """The candidate's time for one clip as a multiple of the fp32 file's, in turns on one thread."""
+    files = [open_session(file, engine=engine, threads=1) for file in (candidate, fp32)]
+    values, present = moving_clips(files[0].card, 1, np.random.default_rng(0))
+    timed = measure(
+        [asking(session, values, present) for session in files],
+        MeasureConfig(warmup_s=0.2, seconds=1.5, count=16, turn_s=0.1),
+        now=time.perf_counter,
+        sleep=time.sleep,
+        rng=np.random.default_rng(0),
+    )
+    return paired(timed[0].turns_ms(), timed[1].turns_ms())
+
+
+def export_run(
+    source: Path,
+    *,
+    data: Path | None = None,
+    name: str | None = None,
+    out: Path | None = None,
+    opset: int = OPSET,
+    limits: Limits | None = None,
+    precision: str = "fp32",
+    sample: int = SAMPLE,
+    engine: str = PROVEN_ON,
+    force: bool = False,
+) -> Exported:
+    """Write a run's last weights as ONNX and prove the file on the run's own test clips.
+
+    Args:
+        source: A run folder or a classifier checkpoint.
+        data: Another store to prove on.
+        name: Another split to prove on.
+        out: The file; RUN/export/model.onnx or, below fp32, model.PRECISION.onnx by default.
+        opset: ONNX operator set.
+        limits: What may differ; by the precision if None.
+        precision: One of `card.PRECISIONS`.
+        sample: Training clips that int8-static is calibrated on.
+        engine: Runs the file for the proof.
+        force: Keep the file whatever the proof says.
+
+    Raises:
+        CheckFailedError: If the file answers differently; no model file is left.
+        ConfigError: If a bare checkpoint comes without data to prove it on.
+    """
+    model, card = load_classifier(Run(source).last if source.is_dir() else source)
+    part = part_of(source, data, name)
+    clips = Clips(part.store, part.which, card.prepare, card.persons)
+    path = out or run_folder(source) / "export" / file_name(precision)
+    path.unlink(missing_ok=True)  # what stood there was proven for other weights
+    candidate = write_onnx(model, card, path.with_name("unproven-" + path.name), opset=opset)
+    limits = limits or LIMITS[precision]
+    if precision == "fp32":
+        return keep_if_proven(candidate, path, model, clips, limits, opset, engine=engine, force=force)
+    try:
+        lower = _lower(candidate, precision, replace(card, precision=precision), _taught(source, part), sample)
+        return keep_if_proven(lower, path, model, clips, limits, opset, engine=engine, fp32=candidate, force=force)
+    finally:
+        candidate.unlink(missing_ok=True)
+
+
+def _taught(source: Path, judged: Part) -> Part:
+    """What the model learned from: its own run's recordings, whatever store judges it."""
+    known = (run_folder(source) / "config.json").is_file()
+    return part_of(source, None, None) if known else judged
+
+
+def _lower(fp32: Path, precision: str, card: Card, part: Part, sample: int) -> Path:
+    """Write the graph of a fp32 file in another precision, beside it."""
+    graph = onnx.load(fp32)
+    inputs = [value.name for value in graph.graph.input]
+    feeds = calibration(part, card, inputs, count=sample, rng=np.random.default_rng(0))
+    return save_onnx(lowered(graph, precision, feeds), card, fp32.with_name(f"{fp32.stem}-lowered.onnx"))

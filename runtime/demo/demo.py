@@ -1,0 +1,222 @@
+"""What does the model in the box see in the first minute: a synthetic person exercises, and `live` watches."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amr_edge.data.readers import jsonl
+from amr_edge.data.recording import Recording
+from amr_edge.runtime.inference.session import Session
+from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig, View
+from amr_edge.runtime.render.html_playback import Words, write_playback
+from amr_edge.runtime.render.truth_comparison import Told, match
+from amr_edge.runtime.sources.recorded import Take, paced, take_of
+from amr_edge.runtime.stage_timer import Stages
+from amr_edge.synthetic import Sensor, subject
+from amr_edge.synthetic.workout import Workout, workout
+from amr_edge.terminal import table, to_json
+
+PERSON = 4
+
+Say = Callable[[str], None]
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shown:
+    """What the demo came to.
+
+    Attributes:
+        model: Name of the model.
+        tokens: Tokens of a body that it looked at.
+        done: What the person did.
+        told: What was told, beside it.
+        answers: How many answers the model gave.
+        latency_ms: What each stage took.
+        seconds: The whole, from making the person to the written page.
+        report, recording, events: What was written.
+    """
+
+    model: str
+    tokens: int
+    done: Workout
+    told: Told
+    answers: int
+    latency_ms: Mapping[str, Mapping[str, float]]
+    seconds: float
+    report: Path
+    recording: Path
+    events: Path
+
+    def to_dict(self) -> dict[str, object]:
+        """For machines."""
+        sets = zip(self.done.recording.spans, self.done.reps, self.done.variants, strict=True)
+        return {
+            "data": "synthetic",
+            "model": self.model,
+            "tokens": self.tokens,
+            "source_s": self.done.recording.duration_s,
+            "sets": [
+                {"label": s.label, "start_s": s.start_s, "end_s": s.end_s, "reps": reps, "variant": variant}
+                for s, reps, variant in sets
+            ],
+            "events": self.told.rows,
+            "recognised": self.told.recognised,
+            "actions": self.told.actions,
+            "repeats": self.told.repeats,
+            "false_events": self.told.false_events,
+            "median_delay_s": self.told.median_delay_s,
+            "answers": self.answers,
+            "latency_ms": self.latency_ms,
+            "seconds": self.seconds,
+            "report": self.report,
+            "recording": self.recording,
+        }
+
+    def text(self) -> str:
+        """For the person."""
+        reps = dict(zip(((s.start_s, s.label) for s in self.done.recording.spans), self.done.reps, strict=True))
+        rows = [
+            (
+                f"{row['start_s']:5.1f} s",
+                _times(row["truth"] or "(nothing)", reps.get((row["start_s"], row["truth"]))),
+                _times(row["answer"] or "(missed)", row["reps"]),
+                "" if row["delay_s"] is None else f"{row['delay_s']:.1f} s",
+            )
+            for row in self.told.rows
+        ]
+        spent = self.latency_ms.get("total", {})
+        cost = f", {spent['p50']:.1f} ms an answer (p50), {spent['p99']:.1f} ms (p99)" if spent else ""
+        return "\n".join(
+            (
+                table(rows, ("time", "what the synthetic person did", "what was told", "after")),
+                "",
+                (
+                    f"{self.model} told {self.told.recognised} of {self.told.actions} sets, {self.told.false_events} "
+                    f"false events in {self.done.recording.duration_s:.0f} s; {self.answers} answers{cost}"
+                ),
+                "a synthetic person says that the line works, and nothing about you: docs/rehab8.md says what is known",
+                f"look at {self.report} (open it in a browser); {self.seconds:.1f} s for everything",
+                "next: amr-edge live                      (your camera; needs the `pose` extra)",
+                f"  or: amr-edge live --source {self.recording}",
+                "  or: amr-edge demo --train              (make a model of your own; needs the `export` extra)",
+            )
+        )
+
+
+def _times(what: str, count: int | None) -> str:
+    return what if not count else f"{what} × {count}"
+
+
+def perform(
+    folder: Path,
+    session: Session,
+    *,
+    seed: int,
+    say: Say,
+    speed: float = 0.0,
+    views: tuple[View, ...] = (),
+    tell: Callable[[Record], None] | None = None,
+    now: Callable[[], float] = time.perf_counter,
+) -> Shown:
+    """Animate somebody, let the model watch as it watches a camera, and write what came of it.
+
+    Args:
+        folder: Where everything goes.
+        session: The model.
+        seed: Of the person and of what they do.
+        say: Takes each line of progress.
+        speed: 0 replays as fast as it goes, 1 in real time.
+        views: Show it while it goes on.
+        tell: Takes every record as it comes, too.
+        now: Seconds on a clock that never goes back.
+    """
+    begun_s = now()
+    folder.mkdir(parents=True, exist_ok=True)
+    done = workout(subject(PERSON, seed), np.random.default_rng([seed, 7]), sensor=Sensor(yaw_deg=20))
+    recording, path = done.recording, folder / "somebody.jsonl"
+    jsonl.write(path, recording)
+    say(f"a synthetic person exercises for {recording.duration_s:.0f} s, {session.card.name} watches")
+    records: list[Record] = []
+
+    def emit(record: Record) -> None:
+        records.append(record)
+        if tell is not None:
+            tell(record)
+        if record["type"] == "event" and record["event"] != "update":
+            say(in_words(record))
+
+    stages = Stages(now, np.random.default_rng(0))
+    live = Live(session, config=LiveConfig(), stages=stages, emit=emit, note=lambda _: None, views=views)
+    live.run([_at_pace(recording, speed)])
+    live.close_with("end")
+    events = folder / "events.jsonl"
+    events.write_text("".join(to_json(record) + "\n" for record in records), encoding="utf-8")
+    told = match(records, recording.spans, session.card.prepare.window_s)
+    shown = Shown(
+        model=session.card.name,
+        tokens=session.tokens,
+        done=done,
+        told=told,
+        answers=live.totals.answers,
+        latency_ms=stages.report(),
+        seconds=now() - begun_s,
+        report=folder / "demo.html",
+        recording=path,
+        events=events,
+    )
+    write_playback(shown.report, recording, records, told, shown.latency_ms, _words(shown))
+    return shown
+
+
+def _at_pace(recording: Recording, speed: float) -> Take:
+    take = take_of(recording)
+    return Take(
+        title=take.title,
+        layout=take.layout,
+        units=take.units,
+        sightings=paced(take, speed),
+        spans=take.spans,
+        fps=take.fps,
+    )
+
+
+def in_words(record: Mapping[str, Any]) -> str:
+    """An event as a line for the person.
+
+    >>> in_words({"event": "start", "label": "squat", "start_s": 7.25, "end_s": 7.5, "prob": 0.91})
+    '    7.5 s  squat begins (0.91)'
+    >>> in_words({"event": "end", "label": "squat", "start_s": 7.25, "end_s": 20.0, "prob": 0.97, "reps": 5})
+    '   20.0 s  squat ends, 5 repetitions'
+    """
+    when = f"{record['end_s']:7.1f} s  {record['label']}"
+    if record["event"] == "start":
+        return f"{when} begins ({record['prob']:.2f})"
+    reps = record.get("reps")
+    return f"{when} ends" + ("" if reps is None else f", {reps} repetition{'' if reps == 1 else 's'}")
+
+
+def _words(shown: Shown) -> Words:
+    """What stands around the figure on the page."""
+    told, spent = shown.told, shown.latency_ms.get("total", {})
+    figures = [
+        (f"{told.recognised} of {told.actions}", "sets of exercises told"),
+        (f"{told.false_events}", "false events in the same recording"),
+    ]
+    if told.recognised:
+        figures.append((f"{told.median_delay_s:.1f} s", "from the start of a set until it is told, median"))
+    if spent:
+        figures.append((f"{spent['p50']:.1f} ms", "from a frame to its answer on this machine, median"))
+    return Words(
+        title="amr-edge demo",
+        intro="The person on this page is synthetic: animated by amr-edge, recorded by nobody. It shows that the line "
+        f"from joints to events works here; what {shown.model} knows of real people stands in its card: amr-edge model "
+        "info rehab8.",
+        figures=figures,
+        scene="What was done and what was told",
+        next=("amr-edge live", f"amr-edge live --source {shown.recording} --ui", "amr-edge demo --train"),
+    )

@@ -1,1 +1,0 @@
-"""Engines that answer for a model file, each behind the one `Session` protocol."""

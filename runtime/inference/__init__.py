@@ -1,0 +1,4 @@
+"""Open a model file with an inference engine: ONNX Runtime, OpenVINO, TensorRT.
+
+What is done with predictions belongs in `pipeline`.
+"""

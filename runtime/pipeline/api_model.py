@@ -1,0 +1,254 @@
+"""A model in a Python program: load it, ask it about a whole recording, or push frames as they come."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from amr_edge.card import Card
+from amr_edge.data.recording import Recording
+from amr_edge.errors import ClipError, ConfigError
+from amr_edge.pretrained import bundled
+from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.inference.session import AUTO, Session, open_session
+from amr_edge.runtime.pipeline.event_detector import Decider, Event
+from amr_edge.runtime.pipeline.one_euro import strength
+from amr_edge.runtime.pipeline.recognizer import Answer, Stream, recognise
+from amr_edge.skeleton import Poses, layout
+
+__all__ = ["Frame", "Model", "ModelStream", "load"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """What one frame brought; most bring nothing.
+
+    Attributes:
+        answers: What the model says about the windows that end here, one for each person due.
+        events: What started, goes on or ended by what the answers add up to.
+    """
+
+    answers: tuple[Answer, ...]
+    events: tuple[Event, ...]
+
+
+class ModelStream:
+    """Frames in, answers and events out, as `amr-edge live` gives them; all times are the frames' own."""
+
+    def __init__(
+        self, session: Session, source: str, units: str, *, early: float | None, smooth: str, quality: bool
+    ) -> None:
+        """See `Model.stream`."""
+        self._stream = Stream(session, layout(source), units, early=early, smooth=strength(smooth), quality=quality)
+        self._decider = Decider(session.card)
+        self._now_s = float("nan")
+
+    @property
+    def note(self) -> str | None:
+        """What to know about how the source fits the model, such as joints that it lacks; None if nothing."""
+        return self._stream.note
+
+    def push(self, time_s: float, poses: ArrayLike, ids: tuple[int, ...] | None = None) -> Frame:
+        """Take the next frame.
+
+        Args:
+            time_s: When it was captured, in seconds on any clock; it must rise from frame to frame.
+            poses: (P, V, C) of the P people in it, or (V, C) of one person; y up, absent joints NaN.
+            ids: Who they are, if the source knows; None lets them be followed by where they are.
+
+        Returns:
+            The answers that are due at this frame, which may be none, and the events they make.
+
+        Raises:
+            ClipError: If the time does not rise, or the poses do not have the joints of the stream's layout.
+        """
+        people = _numbers(poses)
+        people = people[None] if people.ndim == 2 else people  # (P, V, C)
+        answers = self._stream.push(Sighting(time_s=float(time_s), poses=people, ids=ids))
+        self._now_s = float(time_s)
+        return Frame(answers=tuple(answers), events=tuple(self._decider.push(self._now_s, answers)))
+
+    def close(self) -> Frame:
+        """The source has ended: what goes on ends, and what was too short for any answer gets its one, partial."""
+        answers = self._stream.flush()
+        events = [*self._decider.push(self._now_s, answers), *self._decider.flush()]
+        return Frame(answers=tuple(answers), events=tuple(events))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Model:
+    """A model that is ready to answer; see `load`.
+
+    Attributes:
+        session: What computes; its `probs` takes prepared clips (N, M, T, V, 3).
+    """
+
+    session: Session
+
+    @property
+    def card(self) -> Card:
+        """The contract that the file carries: layout, window, classes, thresholds, training data, metrics."""
+        return self.session.card
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """(K,) class names in the order of the probabilities."""
+        return self.session.card.classes
+
+    @property
+    def budget(self) -> float:
+        """Share of a body's tokens that it looks at, in (0, 1]."""
+        return self.session.tokens / self.session.card.tokens
+
+    @property
+    def title(self) -> str:
+        """What it is and what computes it, in a line."""
+        return self.session.title
+
+    @overload
+    def predict(
+        self, poses: Recording, *, early: float | None = None, smooth: str = "off", quality: bool = False
+    ) -> list[Answer]: ...
+
+    @overload
+    def predict(
+        self,
+        poses: ArrayLike,
+        times_s: ArrayLike,
+        layout: str,
+        *,
+        units: str = "m",
+        early: float | None = None,
+        smooth: str = "off",
+        quality: bool = False,
+    ) -> list[Answer]: ...
+
+    def predict(
+        self,
+        poses: Recording | ArrayLike,
+        times_s: ArrayLike | None = None,
+        layout: str | None = None,
+        *,
+        units: str = "m",
+        early: float | None = None,
+        smooth: str = "off",
+        quality: bool = False,
+    ) -> list[Answer]:
+        """All answers over a recording that is there as a whole: the same that a stream gives frame by frame.
+
+        Args:
+            poses: A recording; or poses (M, T, V, C), or (T, V, C) of one person, y up, absent joints NaN.
+            times_s: (T,) rising seconds, for poses.
+            layout: The skeleton that the poses are in, such as "ntu25" or "mediapipe33".
+            units: "m", or "px" for joints in an image (y up all the same).
+            early: Share of a window, in (0, 1), from which early answers are given; None gives none.
+            smooth: "off", "low" or "high".
+            quality: Judge each counted repetition as well, if the card can.
+
+        Returns:
+            One answer for each person (or for the scene) and window, by time. A recording shorter than the model's
+            window gets one answer over all of it, marked partial.
+
+        Raises:
+            ConfigError: If poses come without times or layout, a recording comes with them, or `quality` is asked of a
+                card that cannot.
+            ClipError: If shapes, times or units contradict each other.
+            LayoutError: If there is no such layout, or the model cannot be fed from it.
+        """
+        if isinstance(poses, Recording):
+            if times_s is not None or layout is not None:
+                raise ConfigError("a recording has times and a layout of its own; leave them away, or give its poses")
+            recording = poses
+        else:
+            if times_s is None or layout is None:
+                raise ConfigError(
+                    "poses need the time of each frame and their layout: predict(poses, times_s, 'ntu25'); "
+                    "a Recording has both"
+                )
+            people = _numbers(poses)
+            people = people[None] if people.ndim == 3 else people  # (M, T, V, C)
+            recording = Recording(poses=people, times_s=_instants(times_s), layout=layout, units=units, source="poses")
+        return recognise(recording, self.session, early=early, smooth=strength(smooth), quality=quality)
+
+    def stream(
+        self,
+        layout: str | None = None,
+        *,
+        units: str | None = None,
+        early: float | None = None,
+        smooth: str = "off",
+        quality: bool = False,
+    ) -> ModelStream:
+        """A stream that frames are pushed into as they come.
+
+        Args:
+            layout: The skeleton that its poses will be in; None is the model's own.
+            units: "m" or "px"; None is the model's own.
+            early: Share of a window, in (0, 1), from which early answers are given; None gives none.
+            smooth: "off", "low" or "high".
+            quality: Ends of events say how likely their repetitions were done rightly, if the card can tell.
+
+        Raises:
+            CardError: If the card's rules are broken.
+            ConfigError: If `early`, `smooth` or `units` mean nothing, or `quality` is asked of a card that cannot.
+            LayoutError: If there is no such layout, or the model cannot be fed from it.
+        """
+        return ModelStream(
+            self.session,
+            self.card.prepare.layout if layout is None else layout,
+            self.card.units if units is None else units,
+            early=early,
+            smooth=smooth,
+            quality=quality,
+        )
+
+
+def load(
+    model: str | Path | None = None, *, budget: float | None = None, engine: str = AUTO, threads: int | None = None
+) -> Model:
+    """Open a model.
+
+    Args:
+        model: An exported model.onnx, a TensorRT .engine, a run folder that was exported, or the name of a model that
+            comes with amr-edge; None takes that of the box, "rehab8".
+        budget: Share of each body's tokens to look at, in (0, 1]; None takes what the card says.
+        engine: What computes: "onnxruntime", "openvino", "tensorrt", ...; "auto" takes what fits and is installed.
+        threads: Threads of one inference on the CPU; None lets it take one for each core.
+
+    Raises:
+        ConfigError: If budget, engine or threads mean nothing, or do not fit the file.
+        MissingError: If the engine's package or device, or the model of the box, is not here.
+        ReadError: If there is no such file, or it is no model that can be run here.
+        CardError: If it carries no card, or contradicts it.
+    """
+    file = bundled() if model is None else model
+    return Model(session=open_session(file, engine=engine, threads=threads, budget=budget))
+
+
+def _numbers(poses: ArrayLike) -> Poses:
+    """Poses as float32.
+
+    Raises:
+        ClipError: If they are no rectangle of numbers.
+    """
+    try:
+        return np.asarray(poses, dtype=np.float32)
+    except (ValueError, TypeError) as cause:
+        raise ClipError(
+            f"expected poses as an array of numbers ({cause}); give every person and frame the same joints, "
+            "those that were not seen as NaN"
+        ) from cause
+
+
+def _instants(times_s: ArrayLike) -> NDArray[np.float64]:
+    """Times as float64.
+
+    Raises:
+        ClipError: If they are no row of numbers.
+    """
+    try:
+        return np.asarray(times_s, dtype=np.float64)
+    except (ValueError, TypeError) as cause:
+        raise ClipError(f"expected the times of the frames in seconds, (T,) numbers ({cause})") from cause

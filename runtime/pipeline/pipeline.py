@@ -1,0 +1,492 @@
+"""From a source to what is told: the one loop that joins source, pose, stream, decisions and outputs."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.card import Card
+from amr_edge.data.recording import Span
+from amr_edge.errors import ClipError, ConfigError, LayoutError
+from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.inference.session import Session
+from amr_edge.runtime.pipeline.attribution import Explainer, Explanation
+from amr_edge.runtime.pipeline.event_detector import Decider, Event
+from amr_edge.runtime.pipeline.one_euro import strength
+from amr_edge.runtime.pipeline.recognizer import Answer, Stream, slow_source
+from amr_edge.runtime.render.draw import Person, Scene
+from amr_edge.runtime.sources.health import Health, Status
+from amr_edge.runtime.sources.recorded import Take, Together
+from amr_edge.runtime.stage_timer import Stages
+from amr_edge.skeleton import Mask
+
+SCHEMA = 1  # of the JSON lines; docs/live-output.md
+
+Emit = Callable[[dict[str, Any]], None]
+Note = Callable[[str], None]
+
+REMEMBERED_S = 5.0  # how long an explanation stays beside a person, by the source's clock
+
+
+class View(Protocol):
+    """Something that shows scenes; it never makes recognition wait."""
+
+    def show(self, scene: Scene) -> None:
+        """What there is to see at one instant."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveConfig:
+    """What is told.
+
+    Attributes:
+        answers: Every answer of the model.
+        events: Starts, updates and ends of what the answers add up to.
+        limit_s: Stop after so many seconds of the source's time; None goes on to its end.
+        early: Share of a window from which early answers are given; None gives none.
+        smooth: How much joints are smoothed before the model sees them: "off", "low" or "high".
+        quality: Ends of events carry a hint at how likely their repetitions were done rightly.
+    """
+
+    answers: bool = True
+    events: bool = True
+    limit_s: float | None = None
+    early: float | None = None
+    smooth: str = "off"
+    quality: bool = False
+
+    def __post_init__(self) -> None:
+        if self.limit_s is not None and not self.limit_s > 0:
+            raise ConfigError(f"the limit must be above 0 seconds, got {self.limit_s}")
+        strength(self.smooth)
+
+
+@dataclass(slots=True)
+class _Timed:
+    """A session that remembers how long it took."""
+
+    inner: Session
+    stages: Stages
+    spent_ms: float = 0.0
+    asked: tuple[NDArray[np.float32], Mask] | None = None  # the clips of the last forward
+
+    @property
+    def card(self) -> Card:
+        return self.inner.card
+
+    @property
+    def title(self) -> str:
+        return self.inner.title
+
+    @property
+    def tokens(self) -> int:
+        return self.inner.tokens
+
+    def probs(self, values: NDArray[np.float32], present: Mask) -> NDArray[np.float32]:
+        before_ms = self.stages.since_begin_ms()
+        probs = self.inner.probs(values, present)
+        self.spent_ms = self.stages.since_begin_ms() - before_ms
+        self.asked = values, present
+        return probs
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a run came to."""
+
+    recordings: int = 0
+    frames: int = 0
+    dropped: int = 0
+    seconds: float = 0.0
+    frames_with_people: int = 0
+    answers: int = 0
+    events: int = 0
+    labelled: int = 0
+    right: int = 0
+    skipped: int = 0
+
+
+class _Mean:
+    """The mean of probabilities, in flat memory."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self._classes = classes
+        self._total = np.zeros(len(classes))
+        self.count = 0
+
+    def add(self, probs: NDArray[np.float32]) -> None:
+        self._total += probs
+        self.count += 1
+
+    @property
+    def best(self) -> tuple[str | None, float | None]:
+        """The most probable class by the mean, and its probability; nothing without answers."""
+        if not self.count:
+            return None, None
+        best = int(self._total.argmax())
+        return self._classes[best], round(float(self._total[best]) / self.count, 6)
+
+
+class _Said:
+    """What a take was answered on the whole, and in each labelled stretch."""
+
+    def __init__(self, classes: tuple[str, ...], spans: tuple[Span, ...]) -> None:
+        self.mean = _Mean(classes)
+        self._spans = [(span, _Mean(classes)) for span in spans]
+
+    def add(self, answer: Answer) -> None:
+        self.mean.add(answer.probs)
+        middle_s = (answer.start_s + answer.time_s) / 2
+        for span, mean in self._spans:
+            if span.start_s <= middle_s <= span.end_s:
+                mean.add(answer.probs)
+
+    def spans(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "start_s": span.start_s,
+                "end_s": span.end_s,
+                "truth": span.label,
+                "label": mean.best[0],
+                "prob": mean.best[1],
+            }
+            for span, mean in self._spans
+        ]
+
+
+@dataclass(slots=True)
+class _Running:
+    """A take that is on, and what follows it."""
+
+    take: Take
+    stream: Stream
+    decider: Decider
+    said: _Said
+    told_slow: bool
+    place: int = 0  # among those that go on at the same time
+    places: int = 1
+    first_s: float = math.nan
+    last_s: float = math.nan
+
+    @property
+    def seconds(self) -> float:
+        """How long it has gone on; 0 before the first sighting."""
+        return 0.0 if math.isnan(self.first_s) else self.last_s - self.first_s
+
+
+class Live:
+    """Runs takes through a model, tells what comes out and keeps the totals."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        config: LiveConfig,
+        stages: Stages,
+        emit: Emit,
+        note: Note,
+        views: Sequence[View] = (),
+        explainer: Explainer | None = None,
+        deliveries: Callable[[], list[dict[str, Any]]] = list,
+    ) -> None:
+        """A run.
+
+        Args:
+            session: The model.
+            config: What is told.
+            stages: Times the work.
+            emit: Takes each record for stdout.
+            note: Takes each line for the person.
+            views: Show what is seen and said.
+            explainer: Says which joints and moments drove the answers, if that is wanted.
+            deliveries: What has become of the records of every sink until now, for the summary.
+        """
+        self._session = _Timed(session, stages)
+        self._config = config
+        self._stages = stages
+        self._emit = emit
+        self._note = note
+        self._views = views
+        self._explainer = explainer
+        self._deliveries = deliveries
+        self._on: list[_Running] = []  # takes that have begun and not ended
+        self._explained: dict[tuple[str, int | None], Explanation] = {}
+        self._noted: set[str] = set()
+        self.full = False  # the limit has been reached
+        self.totals = Totals()
+        self.health = Health(self._status)
+
+    def run(self, takes: Iterable[Take | Together]) -> None:
+        """Every take, one after the other; those that go on together, together.
+
+        Raises:
+            AmrError: What the source, the estimator or the model refuses; what came before has been told.
+        """
+        for take in takes:
+            if isinstance(take, Together):
+                self._together(take)
+            else:
+                self._take(take)
+            if self.full:
+                return
+
+    def skip(self, sentence: str) -> None:
+        """A recording could not be read; the sentence says why."""
+        self.totals.skipped += 1
+        self._note(f"skipped: {sentence}")
+
+    def summary(self, *, ended: str) -> dict[str, Any]:
+        """The last record: what the run came to."""
+        totals = self.totals
+        return {
+            "type": "summary",
+            "ended": ended,
+            "model": self._session.card.name,
+            "recordings": totals.recordings,
+            "skipped": totals.skipped,
+            "frames": totals.frames,
+            "frames_with_people": totals.frames_with_people,
+            "dropped": totals.dropped,
+            "losses": self.health.losses,
+            "seconds": round(totals.seconds, 6),
+            "answers": totals.answers,
+            "events": totals.events,
+            "labelled": totals.labelled,
+            "accuracy": totals.right / totals.labelled if totals.labelled else None,
+            "latency_ms": self._stages.report(),
+            "sinks": self._deliveries(),
+        }
+
+    def close_with(self, ended: str) -> None:
+        """Tell the summary, and the same in words and a table for the person."""
+        for running in self._on:  # interrupted: what was going on has ended for whoever listens
+            self._say(running.take, running.said, [], running.decider.flush())
+        self._on.clear()
+        totals = self.totals
+        self._tell(self.summary(ended=ended))
+        if not totals.frames:
+            self._note("the source held no frame")
+        elif not totals.frames_with_people:
+            self._note(f"nobody was seen in {totals.frames} frames, so there was nothing to recognise")
+        elif not totals.answers:
+            window_s = self._session.card.prepare.window_s
+            self._note(f"nobody stayed in view for a whole window of {window_s:g} s, so nothing was recognised")
+        if self.health.losses:
+            words = ", ".join(f"{state} {count}" for state, count in self.health.losses.items())
+            self._note(f"survived: {words}; docs/sources.md says what each means")
+        if totals.skipped:
+            self._note(f"{totals.skipped} recordings could not be read and were skipped")
+        if totals.labelled:
+            share = totals.right / totals.labelled
+            self._note(f"{totals.right} of {totals.labelled} labelled recordings right ({share:.1%}), by mean answer")
+        self._note(self._stages.table())
+        self._note(
+            f"{totals.frames} frames, {totals.dropped} dropped, {totals.seconds:.1f} s of source time, "
+            f"{totals.answers} answers, {totals.events} events"
+        )
+
+    def _take(self, take: Take) -> None:
+        running = self._begin(take)
+        # A take of pictures times its own capture, before the pose; any other is timed here.
+        try:
+            for sighting in take if take.size else self._stages.each("capture", take):
+                if not self._see(running, sighting):
+                    break
+        finally:  # also of what is interrupted
+            self.totals.seconds += running.seconds
+        self._end(running)
+
+    def _together(self, together: Together) -> None:
+        running = [self._begin(take, place, len(together.takes)) for place, take in enumerate(together.takes)]
+        try:
+            for place, sighting in together.sightings:
+                if not self._see(running[place], sighting):
+                    break
+        finally:  # also of what is interrupted
+            self.totals.seconds += max((each.seconds for each in running), default=0.0)
+        for each in running:
+            self._end(each)
+
+    def _begin(self, take: Take, place: int = 0, places: int = 1) -> _Running:
+        card = self._session.card
+        try:
+            smooth = strength(self._config.smooth)
+            stream = Stream(
+                self._session,
+                take.layout,
+                take.units,
+                early=self._config.early,
+                smooth=smooth,
+                quality=self._config.quality,
+            )
+        except LayoutError as cause:
+            raise LayoutError(f"{take.title}: {cause}") from cause
+        self._note_once(stream.note)
+        slow = slow_source(take.fps, card)
+        self._note_once(slow)
+        self.totals.recordings += 1
+        self._explained.clear()
+        said = _Said(card.classes, take.spans)
+        running = _Running(take, stream, Decider(card), said, slow is not None, place, places)
+        self._on.append(running)
+        return running
+
+    def _see(self, running: _Running, sighting: Sighting) -> bool:
+        """The next instant of a take; False once the limit has been reached."""
+        take, stream = running.take, running.stream
+        running.first_s = sighting.time_s if math.isnan(running.first_s) else running.first_s
+        passed_s = self.totals.seconds + sighting.time_s - running.first_s
+        if self._config.limit_s is not None and passed_s > self._config.limit_s:
+            self.full = True
+            return False
+        try:
+            answers = self._timed(partial(stream.push, sighting))
+        except ClipError as cause:
+            raise ClipError(f"{take.title}: {cause}") from cause
+        running.last_s = sighting.time_s
+        self._count(sighting, stream)
+        if not running.told_slow and stream.slow is not None:
+            running.told_slow = True
+            self._note_once(f"{take.title}: {stream.slow}")
+        self._say(take, running.said, answers, running.decider.push(running.last_s, answers))
+        self._explain(take, answers)
+        if self._views:
+            scene = self._scene(running, sighting)
+            for view in self._views:
+                view.show(scene)
+        return True
+
+    def _end(self, running: _Running) -> None:
+        self._on.remove(running)
+        self._stages.begin()
+        answers = self._timed(running.stream.flush)
+        decider = running.decider
+        events = [*decider.push(running.last_s, answers), *decider.flush()]
+        self._say(running.take, running.said, answers, events)
+        self._explain(running.take, answers, finish=True)
+        self._conclude(running.take, running.said)
+
+    def _status(self, status: Status) -> None:
+        self._tell({"type": "status", **status.to_dict()})
+        self._note(f"note: {status.sentence}")
+
+    def _note_once(self, sentence: str | None) -> None:
+        """A folder of recordings that have the same flaw is told of it once."""
+        if sentence and sentence not in self._noted:
+            self._noted.add(sentence)
+            self._note(f"note: {sentence}")
+
+    def _timed(self, ask: Callable[[], list[Answer]]) -> list[Answer]:
+        """The stream's answers, and what they cost."""
+        before_ms = self._stages.since_begin_ms()
+        answers = ask()
+        if answers:
+            self._stages.add("prepare", self._stages.since_begin_ms() - before_ms - self._session.spent_ms)
+            self._stages.add("infer", self._session.spent_ms)
+        return answers
+
+    def _count(self, sighting: Sighting, stream: Stream) -> None:
+        self.totals.frames += 1
+        self.totals.frames_with_people += any(person is not None for person in stream.ids)
+        self.totals.dropped += sighting.dropped
+
+    def _say(self, take: Take, said: _Said, answers: Sequence[Answer], events: Iterable[Event]) -> None:
+        for answer in answers:
+            said.add(answer)
+            self.totals.answers += 1
+            if self._config.answers:
+                self._tell({"type": "answer", "recording": take.title, **answer.to_dict(), **self._latency()})
+        for event in events:
+            self.totals.events += event.event == "start"
+            if self._config.events:
+                self._tell({"type": "event", "recording": take.title, **event.to_dict(), **self._latency()})
+        if answers:
+            self._stages.add("total", self._stages.since_begin_ms())
+
+    def _explain(self, take: Take, answers: Sequence[Answer], *, finish: bool = False) -> None:
+        """Go on explaining, and tell what has been found."""
+        if self._explainer is None:
+            return
+        before_ms = self._stages.since_begin_ms()
+        if answers and self._session.asked is not None:
+            self._explainer.offer(answers, *self._session.asked, only=finish)
+        explanation = self._explainer.work(finish=finish)
+        spent_ms = self._stages.since_begin_ms() - before_ms
+        if explanation is not None:
+            self._stages.add("explain", spent_ms)
+            self._explained[take.title, explanation.answer.person] = explanation
+            if len(self._explained) > 100:  # people who left long ago
+                del self._explained[next(iter(self._explained))]
+            self._tell({"type": "explain", "recording": take.title, **explanation.to_dict(), **self._latency()})
+
+    def _scene(self, running: _Running, sighting: Sighting) -> Scene:
+        """What there is to see, with what drove each label."""
+        take, stream = running.take, running.stream
+        people, banner = _captions(stream, running.decider, self._session.card)
+        for place, person in enumerate(people):
+            found = self._explained.get((take.title, None if self._session.card.persons > 1 else person.id))
+            if found is None or person.id is None or sighting.time_s - found.answer.time_s > REMEMBERED_S:
+                continue
+            weights = found.joint_weights(person.id, take.layout)
+            people[place] = person._replace(weights=weights, moments=found.moment_weights())
+        return Scene(
+            take=self.totals.recordings,
+            title=take.title,
+            fps=take.fps,
+            layout=take.layout,
+            sighting=sighting,
+            people=tuple(people),
+            banner=banner,
+            place=running.place,
+            places=running.places,
+        )
+
+    def _latency(self) -> dict[str, float]:
+        return {"latency_ms": round(self._stages.since_begin_ms(), 3)}
+
+    def _conclude(self, take: Take, said: _Said) -> None:
+        """What a take was, as a whole; beside the truth where it is known."""
+        label, prob = said.mean.best
+        right = None
+        if take.label is not None and take.label in self._session.card.classes:
+            right = label == take.label
+            self.totals.labelled += 1
+            self.totals.right += right
+        self._tell(
+            {
+                "type": "recording",
+                "recording": take.title,
+                "label": label,
+                "prob": prob,
+                "answers": said.mean.count,
+                "truth": take.label,
+                "right": right,
+                "spans": said.spans(),
+            }
+        )
+        words = "nothing recognised" if label is None else f"{label} {prob:.2f} (mean of {said.mean.count})"
+        verdict = {True: "right", False: "wrong", None: "not a class of this model"}[right]
+        self._note(f"{take.title}: {words}" + ("" if take.label is None else f"; truth: {take.label}, {verdict}"))
+
+    def _tell(self, record: dict[str, Any]) -> None:
+        self._emit({"schema": SCHEMA, **record})
+
+
+def _captions(stream: Stream, decider: Decider, card: Card) -> tuple[list[Person], str]:
+    """What stands above each person of the newest sighting, and what stands over the scene."""
+
+    def words(person: int | None) -> str:
+        said = decider.now(person)
+        if said is None:
+            return ""
+        reps = decider.reps(person)
+        return f"{said[0]} {said[1]:.2f}" + ("" if reps is None else f", {reps}×")
+
+    if card.persons > 1:
+        return [Person(person, "") for person in stream.ids], words(None)
+    return [Person(person, "" if person is None else words(person)) for person in stream.ids], ""

@@ -1,0 +1,107 @@
+"""Training from Python gives what the commands give, typed."""
+
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from amr_edge import ConfigError, Distilled, EachLeftOut, ReadError, distil, finetune, leave_one_out, pretrain, train
+from amr_edge.cli import run
+from amr_edge.data.store import Store
+from amr_edge.training.tasks.api import distil_settings
+
+TINY = {
+    "prepare.frames": 16,
+    "encoder.width": 32,
+    "encoder.depth": 1,
+    "pretrain.pretext.decoder_depth": 1,
+    "pretrain.optim.epochs": 1,
+    "finetune.optim.epochs": 2,
+}
+SET = [f"--set={name}={value}" for name, value in TINY.items()]
+
+
+def test_train_gives_what_the_command_prints(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--split=xsub", "--labels=0.5", "--threads=1", f"--project={tmp_path / 'typed'}", "--json"]
+    assert run(["train", f"--data={tiny_store.path}", *SET, *options]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    done = train(
+        tiny_store.path, split="xsub", labels="0.5", settings=TINY, threads=1, project=tmp_path / "called", name="mine"
+    )
+    assert done.run == tmp_path / "called" / "train" / "mine-1"
+    assert done.weights.is_file()
+    assert done.examined is not None
+    assert done.top1 == done.examined.top1 == printed["top1"]
+    assert done.examined.clips == 16
+    assert done.recipe["encoder"]["width"] == 32
+    said = json.loads(json.dumps(done.to_dict()))
+    for answer in (said, printed):  # what differs from run to run
+        del answer["run"], answer["weights"], answer["seconds"]
+    assert said == printed
+    with pytest.raises(FrozenInstanceError):
+        done.seed = 1  # type: ignore[misc]
+
+
+def test_the_halves_of_train_and_a_student_take_what_came_before(tiny_store: Store, tmp_path: Path) -> None:
+    encoder = pretrain(str(tiny_store.path), settings=TINY, threads=1, project=tmp_path)
+    assert encoder.weights.is_file()
+    assert encoder.loss > 0
+    tuned = finetune(
+        tiny_store.path, init=encoder, split="all", settings={"finetune.optim.epochs": 1}, threads=1, project=tmp_path
+    )
+    assert tuned.examined is None
+    assert tuned.top1 != tuned.top1  # NaN: nothing is left to test on
+    assert "top1" not in tuned.to_dict()
+    student = distil(
+        tuned,
+        student="tiny",
+        unlabelled=True,
+        settings={"encoder.width": 32, "encoder.depth": 1, "finetune.optim.epochs": 1},
+        threads=1,
+        project=tmp_path,
+    )
+    assert isinstance(student, Distilled)
+    assert student.recipe["distil"]["alpha"] == 1
+    assert set(student.beside_the_teacher) >= {"parameters", "teacher_parameters", "clips", "agreement"}
+    assert student.to_dict()["beside_the_teacher"] == student.beside_the_teacher
+
+
+def test_every_subject_is_left_out_once_and_runs_are_not_taken_for_folds(tiny_store: Store, tmp_path: Path) -> None:
+    short = {**TINY, "finetune.optim.epochs": 1}
+    done = leave_one_out(tiny_store.path, verb="finetune", settings=short, threads=1, project=tmp_path)
+    assert isinstance(done, EachLeftOut)
+    assert [fold.subject for fold in done.folds] == [1, 2, 3, 4]
+    assert done.clips == sum(fold.clips for fold in done.folds) == 32
+    assert done.mean == pytest.approx(sum(fold.top1 for fold in done.folds) / 4)
+    assert done.to_dict()["split"] == "loso"
+    again = leave_one_out(verb="finetune", resume=done.run, threads=1)  # nothing is left to do
+    assert (again.mean, again.std, again.run) == (done.mean, done.std, done.run)
+    with pytest.raises(ConfigError, match="a folder of folds; go on with leave_one_out"):
+        finetune(resume=done.run, threads=1)
+    with pytest.raises(ConfigError, match="one run; go on with finetune"):
+        leave_one_out(verb="finetune", resume=done.folds[0].run, threads=1)
+
+
+def test_what_means_nothing_is_refused_before_anything_is_computed(tiny_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="leave_one_out"):
+        train(tiny_store.path, split="loso")
+    with pytest.raises(ConfigError, match="choose verb='finetune'"):
+        leave_one_out(tiny_store.path, init="run")
+    with pytest.raises(ConfigError, match="no labels to weigh"):
+        distil("run", unlabelled=True, alpha=0.5)
+    with pytest.raises(ConfigError, match=r"no setting 'encoder\.girth'"):
+        pretrain(tiny_store.path, settings={"encoder.girth": 3}, project=tmp_path)
+    with pytest.raises(ConfigError, match="--data is missing"):
+        train(project=tmp_path)
+    with pytest.raises(ReadError, match="not the config of a run"):
+        train(resume=tmp_path / "nowhere")
+    assert not list(tmp_path.iterdir())
+
+
+def test_alpha_and_temperature_are_settings_of_the_recipe() -> None:
+    assert distil_settings(None, None, unlabelled=False) == {}
+    assert distil_settings(0.5, 2.0, unlabelled=False) == {"distil.alpha": 0.5, "distil.temperature": 2.0}
+    assert distil_settings(None, None, unlabelled=True) == {"distil.alpha": 1.0}

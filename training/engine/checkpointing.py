@@ -1,0 +1,139 @@
+"""What of a fitting is on disk, and how does it come back after an interruption or a loss that is not finite?"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+
+from amr_edge.errors import CheckFailedError, DataError
+from amr_edge.training.engine.checkpoint import save_weights
+from amr_edge.training.engine.distributed import World
+from amr_edge.training.engine.optimizer import Average, optimiser
+from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.stage import Stage
+from amr_edge.training.engine.train_state import Progress, load_state, read_progress, save_state
+
+HALVINGS = 3  # of the learning rate, before a run whose loss is not finite is given up
+
+
+class Kept:
+    """Everything that training changes, and its copies in the run's folder.
+
+    Attributes:
+        adam: The optimiser.
+        average: Of the weights, if optim.ema asks for it.
+        progress: How far the run has come.
+        rows: Of results.csv.
+    """
+
+    def __init__(self, stage: Stage, run: Run, peers: World) -> None:
+        self._stage, self._run, self._peers = stage, run, peers
+        self.step = peers.join(stage.module, stage.step)
+        self.adam = optimiser(stage.module, stage.encoder, stage.config)
+        self.average = Average(stage.module, stage.config.ema) if stage.config.ema else None
+        self.progress = Progress(pieces=peers.size * stage.machine.accumulate)
+        self.rows: list[dict[str, float]] = []
+
+    def where(self) -> str:
+        """How far the run has come, in words."""
+        steps = f" and {self.progress.steps} steps" if self.progress.steps else ""
+        return f"epoch {self.progress.epochs} of {self._stage.config.epochs}{steps}"
+
+    def begin(self) -> None:
+        """Write the first checkpoint, which an interrupted first epoch goes back to."""
+        with self.writing():
+            save_weights(self._run.last, self._stage.saved, self._stage.card)
+            self._save()
+
+    def resume(self) -> None:
+        """Go back to what was saved last, inside an epoch or at the end of one."""
+        title, run, pieces = self._stage.title, self._run, self.progress.pieces
+        path = run.state
+        if run.midway.exists():
+            finished, between = read_progress(run.state), read_progress(run.midway)
+            if (finished.epochs, finished.halvings) == (between.epochs, between.halvings):
+                path = run.midway
+        self.progress = load_state(path, self._stage.module, self.adam, self.average)
+        self.rows = run.results()[: self.progress.epochs]
+        run.log(f"{title}: resumed after {self.where()}")
+        if pieces != self.progress.pieces:
+            run.log(
+                f"{title}: batches were cut into {self.progress.pieces} parts before and are into {pieces} now "
+                "(processes times --accumulate), so randomness goes on differently"
+            )
+            self.progress.pieces = pieces
+
+    def go_back(self) -> None:
+        """Return to the end of the last epoch, with half the learning rate from there.
+
+        Never to a save inside an epoch: when those are made depends on the clock.
+
+        Raises:
+            CheckFailedError: If that has been done often enough.
+        """
+        title, halvings, epoch = self._stage.title, self.progress.halvings + 1, self.progress.epochs
+        if halvings > HALVINGS:
+            raise CheckFailedError(
+                f"{title}: the loss or its gradient was not finite in epoch {epoch + 1}, also with the learning rate "
+                f"halved {HALVINGS} times; the weights of epoch {epoch} are kept, start again with a lower optim.lr or "
+                "with optim.clip_norm=1"
+            )
+        self.progress = load_state(self._run.state, self._stage.module, self.adam, self.average)
+        self.progress.halvings = halvings
+        with self.writing():
+            self._save()
+            self._run.log(
+                f"{title}: the loss or its gradient was not finite in epoch {epoch + 1}; back to the end of epoch "
+                f"{epoch} with the learning rate times {0.5**halvings:g}"
+            )
+
+    def finish(self, row: dict[str, float]) -> None:
+        """Judge, keep and write what an epoch has come to."""
+        stage, run, progress = self._stage, self._run, self.progress
+        with self.average.worn() if self.average is not None else nullcontext():
+            judged, more = self._peers.from_the_first(stage.judge) if stage.judge is not None else (row["loss"], {})
+            self.rows.append({**row, **more})
+            better = progress.best is None or judged < progress.best
+            with self.writing():
+                save_weights(run.last, stage.saved, stage.card)
+                if better:
+                    save_weights(run.best, stage.saved, stage.card)
+                run.write_results(self.rows)
+        stale = 0 if better else progress.stale + 1
+        self.progress = replace(
+            progress,
+            epochs=progress.epochs + 1,
+            steps=0,
+            loss_sum=0.0,
+            norm_sum=0.0,
+            seconds=0.0,
+            best=judged if better else progress.best,
+            stale=stale,
+            stopped=0 < stage.config.patience <= stale,
+        )
+        with self.writing():
+            self._save()
+
+    def save_midway(self) -> None:
+        """Keep what has been done inside an epoch, beside the state at the end of the last."""
+        with self.writing():
+            save_state(self._run.midway, self._stage.module, self.adam, self.average, self.progress)
+
+    def wear_average(self) -> None:
+        """Leave the module as it was saved."""
+        if self.average is not None:
+            self.average.swap()
+
+    def _save(self) -> None:
+        save_state(self._run.state, self._stage.module, self.adam, self.average, self.progress)
+        self._run.midway.unlink(missing_ok=True)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Say what a run that cannot be written to has, and how to go on with it."""
+        try:
+            yield
+        except OSError as cause:
+            raise DataError(
+                f"{self._run.folder} could not be written to ({cause.strerror or cause}); what was saved before is "
+                f"whole: free some space or give back the rights, then {self._run.go_on()}"
+            ) from cause

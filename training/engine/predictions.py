@@ -1,0 +1,93 @@
+"""What a run answered, clip by clip: kept with the run, so that answers can be compared, fused and pooled later."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amr_edge.data.npz import load, members
+from amr_edge.errors import ReadError
+
+FILE = "answers.npz"  # in a run's folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answers:
+    """Probabilities for the N test clips of a run.
+
+    Attributes:
+        names: What the recordings are called.
+        labels: (N,) int64.
+        probs: (N, K) float32.
+        classes: K names.
+        data_hash: Content hash of the store they lie in.
+        split: Whose test part they are.
+        copied: (N,) bool, True for copies of training recordings; None where nobody looked.
+    """
+
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    probs: NDArray[np.float32]
+    classes: tuple[str, ...]
+    data_hash: str
+    split: str
+    copied: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def save_answers(answers: Answers, path: Path) -> Path:
+    """Write answers as a plain .npz, whole or not at all."""
+    more: dict[str, Any] = {} if answers.copied is None else {"copied": answers.copied}
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            np.savez(
+                file,
+                names=np.array(answers.names, dtype=np.str_),
+                labels=answers.labels.astype(np.int64),
+                probs=answers.probs.astype(np.float32),
+                classes=np.array(answers.classes, dtype=np.str_),
+                data_hash=np.array(answers.data_hash, dtype=np.str_),
+                split=np.array(answers.split, dtype=np.str_),
+                **more,
+            )
+        os.replace(part, path)  # noqa: PTH105  (atomic)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def load_answers(path: Path) -> Answers:
+    """The answers in a file.
+
+    Raises:
+        ReadError: If it is no file of answers.
+    """
+    if not path.exists():
+        raise ReadError(f"{path}: there are no answers; give the folder of a run that has finished and was tested")
+    try:
+        found = {name: load(path, member) for name, member in members(path).items()}
+        answers = Answers(
+            names=tuple(str(name) for name in found["names"]),
+            labels=np.asarray(found["labels"], dtype=np.int64),
+            probs=np.asarray(found["probs"], dtype=np.float32),
+            classes=tuple(str(name) for name in found["classes"]),
+            data_hash=str(found["data_hash"]),
+            split=str(found["split"]),
+            copied=np.asarray(found["copied"], dtype=np.bool_) if "copied" in found else None,
+        )
+    except (KeyError, ValueError, TypeError) as cause:
+        raise ReadError(f"{path}: are not the answers of a run ({cause}); repeat the test with --resume") from cause
+    each = [answers.labels] if answers.copied is None else [answers.labels, answers.copied]
+    whole = all(part.shape == (len(answers),) for part in each)
+    if not whole or answers.probs.shape != (len(answers), len(answers.classes)):
+        raise ReadError(
+            f"{path}: holds probabilities {answers.probs.shape} for {len(answers)} clips of {len(answers.classes)} "
+            "classes; repeat the test with --resume"
+        )
+    return answers

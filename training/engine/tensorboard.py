@@ -1,0 +1,39 @@
+"""How do the curves of a run get into TensorBoard?"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from amr_edge.optional_dependencies import require
+from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.run_folder import Run
+
+Row = Mapping[str, float]
+
+
+@contextmanager
+def open_board(run: Run, machine: Machine) -> Iterator[Callable[[Row], None]]:
+    """What takes each row of results.csv and writes it as events into the run's `tensorboard` folder, if asked to.
+
+    Raises:
+        MissingError: If it was asked for and TensorBoard is not installed.
+    """
+    if not machine.tensorboard:
+        yield lambda _: None
+        return
+    require("tensorboard", "--tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    made: Any = SummaryWriter
+    writer = made(str(run.folder / "tensorboard"))
+
+    def add(row: Row) -> None:
+        for name, value in row.items():
+            if name != "epoch":
+                writer.add_scalar(name, value, int(row["epoch"]))
+        writer.flush()
+
+    try:
+        yield add
+    finally:
+        writer.close()

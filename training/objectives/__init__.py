@@ -1,0 +1,4 @@
+"""Pre-training objectives: token masks and masked reconstruction (AMR, MAMP, SkeletonMAE).
+
+The encoders they train are in `models`.
+"""

@@ -1,0 +1,4 @@
+"""Complete recipes of the models that ship with the package.
+
+General methods belong in `tasks`.
+"""

@@ -1,0 +1,4 @@
+"""HTML reports and plots of runs.
+
+Nothing here trains or changes a run.
+"""

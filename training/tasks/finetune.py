@@ -1,0 +1,162 @@
+"""Teach an encoder the actions: a light head, all weights trained, on all tokens or on random budgets of them."""
+
+import hashlib
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from amr_edge.card import Card
+from amr_edge.data.clips import Clips
+from amr_edge.data.store import Store
+from amr_edge.errors import DataError, ReadError
+from amr_edge.skeleton import Mask
+from amr_edge.training.config import FinetuneConfig, Recipe
+from amr_edge.training.data.batch import Batch
+from amr_edge.training.data.label_subsets import Subset
+from amr_edge.training.data.random_views import Views
+from amr_edge.training.engine.checkpoint import load_encoder
+from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.run_folder import Run, versions
+from amr_edge.training.engine.trainer import Stage, fit
+from amr_edge.training.models.classifier import Classifier
+from amr_edge.training.models.patchify import token_present
+from amr_edge.training.models.token_selection import TokenChoice, choice_of
+from amr_edge.training.models.transformer import Encoder
+from amr_edge.training.objectives.masking import keep_random, keep_ranked
+from amr_edge.training.tasks.predict import validated
+from amr_edge.training.tasks.pretrain import describe, new_encoder
+
+NONE_NAMES = ("idle", "none", "nothing", "background")
+
+
+def tokens_for_step(
+    batch: Batch, config: FinetuneConfig, choice: TokenChoice, rng: np.random.Generator, generator: torch.Generator
+) -> Tensor | None:
+    """The tokens that a training step looks at: all, or a random budget of random or moving ones.
+
+    Returns:
+        (B, L') token indices, or None for all.
+    """
+    if config.budget[0] >= 1 or rng.random() < config.full_share:
+        return None
+    exists = token_present(batch.present, choice.patch_frames)  # (B, L)
+    keep = max(1, round(exists.shape[1] * rng.uniform(*config.budget)))
+    if rng.random() >= config.ranked_share:
+        return keep_random(exists, keep, generator)
+    # Plain energies, perturbed so that every step sees another set. With the order of a deployed model, which has the
+    # best of each joint and moment first, the same encoder learned worse (docs/token-budget.md).
+    return keep_ranked(exists, choice.energy(batch.body, batch.present).float(), keep, generator)
+
+
+def new_classifier(encoder: Encoder, classes: int, config: FinetuneConfig, seed: int) -> Classifier:
+    """An encoder with a head that knows nothing yet; its layers drop out as the settings say."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 2)
+        model = Classifier(encoder, classes, dropout=config.dropout)
+    encoder.set_drop_path(config.drop_path)
+    return model
+
+
+def _named(init: Path | None) -> str:
+    """What a model started from, by its content: a path would tell strangers about this machine."""
+    if init is None:
+        return "scratch"
+    if not init.is_file():
+        raise ReadError(f"{init}: there is no such checkpoint; give a run folder or a .safetensors file")
+    return "sha256:" + hashlib.sha256(init.read_bytes()).hexdigest()
+
+
+def finetune(
+    store: Store,
+    train: Mask,
+    split: str,
+    recipe: Recipe,
+    run: Run,
+    *,
+    init: Path | None,
+    seed: int,
+    machine: Machine,
+    subset: Subset | None = None,
+    validation: Mask | None = None,
+    resume: bool = False,
+) -> tuple[Classifier, Card]:
+    """Fit a classifier on the labelled clips of the training part of a store.
+
+    Args:
+        store: The recordings.
+        train: (N,) bool, the part to learn from.
+        split: Name of the split, for the card.
+        recipe: Settings, already fitted to the data.
+        run: Where weights and results go.
+        init: A pre-trained or fine-tuned checkpoint; None starts from scratch.
+        seed: Of all randomness.
+        machine: What to compute on.
+        subset: The labelled clips of the part that may be looked at; None takes all.
+        validation: (N,) bool, clips outside `train` that choose the `best` weights; None takes the last.
+        resume: Go on from the run's state.
+
+    Returns:
+        The classifier of the last epoch, and its card.
+
+    Raises:
+        DataError: If no clip of the part has a label.
+    """
+    config = recipe.finetune
+    if subset is not None:
+        train = train & subset.mask(len(store))
+    labelled = np.asarray(store.labels) >= 0
+    if not (train & labelled).any():
+        raise DataError(
+            "no recording of the training part has a label; fine-tuning needs labels, pre-training does not"
+        )
+    views = Views(store, train & labelled, recipe.prepare, recipe.persons, config.augment, machine.device)
+    card = Card(
+        name=recipe.name,
+        kind="classifier",
+        prepare=recipe.prepare,
+        classes=store.classes,
+        none_class=next((name for name in store.classes if name.lower() in NONE_NAMES), None),
+        units=store.units,
+        persons=recipe.persons,
+        patch_frames=recipe.encoder.patch_frames,
+        encoder=asdict(recipe.encoder),
+        focal_windows=recipe.pretrain.pretext.focal_windows,
+        data=describe(store, split, train) | ({} if subset is None else {"labels": subset.to_dict()}),
+        recipe={"name": recipe.name, "seed": seed, "epochs": config.optim.epochs, "init": _named(init)},
+        versions=versions(),
+    )
+    encoder = new_encoder(recipe, seed)
+    if init is not None:
+        load_encoder(init, encoder, card)
+    model = new_classifier(encoder, len(store.classes), config, seed).to(machine.device)
+    choice = choice_of(card).to(machine.device)
+
+    def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        batch = views.batch(indices, rng)
+        labels = torch.from_numpy(views.labels[indices]).to(machine.device, non_blocking=True)  # (N,)
+        logits = model.classify(batch, tokens_for_step(batch, config, choice, rng, generator))
+        return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
+
+    held_out = Clips(store, validation & labelled, recipe.prepare, recipe.persons) if validation is not None else None
+
+    stage = Stage(
+        title="fine-tune",
+        module=model,
+        encoder=encoder,
+        step=step,
+        saved=model,
+        card=card,
+        clips=len(views),
+        config=config.optim,
+        seed=seed,
+        machine=machine,
+        judge=None if held_out is None else partial(validated, model, held_out, machine.device),
+    )
+    fit(stage, run, resume=resume)
+    return model.eval(), card

@@ -1,0 +1,176 @@
+"""What a run takes from the checkpoint it starts from: the encoder, and how poses become the clips that it knows.
+
+The recordings may have another layout: they are then read in the checkpoint's, joint by joint by name, and what they
+lack is absent. Nobody should do that by accident, so it has to be asked for.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from amr_edge.card import Card
+from amr_edge.data.splits import split
+from amr_edge.data.store import Store
+from amr_edge.errors import ConfigError, LayoutError
+from amr_edge.preprocess import PrepareConfig
+from amr_edge.skeleton import Mask, common_joints, layout
+from amr_edge.training.config import RECIPES, EncoderConfig, Recipe
+from amr_edge.training.engine.checkpoint import load_weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A checkpoint to start from.
+
+    Attributes:
+        path: The file.
+        sha256: Of it, so that a card can name it without a path.
+        card: Its card.
+    """
+
+    path: Path
+    sha256: str
+    card: Card
+
+
+def open_origin(path: Path) -> Origin:
+    """The checkpoint at `path`.
+
+    Raises:
+        ReadError: If it cannot be read.
+        CardError: If it has no card, or says too little of its encoder.
+    """
+    _, card = load_weights(path)
+    return Origin(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), card=card)
+
+
+def recipe_name(origin: Origin) -> str:
+    """The recipe that the checkpoint was trained with, where it is one of ours; amr-small otherwise."""
+    name = str(origin.card.recipe.get("name", ""))
+    return name if name in RECIPES else "amr-small"
+
+
+def continued(base: Recipe, origin: Origin) -> Recipe:
+    """The recipe with the checkpoint's encoder and clips; what else it says stays.
+
+    Only where its masks and windows no longer divide the clips they are replaced by the nearest that do: they rank
+    tokens, and nothing is pre-trained here.
+
+    Raises:
+        ConfigError: If the checkpoint holds no transformer.
+    """
+    card = origin.card
+    if "kind" in card.encoder:
+        raise ConfigError(
+            f"--init {origin.path}: its encoder is of the kind '{card.encoder['kind']}', fine-tuning starts from a "
+            "transformer; evaluate it with `amr-edge probe`, or start from a checkpoint of `amr-edge pretrain`"
+        )
+    encoder = EncoderConfig(**card.encoder)
+    steps = card.prepare.frames // encoder.patch_frames
+    pretext = base.pretrain.pretext
+    allowed = [n for n in range(1, steps + 1) if steps % n == 0]
+    windows = card.focal_windows or pretext.focal_windows
+    if any(card.prepare.frames % window for window in windows):
+        windows = card.energy_windows
+    if pretext.enlarge * pretext.downsample not in allowed:
+        nearest = min(allowed, key=lambda n: abs(n - pretext.enlarge))
+        pretext = replace(pretext, enlarge=nearest, downsample=1)
+    return replace(
+        base,
+        prepare=card.prepare,
+        encoder=encoder,
+        pretrain=replace(base.pretrain, pretext=replace(pretext, focal_windows=windows)),
+    )
+
+
+def check_unchanged(made: Recipe, origin: Origin) -> None:
+    """Refuse settings that the checkpoint's weights do not fit.
+
+    Raises:
+        ConfigError: Naming the setting.
+    """
+    card = origin.card
+    kept: dict[str, tuple[object, object]] = {
+        f"encoder.{name}": (getattr(made.encoder, name), value) for name, value in card.encoder.items()
+    }
+    kept["prepare.frames"] = (made.prepare.frames, card.prepare.frames)
+    kept["prepare.layout"] = (made.prepare.layout, card.prepare.layout)
+    for name, (asked, its) in kept.items():
+        if asked != its:
+            raise ConfigError(
+                f"--set {name}={asked} contradicts --init {origin.path}, whose {name} is {its}; leave the setting out, "
+                "or start from scratch without --init"
+            )
+
+
+def check_clips(origin: Origin, prepare: PrepareConfig, store: Store, *, transfer: bool) -> tuple[str, ...]:
+    """Whether the checkpoint can see these recordings, and what a person should know if it can.
+
+    Args:
+        origin: The checkpoint.
+        prepare: The run's preprocessing.
+        store: The recordings.
+        transfer: Whether another layout was allowed.
+
+    Returns:
+        Notes.
+
+    Raises:
+        LayoutError: If the layouts differ and that was not asked for, or if they have too little in common.
+        ConfigError: If the units differ and nothing rescales them.
+    """
+    source, target = layout(store.layout), layout(origin.card.prepare.layout)
+    where = f"--init {origin.path}"
+    notes = []
+    if source is not target:
+        common = common_joints(source, target)
+        absent = [joint for joint in target.joints if joint not in common]
+        said = (
+            f"{where}: was trained on layout '{target.name}', {store.path} has '{source.name}', which can fill "
+            f"{len(common)} of its {len(target)} joints"
+        )
+        # The half is what `live` asks for: a model that its own source could not feed is of no use.
+        if 2 * len(common) < len(target):
+            raise LayoutError(f"{said}, fewer than half; start from a checkpoint of layout '{source.name}'")
+        if not transfer:
+            raise LayoutError(
+                f"{said}; add --transfer to read the recordings in the checkpoint's layout, or start from a "
+                f"checkpoint of layout '{source.name}'"
+            )
+        lacks = f", and lack {', '.join(absent)}, which the model sees as absent" if absent else ""
+        notes.append(f"transfer: the recordings are read from '{source.name}' in '{target.name}'{lacks}")
+    if store.units != origin.card.units:
+        if prepare.scale == "none":
+            raise ConfigError(
+                f"{where}: was trained in '{origin.card.units}' and does not rescale, {store.path} is in "
+                f"'{store.units}'; start from a checkpoint with prepare.scale=spread or torso, or convert recordings "
+                f"in '{origin.card.units}'"
+            )
+        notes.append(f"the checkpoint was trained in '{origin.card.units}', the recordings are in '{store.units}'")
+    return tuple(notes)
+
+
+def clips_learned_from(card: Card, store: Store, test: Mask) -> int:
+    """How many of the clips to test on a model learned from; 0 if it learned from other recordings."""
+    if card.data.get("hash") != store.content_hash:
+        return 0
+    name, seed = str(card.data.get("split", "all")), int(card.recipe.get("seed", 0))
+    learned = np.ones(len(store), dtype=np.bool_) if name == "all" else split(store, name, seed=seed).train
+    return int((learned & test).sum())
+
+
+def seen_before(origin: Origin, store: Store, test: Mask) -> tuple[str, ...]:
+    """A note if clips to test on are among those that the checkpoint was trained on."""
+    card = origin.card
+    both = clips_learned_from(card, store, test)
+    if not both:
+        return ()
+    name = card.data.get("split", "all")
+    how = "without their labels" if card.kind == "encoder" else "with their labels"
+    sentence = (
+        f"the checkpoint has seen {both} of the {int(test.sum())} clips to test on, {how} (its split is {name}), "
+        "which flatters the score"
+    )
+    return (sentence,)

@@ -1,0 +1,109 @@
+"""Pre-train an encoder on recordings without looking at a label."""
+
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from amr_edge.card import Card
+from amr_edge.data.store import Store
+from amr_edge.skeleton import Mask, layout
+from amr_edge.training.config import Recipe
+from amr_edge.training.data.random_views import Views
+from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.run_folder import Run, versions
+from amr_edge.training.engine.trainer import Stage, fit
+from amr_edge.training.models.transformer import Encoder
+from amr_edge.training.objectives.masked_reconstruction import MaskedReconstruction
+
+
+def new_encoder(recipe: Recipe, seed: int) -> Encoder:
+    """A fresh encoder for the recipe's clips; the same seed gives the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Encoder(recipe.encoder, frames=recipe.prepare.frames, joints=len(layout(recipe.prepare.layout)))
+
+
+def new_pretext(encoder: Encoder, recipe: Recipe, seed: int) -> MaskedReconstruction:
+    """The recipe's pretext task around an encoder; the same seed gives its decoder the same weights."""
+    skeleton = layout(recipe.prepare.layout)
+    degrees = [sum(joint in bone for bone in skeleton.bones) for joint in range(len(skeleton))]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        return MaskedReconstruction(encoder, recipe.pretrain.pretext, degrees)
+
+
+def describe(store: Store, split: str, train: Mask) -> dict[str, object]:
+    """What a card says of the data a model was trained on."""
+    return {
+        "name": store.dataset,
+        "terms": store.terms,
+        "split": split,
+        "train_clips": int(train.sum()),
+        "hash": store.content_hash,
+    }
+
+
+def pretrain(
+    store: Store,
+    train: Mask,
+    split: str,
+    recipe: Recipe,
+    run: Run,
+    *,
+    seed: int,
+    machine: Machine,
+    resume: bool = False,
+) -> Encoder:
+    """Fit the recipe's pretext task on the training part of a store.
+
+    Args:
+        store: The recordings.
+        train: (N,) bool, the part to learn from.
+        split: Name of the split, for the card.
+        recipe: Settings, already fitted to the data.
+        run: Where weights and results go.
+        seed: Of all randomness.
+        machine: What to compute on.
+        resume: Go on from the run's state.
+
+    Returns:
+        The encoder of the last epoch.
+    """
+    views = Views(store, train, recipe.prepare, recipe.persons, recipe.pretrain.augment, machine.device)
+    encoder = new_encoder(recipe, seed)
+    module = new_pretext(encoder, recipe, seed).to(machine.device)
+    card = Card(
+        name=recipe.name,
+        kind="encoder",
+        prepare=recipe.prepare,
+        units=store.units,
+        persons=recipe.persons,
+        patch_frames=recipe.encoder.patch_frames,
+        encoder=asdict(recipe.encoder),
+        data=describe(store, split, train),
+        recipe={"name": recipe.name, "seed": seed, "epochs": recipe.pretrain.optim.epochs},
+        versions=versions(),
+    )
+
+    def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        batch = views.batch(indices, rng)
+        loss: Tensor = module(batch.body, batch.present, generator).loss
+        return loss
+
+    stage = Stage(
+        title="pre-train",
+        module=module,
+        encoder=encoder,
+        step=step,
+        saved=module,
+        card=card,
+        clips=len(views),
+        config=recipe.pretrain.optim,
+        seed=seed,
+        machine=machine,
+    )
+    fit(stage, run, resume=resume)
+    return encoder
