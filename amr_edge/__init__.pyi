@@ -2,7 +2,7 @@
 
 from amr_edge.card import BudgetPoint as BudgetPoint
 from amr_edge.card import Card as Card
-from amr_edge.data.convert import Converted as Converted
+from amr_edge.data.convert import ConversionResult as ConversionResult
 from amr_edge.data.convert import convert as convert
 from amr_edge.data.readers import read as read
 from amr_edge.data.recording import Recording as Recording
@@ -26,9 +26,9 @@ from amr_edge.export.api import export_onnx as export_onnx
 from amr_edge.export.api import export_tensorrt as export_tensorrt
 from amr_edge.export.export_tensorrt import Engine as Engine
 from amr_edge.export.verify.budget_curve import Curve as Curve
-from amr_edge.export.verify.evaluate import Judged as Judged
-from amr_edge.export.verify.verification_report import Exported as Exported
-from amr_edge.export.verify.verification_report import Proof as Proof
+from amr_edge.export.verify.evaluate import EvaluationResult as EvaluationResult
+from amr_edge.export.verify.verification_report import ExportResult as ExportResult
+from amr_edge.export.verify.verification_report import VerificationReport as VerificationReport
 from amr_edge.preprocess import Clip as Clip
 from amr_edge.preprocess import PrepareConfig as PrepareConfig
 from amr_edge.preprocess import prepare as prepare
@@ -36,21 +36,21 @@ from amr_edge.pretrained import bundled as bundled
 from amr_edge.runtime.bench.api import Bench as Bench
 from amr_edge.runtime.bench.api import BenchRow as BenchRow
 from amr_edge.runtime.bench.api import bench as bench
-from amr_edge.runtime.calibration.api import Calibrated as Calibrated
+from amr_edge.runtime.calibration.api import CalibrationResult as CalibrationResult
 from amr_edge.runtime.calibration.api import calibrate as calibrate
 from amr_edge.runtime.calibration.api import score_events as score_events
 from amr_edge.runtime.calibration.event_metrics import EventScore as EventScore
 from amr_edge.runtime.pipeline.api_live import live as live
-from amr_edge.runtime.pipeline.api_model import Frame as Frame
 from amr_edge.runtime.pipeline.api_model import Model as Model
 from amr_edge.runtime.pipeline.api_model import ModelStream as ModelStream
+from amr_edge.runtime.pipeline.api_model import StreamResult as StreamResult
 from amr_edge.runtime.pipeline.api_model import load as load
 from amr_edge.runtime.pipeline.event_detector import Event as Event
-from amr_edge.runtime.pipeline.recognizer import Answer as Answer
-from amr_edge.runtime.pipeline.records import AnswerRecord as AnswerRecord
+from amr_edge.runtime.pipeline.recognizer import Prediction as Prediction
 from amr_edge.runtime.pipeline.records import EventRecord as EventRecord
 from amr_edge.runtime.pipeline.records import ExplainRecord as ExplainRecord
 from amr_edge.runtime.pipeline.records import LiveRecord as LiveRecord
+from amr_edge.runtime.pipeline.records import PredictionRecord as PredictionRecord
 from amr_edge.runtime.pipeline.records import RecordingRecord as RecordingRecord
 from amr_edge.runtime.pipeline.records import StatusRecord as StatusRecord
 from amr_edge.runtime.pipeline.records import SummaryRecord as SummaryRecord
@@ -59,17 +59,17 @@ from amr_edge.skeleton import Layout as Layout
 from amr_edge.skeleton import Remapped as Remapped
 from amr_edge.skeleton import layout as layout
 from amr_edge.skeleton import remap as remap
-from amr_edge.training.tasks.api import distil as distil
+from amr_edge.training.tasks.api import distill as distill
 from amr_edge.training.tasks.api import finetune as finetune
 from amr_edge.training.tasks.api import leave_one_out as leave_one_out
 from amr_edge.training.tasks.api import pretrain as pretrain
 from amr_edge.training.tasks.api import train as train
-from amr_edge.training.tasks.results import Distilled as Distilled
-from amr_edge.training.tasks.results import EachLeftOut as EachLeftOut
-from amr_edge.training.tasks.results import Examined as Examined
-from amr_edge.training.tasks.results import LeftOut as LeftOut
-from amr_edge.training.tasks.results import Pretrained as Pretrained
-from amr_edge.training.tasks.results import Trained as Trained
+from amr_edge.training.tasks.results import CrossValidationResult as CrossValidationResult
+from amr_edge.training.tasks.results import DistillResult as DistillResult
+from amr_edge.training.tasks.results import FoldResult as FoldResult
+from amr_edge.training.tasks.results import PretrainResult as PretrainResult
+from amr_edge.training.tasks.results import TestMetrics as TestMetrics
+from amr_edge.training.tasks.results import TrainResult as TrainResult
 
 __version__: str
 __all__: list[str]

@@ -23,7 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "finetune": ("amr_edge.training.cli:finetune", "Teach a pre-trained encoder your actions."),
     "train": ("amr_edge.training.cli:train", "Pre-train, fine-tune and evaluate in one run."),
-    "distil": ("amr_edge.training.cli:distil", "Teach a small student what a large model answers."),
+    "distill": ("amr_edge.training.cli:distill", "Teach a small student what a large model answers."),
     "probe": (
         "amr_edge.training.cli:probe",
         "How much a frozen encoder tells apart: linear layer, nearest neighbours.",
@@ -51,6 +51,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "model": ("amr_edge.runtime.cli:model", "Show the card of a model file."),
 }
 
+# Other spellings of a verb.
+ALIASES = {"distil": "distill"}
+
 
 class Verbs(click.Group):
     """A group whose commands are imported when they are called."""
@@ -61,6 +64,7 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the verb that was typed; of one that is not there, say which may have been meant."""
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in VERBS:
             close = get_close_matches(cmd_name, VERBS, n=1)
             if close:

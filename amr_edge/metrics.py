@@ -67,7 +67,7 @@ def score(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> Score:
     )
 
 
-def without_copies(
+def deduplicated(
     probs: NDArray[np.floating], labels: NDArray[np.int64], copied: NDArray[np.bool_]
 ) -> dict[str, float | int | None]:
     """What is left of a score without the clips that training saw as well, under another name.
@@ -80,7 +80,7 @@ def without_copies(
     Returns:
         Nothing where there are no copies; else "copies", how many, and "top1_without_copies", None if all are.
 
-    >>> without_copies(np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1]), np.array([True, False]))
+    >>> deduplicated(np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1]), np.array([True, False]))
     {'copies': 1, 'top1_without_copies': 0.0}
     """
     if not copied.any():
@@ -93,7 +93,7 @@ def without_copies(
 
 
 def copies_in_words(said: Mapping[str, float | int | None]) -> str:
-    """What `without_copies` found as a line; empty where there are none.
+    """What `deduplicated` found as a line; empty where there are none.
 
     >>> copies_in_words({"copies": 95, "top1_without_copies": 0.8266})
     'without the 95 clips that are copies of training recordings: top-1 0.8266'

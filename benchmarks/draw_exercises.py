@@ -29,9 +29,9 @@ def _stick(axis: object, pose: Poses, across: int, sign: float, floor: float) ->
     middle = pose[NTU25.root, across]
     for parent, child in NTU25.bones:
         name = NTU25.joints[child]
-        colour = "tab:red" if "left" in name else "tab:blue" if "right" in name else "black"
+        color = "tab:red" if "left" in name else "tab:blue" if "right" in name else "black"
         x = sign * (pose[[parent, child], across] - middle)
-        axis.plot(x, pose[[parent, child], 1] - floor, color=colour, linewidth=1.6)  # type: ignore[attr-defined]
+        axis.plot(x, pose[[parent, child], 1] - floor, color=color, linewidth=1.6)  # type: ignore[attr-defined]
     head = pose[NTU25.index("head")]
     axis.plot(sign * (head[across] - middle), head[1] - floor, "o", color="black", fillstyle="none")  # type: ignore[attr-defined]
 

@@ -27,7 +27,7 @@ from amr_edge.skeleton import NTU25
 from amr_edge.training.config import PretextConfig, amr_small
 from amr_edge.training.models.motion_energy import focal_weights
 from amr_edge.training.models.patchify import unpatchify
-from amr_edge.training.models.token_selection import TokenChoice, macs
+from amr_edge.training.models.token_selection import TokenSelector, macs
 from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.objectives.masked_reconstruction import MaskedReconstruction
 from amr_edge.training.report.plots import LEFT, MIDDLE, RIGHT, SHARE
@@ -139,10 +139,10 @@ def draw_grid(panel: Axes, chosen: NDArray[np.bool_]) -> None:
     """The tokens as a map, joints down and time across; those that are chosen filled."""
     side = np.array(sides(NTU25))
     for row, name in enumerate(ORDER):
-        colour = COLOURS[side[NTU25.index(name)]]
+        color = COLOURS[side[NTU25.index(name)]]
         for step, taken in enumerate(chosen[row].tolist()):
             opacity = 0.95 if taken else 0.09
-            panel.add_patch(Rectangle((step - 0.44, row - 0.42), 0.88, 0.84, color=colour, lw=0, alpha=opacity))
+            panel.add_patch(Rectangle((step - 0.44, row - 0.42), 0.88, 0.84, color=color, lw=0, alpha=opacity))
     panel.set(xlim=(-0.5, chosen.shape[1] - 0.5), ylim=(len(ORDER) - 0.5, -0.5), xticks=[])
     name_groups(panel)
     plain(panel)
@@ -187,10 +187,10 @@ def draw_targets(seen: Seen, path: Path) -> None:
     """What the decoder is asked for: displacements in large patches, each normalised by itself, and what counts."""
     module, V = seen.module, len(NTU25)
     value, _ = module.target(seen.body, seen.present)  # (1, N_t, P) each
-    normalised = unpatchify(value, module.target_frames, V)[0]  # (T, V, 3)
+    normalized = unpatchify(value, module.target_frames, V)[0]  # (T, V, 3)
     weight = weights(seen)
     moved = (seen.body[0, 1:] - seen.body[0, :-1]) * 1000  # (T - 1, V, 3), mm
-    T = len(normalised)
+    T = len(normalized)
     figure = Figure(figsize=(WIDTH_INCHES, 6.0), layout="constrained")
     panels = figure.subplots(3, 2, sharex=True)
     for column, name in enumerate((MOVING, STILL)):
@@ -198,13 +198,13 @@ def draw_targets(seen: Seen, path: Path) -> None:
         said = "moves" if name == MOVING else "hardly moves"
         rows = (
             (moved[:, joint], f"{name.replace('_', ' ')}, which {said}: mm from frame to frame"),
-            (normalised[:, joint], f"the target: {T // module.target_frames} patches, each normalised by itself"),
+            (normalized[:, joint], f"the target: {T // module.target_frames} patches, each normalised by itself"),
             (weight[:, joint, None], "the focal weight: how much each frame counts in the loss"),
         )
         for row, (lines, said) in enumerate(rows):
             panel = panels[row, column]
-            for axis, colour in zip(range(lines.shape[1]), (RIGHT, LEFT, MIDDLE), strict=False):
-                panel.plot(lines[:, axis], color=colour if row < 2 else LEFT, lw=1.6, label="xyz"[axis])
+            for axis, color in zip(range(lines.shape[1]), (RIGHT, LEFT, MIDDLE), strict=False):
+                panel.plot(lines[:, axis], color=color if row < 2 else LEFT, lw=1.6, label="xyz"[axis])
             for edge in range(module.target_frames, T, module.target_frames):
                 panel.axvline(edge - 0.5, color=INK, lw=0.7, ls=(0, (4, 3)))
             if row == 2:
@@ -254,7 +254,7 @@ def draw_focal(seen: Seen, path: Path, config: PretextConfig) -> None:
 def draw_budget(seen: Seen, path: Path, shares: Sequence[float]) -> None:
     """What is looked at on three budgets, as a deployed model chooses it."""
     encoder = seen.module.encoder
-    choice = TokenChoice(
+    choice = TokenSelector(
         frames=encoder.frames,
         joints=encoder.joints,
         patch_frames=seen.patch_frames,

@@ -33,9 +33,9 @@ def draw(path: Path, *, number: int, take: int, actions: list[str], seed: int) -
                 offset = pose[NTU25.root, across] if action == "walk" else clip.poses[0, 0, NTU25.root, across]
                 for parent, child in NTU25.bones:
                     name = NTU25.joints[child]
-                    colour = "tab:red" if "left" in name else "tab:blue" if "right" in name else "black"
+                    color = "tab:red" if "left" in name else "tab:blue" if "right" in name else "black"
                     x = sign * (pose[[parent, child], across] - offset)
-                    axis.plot(x, pose[[parent, child], 1], color=colour, linewidth=1.8)
+                    axis.plot(x, pose[[parent, child], 1], color=color, linewidth=1.8)
                 head = pose[NTU25.index("head")]
                 axis.plot(sign * (head[across] - offset), head[1], "o", color="black", markersize=9, fillstyle="none")
                 axis.axhline(0, color="grey", linewidth=0.6)

@@ -6,7 +6,7 @@ python benchmarks/edge_latency.py --random --out FILE        # the paper's size,
 One process, one thread, one person, everything in turns, medians of processor time. Every row is a multiple of the
 first, the teacher's full window in fp32. Accuracy is that of the very file, engine and budget of the row. For scale
 the same run times ST-GCN, CTR-GCN, ST-GCN++ and continual ST-GCN: our own re-implementations with random weights,
-`neighbours.py`, for latency only.
+`reference_networks.py`, for latency only.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import neighbours
 import numpy as np
 import onnx
+import reference_networks
 import torch
 
 from amr_edge.card import Card
@@ -44,7 +44,7 @@ from amr_edge.runtime.inference.session import Session, open_session
 from amr_edge.terminal import note, progress, table, to_json
 from amr_edge.training.config import EncoderConfig
 from amr_edge.training.engine.checkpoint import load_classifier
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.token_selection import macs
 from amr_edge.training.models.transformer import Encoder
@@ -61,9 +61,9 @@ RANDOM = {
 FRAMES, JOINTS, CLASSES = 120, 25, 60  # of the paper
 # What each looks at for one answer.
 SCALE = {
-    "CTR-GCN": (neighbours.ctr_gcn, 64),
-    "ST-GCN++": (neighbours.st_gcn_pp, 100),
-    "ST-GCN": (neighbours.st_gcn, 300),
+    "CTR-GCN": (reference_networks.ctr_gcn, 64),
+    "ST-GCN++": (reference_networks.st_gcn_pp, 100),
+    "ST-GCN": (reference_networks.st_gcn, 300),
 }
 CONTINUAL = "CoST-GCN*"
 BATCH = 16
@@ -175,7 +175,7 @@ def open_rows(
     return rows
 
 
-def open_neighbours(folder: Path) -> Iterator[tuple[str, str, int, Callable[[], object]]]:
+def open_reference_networks(folder: Path) -> Iterator[tuple[str, str, int, Callable[[], object]]]:
     """(name, what it looks at, parameters, one answer for one person) of the networks for scale, on ONNX Runtime."""
     import onnxruntime
 
@@ -188,13 +188,13 @@ def open_neighbours(folder: Path) -> Iterator[tuple[str, str, int, Callable[[], 
 
     rng = np.random.default_rng(0)
     for name, (make, frames) in SCALE.items():
-        network = neighbours.shaken(make())
-        session = opened(neighbours.write(network, frames, folder / f"{frames}.onnx"))
+        network = reference_networks.shaken(make())
+        session = opened(reference_networks.write(network, frames, folder / f"{frames}.onnx"))
         clip = rng.normal(size=(1, 3, frames, JOINTS)).astype(np.float32)
         yield name, f"{frames} frames", _size(network), lambda s=session, x=clip: s.run(None, {"clip": x})
-    continual = neighbours.Continual(neighbours.st_gcn())
-    neighbours.shaken(continual)
-    session = opened(neighbours.write(continual, 1, folder / "continual.onnx"))
+    continual = reference_networks.Continual(reference_networks.st_gcn())
+    reference_networks.shaken(continual)
+    session = opened(reference_networks.write(continual, 1, folder / "continual.onnx"))
     names = [value.name for value in session.get_inputs()]
     held = [rng.normal(size=(1, 3, 1, JOINTS)).astype(np.float32), *(c.numpy() for c in continual.caches())]
 
@@ -336,7 +336,7 @@ def main() -> None:
     torch.set_num_threads(1)
     part = part_of(runs["teacher"], options.data, options.split) if runs else None
     models = (
-        {name: load_classifier(Run(run).last) for name, run in runs.items()}
+        {name: load_classifier(RunFolder(run).last) for name, run in runs.items()}
         if runs
         else {name: random_model(name) for name in RANDOM}
     )
@@ -346,7 +346,7 @@ def main() -> None:
         wanted = dict.fromkeys(precision for engine in engines for precision in ENGINES[engine])
         files = write_files(models, part, folder, wanted)
         rows = open_rows(models, files, available(engines, files["teacher", "fp32"]))
-        beside = list(open_neighbours(folder))
+        beside = list(open_reference_networks(folder))
         note(f"timing {len(rows) + len(beside)} rows")
         timed = measure(
             [*(row.ask for row in rows), *(ask for *_, ask in beside)],

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from amr_edge.data import readers
 from amr_edge.data.recording import Recording
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.runtime.pipeline.recognizer import recognise
+from amr_edge.runtime.pipeline.recognizer import recognize
 from amr_edge.runtime.pose.open_pose import open_pose
 from amr_edge.runtime.record.visibility import Gathering, facts
 from amr_edge.runtime.sources.video import VideoFile
@@ -54,7 +54,7 @@ def joints(recording: Recording, names: tuple[str, ...]) -> Points:
     return poses[:, [at(name) for name in names]] - middle[:, None]
 
 
-def laid_on(moving: Points, still: Points, *, centred: bool) -> Points:
+def laid_on(moving: Points, still: Points, *, centerd: bool) -> Points:
     """`moving` (..., 3) turned and scaled, and shifted if not `centred`, so that it lies best on `still`.
 
     Source:
@@ -62,7 +62,7 @@ def laid_on(moving: Points, still: Points, *, centred: bool) -> Points:
     """
     here = np.isfinite(moving).all(axis=-1) & np.isfinite(still).all(axis=-1)
     a, b = moving[here], still[here]  # (points, 3)
-    from_, to = (np.zeros(3), np.zeros(3)) if centred else (a.mean(axis=0), b.mean(axis=0))
+    from_, to = (np.zeros(3), np.zeros(3)) if centerd else (a.mean(axis=0), b.mean(axis=0))
     a, b = a - from_, b - to
     u, s, vt = np.linalg.svd(b.T @ a)
     flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])  # a mirror is no rotation
@@ -72,8 +72,8 @@ def laid_on(moving: Points, still: Points, *, centred: bool) -> Points:
 
 def errors(moving: Points, still: Points) -> tuple[Points, Points]:
     """(T, V) distances after one alignment for the clip, and after one for each instant."""
-    whole = np.linalg.norm(laid_on(moving, still, centred=True) - still, axis=-1)
-    each = np.stack([laid_on(m, s, centred=False) - s for m, s in zip(moving, still, strict=True)])
+    whole = np.linalg.norm(laid_on(moving, still, centerd=True) - still, axis=-1)
+    each = np.stack([laid_on(m, s, centerd=False) - s for m, s in zip(moving, still, strict=True)])
     return whole, np.asarray(np.linalg.norm(each, axis=-1))
 
 
@@ -114,7 +114,7 @@ def compared(seen: Recording, kinect: Recording) -> dict[str, Any]:
 
 def answers(recording: Recording, session: Any) -> tuple[dict[str, Any], NDArray[np.float64]]:
     """What a model says, by the mean of its answers."""
-    given = recognise(recording, session)
+    given = recognize(recording, session)
     probs = np.mean([answer.probs for answer in given], axis=0)
     best = np.argsort(-probs)[:5]
     said = {

@@ -31,7 +31,7 @@ from amr_edge.terminal import note, table
 from amr_edge.training.config import recipe
 from amr_edge.training.data.batch import Batch, fit_to_data, to_batch
 from amr_edge.training.data.random_views import Views
-from amr_edge.training.engine.optimizer import optimiser
+from amr_edge.training.engine.optimizer import build_optimizer
 from amr_edge.training.objectives.masked_reconstruction import MaskedReconstruction
 from amr_edge.training.tasks.pretrain import new_encoder
 
@@ -72,7 +72,7 @@ def measure(name: str, store: Store, device: torch.device, rounds: int) -> dict[
     generator = torch.Generator().manual_seed(0)
     encoder = new_encoder(settings, 0)
     module = MaskedReconstruction(encoder, settings.pretrain.pretext).to(device)
-    adam = optimiser(module, encoder, settings.pretrain.optim)
+    adam = build_optimizer(module, encoder, settings.pretrain.optim)
     loaded = LOADED if device.type == "cpu" else ON_CUDA
     stepped = min(STEPPED[name] if device.type == "cpu" else ON_CUDA, len(store))
     batch = resident.batch(np.arange(stepped), rng)

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from amr_edge.runtime.bench.hardware.machine import context
 from amr_edge.terminal import note, table
 from amr_edge.training.config import recipe
-from amr_edge.training.engine.optimizer import optimiser
+from amr_edge.training.engine.optimizer import build_optimizer
 from amr_edge.training.models.patchify import patchify
 from amr_edge.training.objectives.masked_reconstruction import MaskedReconstruction
 from amr_edge.training.tasks.pretrain import new_encoder
@@ -131,7 +131,7 @@ def stepper(name: str, device: torch.device) -> Callable[[Tensor], float]:
         settings = recipe(kind)
         encoder = new_encoder(settings, 0)
         module = MaskedReconstruction(encoder, settings.pretrain.pretext).to(device)
-        adam = optimiser(module, encoder, settings.pretrain.optim)
+        adam = build_optimizer(module, encoder, settings.pretrain.optim)
 
     def step(body: Tensor) -> float:
         adam.zero_grad(set_to_none=True)

@@ -23,7 +23,7 @@ import torch
 
 from amr_edge.runtime.bench.hardware.machine import machine
 from amr_edge.terminal import note, to_json
-from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.run_folder import versions
 from amr_edge.training.recipes.rehab8 import cross_sensor_test
 from amr_edge.training.recipes.rehab8.config import RehabRecipe, rehab8
@@ -105,7 +105,7 @@ def judged(options: argparse.Namespace, row: str, seed: int) -> dict[str, Any]:
     found = fold(
         work,
         LEFT_OUT,
-        Machine(device=torch.device("cpu"), precision=options.precision),
+        RunOptions(device=torch.device("cpu"), precision=options.precision),
         utd=options.utd,
         budgets=(BUDGET,),
     )

@@ -23,8 +23,8 @@ from amr_edge import bundled
 from amr_edge.data.readers import ui_prmd
 from amr_edge.data.recording import Recording, Span
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.runtime.pipeline.event_detector import DecideConfig, Decider, Event
-from amr_edge.runtime.pipeline.recognizer import Answer, recognise
+from amr_edge.runtime.pipeline.event_detector import Event, EventConfig, EventDetector
+from amr_edge.runtime.pipeline.recognizer import Prediction, recognize
 from amr_edge.synthetic import Sensor, subject
 from amr_edge.synthetic.workout import workout
 from amr_edge.terminal import progress, table
@@ -46,7 +46,7 @@ class Seen(NamedTuple):
     spans: Sequence[Span]
     reps: Sequence[int]
     end_s: float
-    answers: Sequence[Answer]
+    answers: Sequence[Prediction]
 
 
 def synthetic(people: int) -> Iterator[tuple[str, Recording, Sequence[int]]]:
@@ -78,7 +78,7 @@ def joined(root: Path) -> Iterator[tuple[str, Recording, Sequence[int]]]:
                 yield sort, recording, (10,)
 
 
-def ended(seen: Seen, decider: Decider) -> list[Event]:
+def ended(seen: Seen, decider: EventDetector) -> list[Event]:
     """The events of a recording."""
     events: list[Event] = []
     for time_s, answers in groupby(seen.answers, lambda answer: answer.time_s):
@@ -101,7 +101,7 @@ def main() -> None:
     everything = []
     with progress(recordings, label="recordings") as counted:
         for sort, recording, reps in counted:
-            answers = recognise(recording, session)
+            answers = recognize(recording, session)
             everything.append(Seen(sort, recording.spans, reps, float(recording.times_s[-1]), answers))
     rows = []
     for pause_s in PAUSES_S:
@@ -110,7 +110,7 @@ def main() -> None:
             for seen in everything:
                 if seen.sort != sort:
                     continue
-                ends = ended(seen, Decider(card, DecideConfig(pause_s=pause_s)))
+                ends = ended(seen, EventDetector(card, EventConfig(pause_s=pause_s)))
                 for span, reps in zip(seen.spans, seen.reps, strict=True):
                     within = [e for e in ends if e.start_s <= span.end_s + card.prepare.window_s]
                     own = [e for e in within if e.label == span.label and e.end_s >= span.start_s]
@@ -122,7 +122,7 @@ def main() -> None:
     header = ["sort", "pause_s", "sets", "one event", "in pieces", "one event, right count"]
     print(table([list(row.values()) for row in rows], header))
     if asked.out:
-        report = {"model": card.name, "versions": versions(), "default_pause_s": DecideConfig().pause_s, "rows": rows}
+        report = {"model": card.name, "versions": versions(), "default_pause_s": EventConfig().pause_s, "rows": rows}
         asked.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.runtime.bench.hardware.machine import machine
-from amr_edge.runtime.frame import Sighting
-from amr_edge.runtime.pipeline.event_detector import Decider
-from amr_edge.runtime.pipeline.recognizer import Stream
+from amr_edge.runtime.frame import Frame
+from amr_edge.runtime.pipeline.event_detector import EventDetector
+from amr_edge.runtime.pipeline.recognizer import Recognizer
 from amr_edge.runtime.stage_timer import Record
 from amr_edge.skeleton import MEDIAPIPE33, Mask
 from amr_edge.terminal import note, table, to_json
@@ -44,7 +44,7 @@ class Instant:
         return probs
 
 
-def sightings(people: int, seconds: float, rng: np.random.Generator) -> list[Sighting]:
+def sightings(people: int, seconds: float, rng: np.random.Generator) -> list[Frame]:
     """What an estimator would hand on."""
     rest = rng.normal(scale=0.3, size=(people, 33, 3))
     seen = []
@@ -54,7 +54,7 @@ def sightings(people: int, seconds: float, rng: np.random.Generator) -> list[Sig
         pixels = (
             poses[..., :2] * 150 + np.float32([300, 400]) + 400 * np.arange(people, dtype=np.float32)[:, None, None]
         )
-        seen.append(Sighting(time_s=k / FPS, poses=poses, pixels=pixels.astype(np.float32)))
+        seen.append(Frame(time_s=k / FPS, poses=poses, pixels=pixels.astype(np.float32)))
     return seen
 
 
@@ -62,7 +62,7 @@ def measure(people: int, seconds: float) -> tuple[Record, Record]:
     """Milliseconds of all frames, and of those that gave answers."""
     rng = np.random.default_rng(0)
     card = Card(name="overhead", kind="classifier", classes=CLASSES, prepare=PrepareConfig())
-    stream, decider, out = Stream(Instant(card), MEDIAPIPE33, "m"), Decider(card), io.StringIO()
+    stream, decider, out = Recognizer(Instant(card), MEDIAPIPE33, "m"), EventDetector(card), io.StringIO()
     every, answered = Record(rng), Record(rng)
     for sighting in sightings(people, seconds, rng):
         start_s = time.perf_counter()

@@ -13,16 +13,16 @@ from amr_edge.errors import ConfigError
 from amr_edge.export.export_tensorrt import Engine
 from amr_edge.export.export_tensorrt import export_tensorrt as build_engine
 from amr_edge.export.verify.budget_curve import Curve, shares_of
-from amr_edge.export.verify.evaluate import EXPORTED, Judged, evaluate_file
-from amr_edge.export.verify.verification_report import PROVEN_ON, Exported, Proof
+from amr_edge.export.verify.evaluate import EXPORTED, EvaluationResult, evaluate_file
+from amr_edge.export.verify.verification_report import PROVEN_ON, ExportResult, VerificationReport
 from amr_edge.optional_dependencies import require
-from amr_edge.pretrained import bundled, meant
+from amr_edge.pretrained import bundled, resolve_model_path
 from amr_edge.runtime.inference.session import AUTO
 from amr_edge.runtime.inference.tensorrt_build import BuildConfig
 from amr_edge.terminal import note
-from amr_edge.training.tasks.results import Trained
+from amr_edge.training.tasks.results import TrainResult
 
-__all__ = ["BudgetCurve", "Engine", "Exported", "Judged", "Proof"]
+__all__ = ["BudgetCurve", "Engine", "EvaluationResult", "ExportResult", "VerificationReport"]
 __all__ += ["budget_curve", "evaluate", "export_onnx", "export_tensorrt"]
 
 
@@ -46,7 +46,7 @@ class BudgetCurve:
 
 
 def export_onnx(
-    run: str | Path | Trained,
+    run: str | Path | TrainResult,
     *,
     precision: str = "fp32",
     data: str | Path | None = None,
@@ -59,11 +59,11 @@ def export_onnx(
     min_agreement: float | None = None,
     max_loss: float | None = None,
     force: bool = False,
-) -> Exported:
+) -> ExportResult:
     """Write a run as ONNX and prove on real clips that nothing was lost; the file is kept only if that is so.
 
     Args:
-        run: What `train`, `finetune` or `distil` gave, a run folder, or a classifier checkpoint.
+        run: What `train`, `finetune` or `distill` gave, a run folder, or a classifier checkpoint.
         precision: "fp32", "fp16", "int8" or "int8-static" (ranges calibrated on training clips).
         data: Prove on this store; None takes the run's own.
         split: Prove on the test part of this split; None takes the run's own.
@@ -102,7 +102,7 @@ def export_onnx(
 
 
 def export_tensorrt(
-    run: str | Path | Trained,
+    run: str | Path | TrainResult,
     *,
     precision: str = "fp32",
     data: str | Path | None = None,
@@ -158,12 +158,12 @@ def export_tensorrt(
 
 
 def evaluate(
-    model: str | Path | Trained | None = None,
+    model: str | Path | TrainResult | None = None,
     *,
     data: str | Path | None = None,
     split: str | None = None,
     engine: str | None = None,
-) -> Judged:
+) -> EvaluationResult:
     """Score a model on recordings with labels.
 
     Args:
@@ -185,7 +185,7 @@ def evaluate(
 
 
 def budget_curve(
-    model: str | Path | Trained,
+    model: str | Path | TrainResult,
     budgets: str | Sequence[float] = (1.0, 0.5, 0.25, 0.15, 0.1),
     *,
     data: str | Path | None = None,
@@ -212,7 +212,7 @@ def budget_curve(
     """
     require("train", "a curve over budgets")
     from amr_edge.export.verify.budget_curve_plot import draw_curve, keep_curve, measure_curve
-    from amr_edge.training.engine.run_folder import Run
+    from amr_edge.training.engine.run_folder import RunFolder
 
     path = _judged(model, engine)
     shares = shares_of(budgets if isinstance(budgets, str) else ",".join(map(str, budgets)))
@@ -224,13 +224,13 @@ def budget_curve(
         draw_curve(curve, f"{path.name} on {curve.store.name} ({curve.split})", drawn)
     kept = path.is_dir() and data is None and split is None
     if kept:
-        keep_curve(Run(path), curve)
+        keep_curve(RunFolder(path), curve)
     return BudgetCurve(curve=curve, picture=drawn, in_card=kept)
 
 
-def _judged(model: str | Path | Trained | None, engine: str | None) -> Path:
+def _judged(model: str | Path | TrainResult | None, engine: str | None) -> Path:
     """The file or folder to score."""
-    path = bundled() if model is None else meant(_folder(model))
+    path = bundled() if model is None else resolve_model_path(_folder(model))
     if engine is not None and (path.is_dir() or path.suffix == ".safetensors"):
         raise ConfigError(
             f"--engine runs exported files, {path} is answered by torch; name its export/model.onnx or leave it away"
@@ -238,8 +238,8 @@ def _judged(model: str | Path | Trained | None, engine: str | None) -> Path:
     return path
 
 
-def _folder(run: str | Path | Trained) -> Path:
-    return run.run if isinstance(run, Trained) else Path(run)
+def _folder(run: str | Path | TrainResult) -> Path:
+    return run.run if isinstance(run, TrainResult) else Path(run)
 
 
 def _path(path: str | Path | None) -> Path | None:

@@ -7,7 +7,7 @@ import click
 from amr_edge.errors import ConfigError
 from amr_edge.export import api
 from amr_edge.metrics import copies_in_words, report
-from amr_edge.pretrained import meant
+from amr_edge.pretrained import resolve_model_path
 from amr_edge.terminal import note, to_json
 
 
@@ -144,7 +144,7 @@ def evaluate(
     With --budgets the same clips are answered on every budget, and on as many random tokens as the control; the curve
     of a run folder on its own data goes into its card.
     """
-    model = meant(model)
+    model = resolve_model_path(model)
     if budgets is not None:
         _evaluate_budgets(model, data, split, budgets, out, engine=engine, as_json=as_json)
         return

@@ -19,7 +19,7 @@ from amr_edge.export.convert.onnx import OPSET, save_onnx, write_onnx
 from amr_edge.export.convert.precision import LIMITS, SAMPLE, calibration, file_name, lowered
 from amr_edge.export.verify.parity import Answer, Limits, compare
 from amr_edge.export.verify.verification_data import Part, part_of, run_folder
-from amr_edge.export.verify.verification_report import PROVEN_ON, Exported, Proof
+from amr_edge.export.verify.verification_report import PROVEN_ON, ExportResult, VerificationReport
 from amr_edge.preprocess import Clip
 from amr_edge.runtime.bench.compare import Ratio, paired
 from amr_edge.runtime.bench.measure import MeasureConfig, measure
@@ -29,7 +29,7 @@ from amr_edge.runtime.inference.onnx_metadata import read_onnx
 from amr_edge.runtime.inference.session import Session, open_session
 from amr_edge.terminal import to_json
 from amr_edge.training.engine.checkpoint import load_classifier
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.classifier import Classifier
 
 SHARES = (1.0, 0.25, 0.1)  # budgets that a file is proven on
@@ -72,7 +72,7 @@ def keep_if_proven(
     fp32: Path | None = None,
     force: bool = False,
     shares: Sequence[float] = SHARES,
-) -> Exported:
+) -> ExportResult:
     """Move `candidate` to `path` if it answers as `model` does on every budget; otherwise delete it.
 
     Writes its report beside `path` either way, see `report_of`.
@@ -100,8 +100,8 @@ def keep_if_proven(
             session = open_session(candidate, engine=engine, budget=share)
             trained = trained_answer(model, session.card, session.tokens)
             parity = compare(trained, deployed_answer(session), clips, limits)
-            proofs.append(Proof(share=share, tokens=session.tokens, parity=parity))
-        exported = Exported(
+            proofs.append(VerificationReport(share=share, tokens=session.tokens, parity=parity))
+        exported = ExportResult(
             path=path,
             size_bytes=candidate.stat().st_size,
             opset=opset,
@@ -149,7 +149,7 @@ def export_run(
     sample: int = SAMPLE,
     engine: str = PROVEN_ON,
     force: bool = False,
-) -> Exported:
+) -> ExportResult:
     """Write a run's last weights as ONNX and prove the file on the run's own test clips.
 
     Args:
@@ -168,7 +168,7 @@ def export_run(
         CheckFailedError: If the file answers differently; no model file is left.
         ConfigError: If a bare checkpoint comes without data to prove it on.
     """
-    model, card = load_classifier(Run(source).last if source.is_dir() else source)
+    model, card = load_classifier(RunFolder(source).last if source.is_dir() else source)
     part = part_of(source, data, name)
     clips = Clips(part.store, part.which, card.prepare, card.persons)
     path = out or run_folder(source) / "export" / file_name(precision)

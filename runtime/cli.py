@@ -29,9 +29,9 @@ from amr_edge.runtime.inference.session import AUTO, ENGINES, Session, describe,
 from amr_edge.runtime.pipeline.attribution import ExplainConfig, Explainer
 from amr_edge.runtime.pipeline.one_euro import STRENGTHS
 from amr_edge.runtime.pipeline.outputs import Outputs, OutputsConfig
-from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig
+from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.pose.cli import pose
-from amr_edge.runtime.sources.open_source import SourceConfig, has_pictures, is_live, opened
+from amr_edge.runtime.sources.open_source import SourceConfig, has_pictures, is_live, open_source
 from amr_edge.runtime.sources.video import STALE_S
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.terminal import note, table
@@ -151,7 +151,7 @@ def live(
         raise ConfigError(f"--save {save}: a film is written as MP4; give it a name that ends in .mp4")
     file = model_path(model or DEFAULT)  # a slip here is told before anything is looked for
     if source is None:
-        source = str(live_defaults.camera(note, live_defaults.trouble_of, platform=sys.platform))
+        source = str(live_defaults.camera(note, live_defaults.camera_error, platform=sys.platform))
         note(f"taking camera {source}; Ctrl-C ends it, --ui shows it in a browser")
     outputs_config = OutputsConfig(
         to=(*to, *([] if save is None else [str(save)])),
@@ -175,7 +175,7 @@ def live(
         explainer = Explainer(session, ExplainConfig(every=explain, allowance_ms=allowance_ms), time.perf_counter)
     token = secrets.token_urlsafe(16)
     outputs = Outputs(outputs_config, session.card, session.title, note=note, token=token, environ=os.environ)
-    run = Live(
+    run = LivePipeline(
         session,
         config=LiveConfig(limit_s=limit, early=early, smooth=smooth, quality=quality),
         stages=stages,
@@ -191,7 +191,7 @@ def live(
     try:
         with (
             _terminable(),
-            opened(
+            open_source(
                 source,
                 reading,
                 stages=stages,

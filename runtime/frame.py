@@ -11,7 +11,7 @@ from amr_edge.skeleton import Layout, Poses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
+class Image:
     """One frame of a video or camera.
 
     Attributes:
@@ -26,7 +26,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sighting:
+class Frame:
     """The P people seen at one instant.
 
     Attributes:
@@ -42,7 +42,7 @@ class Sighting:
     poses: Poses
     ids: tuple[int, ...] | None = None
     pixels: NDArray[np.float32] | None = None
-    picture: Picture | None = None
+    picture: Image | None = None
     missed: int = 0
 
     @property
@@ -58,12 +58,12 @@ class SkeletonSource(Protocol):
     units: str
     title: str  # what it is, in a line for the person
 
-    def __iter__(self) -> Iterator[Sighting]:
+    def __iter__(self) -> Iterator[Frame]:
         """Every instant, in order."""
         ...
 
 
-class PictureSource(Protocol):
+class ImageSource(Protocol):
     """Something that has pictures: a video file or a camera."""
 
     fps: float  # NaN where unknown
@@ -71,7 +71,7 @@ class PictureSource(Protocol):
     live: bool  # a camera drops what nobody took in time, a file drops nothing
     title: str
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[Image]:
         """Every picture, in order."""
         ...
 
@@ -87,7 +87,7 @@ class PoseEstimator(Protocol):
     units: str
     title: str
 
-    def __call__(self, picture: Picture) -> Sighting:
+    def __call__(self, picture: Image) -> Frame:
         """The people in `picture`."""
         ...
 

@@ -53,7 +53,7 @@ def _source_in(word: str) -> str | None:
         if any(each.suffix.lower() in VIDEOS for each in path.iterdir()):
             return "a folder of videos"
         return "a folder of recordings" if _holds_recordings(path) else None
-    if path.is_file() and any(reader.recognises(path) for reader in readers.READERS):
+    if path.is_file() and any(reader.recognizes(path) for reader in readers.READERS):
         return "a recording"
     return None
 
@@ -66,12 +66,12 @@ def _holds_recordings(folder: Path) -> bool:
     return True
 
 
-def camera(say: Say, trouble_of: Callable[[int], str], *, platform: str, root: Path = Path("/")) -> int:
+def camera(say: Say, camera_error: Callable[[int], str], *, platform: str, root: Path = Path("/")) -> int:
     """The number of the first camera that gives a picture.
 
     Args:
         say: Told in a line what is done.
-        trouble_of: Takes one picture of a camera and throws it away; says why that failed, or "".
+        camera_error: Takes one picture of a camera and throws it away; says why that failed, or "".
         platform: As `sys.platform`.
         root: Where `/dev` is.
 
@@ -97,7 +97,7 @@ def camera(say: Say, trouble_of: Callable[[int], str], *, platform: str, root: P
     require("pose", "finding people in a camera's pictures")
     troubles = []
     for number in numbers:
-        trouble = trouble_of(number)
+        trouble = camera_error(number)
         if not trouble:
             return number
         troubles.append(trouble)
@@ -114,7 +114,7 @@ def _may_read(root: Path, number: int) -> bool:
     return os.access(root / "dev" / f"video{number}", os.R_OK | os.W_OK)
 
 
-def trouble_of(number: int) -> str:
+def camera_error(number: int) -> str:
     """Take one picture of a camera and throw it away; why that failed, or ""."""
     from amr_edge.runtime.sources.video import Camera
 

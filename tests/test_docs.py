@@ -61,7 +61,7 @@ VERBS_RUN_BY = {
     "demo": "tests/runtime/demo/test_demo.py",
     "pretrain": "tests/export/test_own_actions.py",
     "finetune": "tests/export/test_own_actions.py",
-    "distil": "tests/training/tasks/test_distill.py",
+    "distill": "tests/training/tasks/test_distill.py",
     "fuse": "tests/training/tasks/test_ensemble.py",
     "asma": "tests/training/asma/test_asma_run.py",
 }

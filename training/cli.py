@@ -1,4 +1,4 @@
-"""`amr-edge pretrain`, `finetune`, `train`, `distil`, `probe` and `fuse`: parse, call one function, print."""
+"""`amr-edge pretrain`, `finetune`, `train`, `distill`, `probe` and `fuse`: parse, call one function, print."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from amr_edge.optional_dependencies import require
-from amr_edge.training.tasks.api import distil_settings
+from amr_edge.training.tasks.api import distill_settings
 
 
 def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,15 +92,15 @@ def train(**options: Any) -> None:
 @_shared
 @_split
 @_validate
-def distil(**options: Any) -> None:
+def distill(**options: Any) -> None:
     """Teach a small student what TEACHER (a run folder or checkpoint) answers, and evaluate it beside the teacher.
 
     Without --data it learns from what the teacher learned from.
     """
     alpha, temperature = options.pop("alpha"), options.pop("temperature")
-    asked = distil_settings(alpha, temperature, unlabelled=options["unlabelled"])
+    asked = distill_settings(alpha, temperature, unlabelled=options["unlabelled"])
     options["settings"] += tuple(f"{name}={value}" for name, value in asked.items())
-    _run("distil", options)
+    _run("distill", options)
 
 
 @click.command()
@@ -151,10 +151,10 @@ def fuse(runs: tuple[Path, ...], weights: str | None, project: Path, name: str, 
 
 def _run(verb: str, options: dict[str, Any]) -> None:
     require("train", f"`amr-edge {verb}`")
-    from amr_edge.training.tasks.run_job import Order, carry_out
+    from amr_edge.training.tasks.run_job import Order, run_job
 
     as_json = options.pop("as_json")
-    _tell(*carry_out(Order(verb=verb, **options)), as_json=as_json)
+    _tell(*run_job(Order(verb=verb, **options)), as_json=as_json)
 
 
 def _tell(text: str, answer: dict[str, object], *, as_json: bool) -> None:

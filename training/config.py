@@ -181,7 +181,7 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OptimConfig:
+class OptimizerConfig:
     """AdamW with linear warm-up and half-cosine decay, per step."""
 
     epochs: int = 400
@@ -231,8 +231,8 @@ class FinetuneConfig:
     budget: tuple[float, float] = (1.0, 1.0)
     full_share: float = 0.0
     ranked_share: float = 0.5
-    optim: OptimConfig = field(
-        default_factory=lambda: OptimConfig(
+    optim: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(
             epochs=100, batch=48, lr=3e-4, min_lr=1e-5, betas=(0.9, 0.999), layer_decay=0.8
         )
     )
@@ -252,12 +252,12 @@ class PretrainConfig:
     """Masked pre-training: the pretext task, its optimiser and its augmentations."""
 
     pretext: PretextConfig = field(default_factory=PretextConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
+    optim: OptimizerConfig = field(default_factory=OptimizerConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DistilConfig:
+class DistillConfig:
     """How a student weighs what its teacher answers.
 
     Attributes:
@@ -271,9 +271,9 @@ class DistilConfig:
     teacher_budget: float = 0.25
 
     def __post_init__(self) -> None:
-        _need(0 < self.alpha <= 1, f"distil.alpha must lie in (0, 1], got {self.alpha}")
-        _need(0 < self.temperature < math.inf, f"distil.temperature must be above 0, got {self.temperature}")
-        _need(0 < self.teacher_budget <= 1, f"distil.teacher_budget must lie in (0, 1], got {self.teacher_budget}")
+        _need(0 < self.alpha <= 1, f"distill.alpha must lie in (0, 1], got {self.alpha}")
+        _need(0 < self.temperature < math.inf, f"distill.temperature must be above 0, got {self.temperature}")
+        _need(0 < self.teacher_budget <= 1, f"distill.teacher_budget must lie in (0, 1], got {self.teacher_budget}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +288,7 @@ class Recipe:
     encoder: EncoderConfig
     pretrain: PretrainConfig
     finetune: FinetuneConfig
-    distil: DistilConfig = field(default_factory=DistilConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     persons: int = 2
 
     def __post_init__(self) -> None:
@@ -316,13 +316,13 @@ def amr_small() -> Recipe:
         encoder=EncoderConfig(width=128, depth=6, heads=4),
         pretrain=PretrainConfig(
             pretext=PretextConfig(enlarge=4, decoder_depth=3, focal_windows=(4, 8, 16)),
-            optim=OptimConfig(epochs=120, batch=32, lr=1e-3, min_lr=1e-5),
+            optim=OptimizerConfig(epochs=120, batch=32, lr=1e-3, min_lr=1e-5),
             augment=turned,
         ),
         finetune=FinetuneConfig(
             budget=(0.1, 0.5),
             drop_path=0.0,
-            optim=OptimConfig(epochs=60, batch=32, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999)),
+            optim=OptimizerConfig(epochs=60, batch=32, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999)),
             augment=turned,
         ),
     )
@@ -405,7 +405,7 @@ def student(name: str, prepare: PrepareConfig, persons: int) -> Recipe:
                 decoder_depth=2,
                 focal_windows=tuple(w for w in (4, 8, 12, 16) if prepare.frames % w == 0),
             ),
-            optim=OptimConfig(epochs=120, batch=32, lr=1e-3, min_lr=1e-5),
+            optim=OptimizerConfig(epochs=120, batch=32, lr=1e-3, min_lr=1e-5),
             augment=turned,
         ),
         finetune=FinetuneConfig(
@@ -413,7 +413,7 @@ def student(name: str, prepare: PrepareConfig, persons: int) -> Recipe:
             dropout=0.0,
             drop_path=0.0,
             label_smoothing=0.0,
-            optim=OptimConfig(epochs=150, batch=16, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999), ema=0.999),
+            optim=OptimizerConfig(epochs=150, batch=16, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999), ema=0.999),
             augment=turned,
         ),
     )
@@ -439,6 +439,9 @@ def recipe(name: str) -> Recipe:
         raise ConfigError(f"there is no recipe '{name}'; the recipes are {', '.join(RECIPES)}")
     return RECIPES[name]()
 
+
+# What earlier versions called a group of settings; their configs and settings stay readable.
+RENAMED_FIELDS = {"distil": "distill"}
 
 Config = TypeVar("Config")
 
@@ -466,7 +469,8 @@ def _override(config: Any, asked: Sequence[tuple[list[str], str]]) -> Any:
     own: dict[str, str] = {}
     inner: dict[str, list[tuple[list[str], str]]] = {}
     changes: dict[str, Any] = {}
-    for path, setting in asked:
+    for written, setting in asked:
+        path = [RENAMED_FIELDS.get(written[0], written[0]), *written[1:]]
         whole, _, text = setting.partition("=")
         _need(path[0] in names, f"there is no setting '{whole}'; '{path[0]}' may be {', '.join(names)}")
         current = getattr(config, path[0])
@@ -516,10 +520,10 @@ _NESTED: dict[tuple[str, str], Any] = {
     ("Recipe", "encoder"): EncoderConfig,
     ("Recipe", "pretrain"): PretrainConfig,
     ("Recipe", "finetune"): FinetuneConfig,
-    ("Recipe", "distil"): DistilConfig,
+    ("Recipe", "distill"): DistillConfig,
     ("PretrainConfig", "pretext"): PretextConfig,
-    ("PretrainConfig", "optim"): OptimConfig,
+    ("PretrainConfig", "optim"): OptimizerConfig,
     ("PretrainConfig", "augment"): AugmentConfig,
-    ("FinetuneConfig", "optim"): OptimConfig,
+    ("FinetuneConfig", "optim"): OptimizerConfig,
     ("FinetuneConfig", "augment"): AugmentConfig,
 }

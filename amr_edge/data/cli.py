@@ -13,7 +13,7 @@ import numpy as np
 from amr_edge.data import convert as conversion
 from amr_edge.data.continuous_cli import join, windows
 from amr_edge.data.convert import facts_of
-from amr_edge.data.quality_checks import KINDS, Copies, Finding, findings
+from amr_edge.data.quality_checks import KINDS, Duplicates, Finding, findings
 from amr_edge.data.readers import FORMATS, Found, find, recordings, stored
 from amr_edge.data.recording import Recording
 from amr_edge.data.splits import offers
@@ -207,7 +207,7 @@ def check(source: Path, format_name: str, as_json: bool) -> None:  # noqa: FBT00
     """
     found = find(source, format_name)
     seen: list[Finding] = []
-    copies = Copies()
+    copies = Duplicates()
     count = 0
 
     def unreadable(refusal: ReadError) -> None:

@@ -187,10 +187,10 @@ def _apart(before: Recording, after: Recording) -> float:
     if int(both.sum()) < 3:
         return float("inf")
     root = before.skeleton.root
-    centre = root if both[root] else both
+    center = root if both[root] else both
     one, two = (
-        one - one[centre].reshape(-1, one.shape[1]).mean(axis=0),
-        two - two[centre].reshape(-1, two.shape[1]).mean(axis=0),
+        one - one[center].reshape(-1, one.shape[1]).mean(axis=0),
+        two - two[center].reshape(-1, two.shape[1]).mean(axis=0),
     )
     extent = float(max(np.ptp(one[both], axis=0).max(), np.ptp(two[both], axis=0).max(), 1e-6))
     return float(np.linalg.norm(one[both] - two[both], axis=-1).mean() / extent)

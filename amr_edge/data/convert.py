@@ -13,7 +13,7 @@ from amr_edge.data.store import Store, open_store, write_store
 from amr_edge.errors import ConfigError, ReadError
 from amr_edge.terminal import progress
 
-__all__ = ["Converted", "Facts", "convert"]
+__all__ = ["ConversionResult", "Facts", "convert"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Converted:
+class ConversionResult:
     """A store that was written.
 
     Attributes:
@@ -123,7 +123,7 @@ def convert(
     skip_bad: bool = False,
     part: str | None = None,
     on_bad: Callable[[ReadError], None] | None = None,
-) -> Converted:
+) -> ConversionResult:
     """Read recordings, a file or folder, into one store (.npz), as `amr-edge data convert` does.
 
     Args:
@@ -176,7 +176,7 @@ def convert(
             raise ReadError(f"{source}: none of {len(found.files)} files holds a recording; check what was meant")
 
     store = write_store(destination, kept(), dataset=dataset, terms=terms, classes=classes, keep_unused=False)
-    return Converted(
+    return ConversionResult(
         store=destination,
         dataset=dataset,
         format=found.reader.NAME,

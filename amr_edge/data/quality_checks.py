@@ -106,7 +106,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-class Copies:
+class Duplicates:
     """Which recordings, of all that are shown to it, show what one before them showed."""
 
     def __init__(self) -> None:

@@ -88,7 +88,7 @@ def by_parts(parts: Sequence[Collection[str]], prefix: str = "") -> tuple[Side, 
     return teaches, examines
 
 
-def by_chance(labels: Numbers, share: float, rng: np.random.Generator) -> tuple[Side, Side]:
+def random_split(labels: Numbers, share: float, rng: np.random.Generator) -> tuple[Side, Side]:
     """`share` of every class is examined on, chosen by chance; of a class with two clips or more at least one each."""
     examines = np.zeros(len(labels), dtype=np.bool_)
     for label in np.unique(labels):
@@ -241,7 +241,7 @@ def split(store: Store, name: str, *, seed: int = 0) -> Split:
             share = 0.0
         if not 0 < share < 1:
             raise ConfigError(f"split '{name}': expected the share of the test in (0, 1), as in random:0.2")
-        train, test = by_chance(store.labels, share, np.random.default_rng(seed))
+        train, test = random_split(store.labels, share, np.random.default_rng(seed))
     else:
         raise ConfigError(
             f"{store.path}: there is no split '{name}' of '{store.dataset}'; it offers {', '.join(offers(store))}"

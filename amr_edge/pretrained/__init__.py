@@ -29,19 +29,19 @@ def bundled(name: str = DEFAULT) -> Path:
     return path
 
 
-def meant(word: str | Path) -> Path:
+def resolve_model_path(word: str | Path) -> Path:
     """The file that a person means who types `rehab8`; everything else, and whatever lies at that path, is itself.
 
     Raises:
         MissingError: See `bundled`.
 
-    >>> meant("runs/wave").as_posix()
+    >>> resolve_model_path("runs/wave").as_posix()
     'runs/wave'
     """
     path = Path(word)
     return bundled(str(word)) if str(word) in MODELS and not path.exists() else path
 
 
-def in_box(path: Path) -> bool:
+def is_bundled(path: Path) -> bool:
     """Whether a file is one of those that are installed with amr-edge, which are left as they are."""
     return path.resolve().parent == Path(__file__).resolve().parent

@@ -96,9 +96,9 @@ def subject(number: int, seed: int) -> Subject:
         raise ConfigError(f"a subject's number and seed must be 0 or more, got {number} and {seed}")
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0, number]))
 
-    def near(centre: float, spread: float) -> float:
+    def near(center: float, spread: float) -> float:
         """A value around `centre`, never more than two spreads away."""
-        return float(centre + spread * np.clip(rng.standard_normal(), -2, 2))
+        return float(center + spread * np.clip(rng.standard_normal(), -2, 2))
 
     return Subject(
         number=number,

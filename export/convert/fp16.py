@@ -21,7 +21,7 @@ PAIRS = ("Add", "Mul", "Div")
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 
-def halve(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a fp32 graph that computes its products in fp16.
 
     Args:

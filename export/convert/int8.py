@@ -52,7 +52,7 @@ def linears(model: onnx.ModelProto) -> list[Linear]:
     return found[1:-1]
 
 
-def quantise_dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
+def quantize_dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy whose linears hold int8 weights and round what they are given by its range at that moment.
 
     Nothing is calibrated. The range is that of all clips of a batch together, so an answer depends a little on who
@@ -86,7 +86,7 @@ def quantise_dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
     return _rebuilt(model, nodes, made)
 
 
-def quantise_static(model: onnx.ModelProto, largest: Mapping[str, float]) -> onnx.ModelProto:
+def quantize_static(model: onnx.ModelProto, largest: Mapping[str, float]) -> onnx.ModelProto:
     """A copy whose linears stand between QuantizeLinear and DequantizeLinear, symmetric, as TensorRT wants it.
 
     Args:

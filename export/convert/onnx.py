@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from amr_edge.card import CARD_KEY, Card
 from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.export.convert.deploy_module import Deployed
-from amr_edge.export.convert.optimized_graph import Lean
+from amr_edge.export.convert.optimized_graph import OptimizedGraph
 from amr_edge.runtime.inference.onnx_metadata import CHECKSUM_KEY, sealed
 from amr_edge.skeleton import layout
 from amr_edge.training.models.classifier import Classifier
@@ -94,11 +94,11 @@ def write_onnx(
     return save_onnx(model, card, path)
 
 
-def _graph_form(classifier: Classifier, card: Card, tokens: int | None, opset: int) -> Deployed | Lean:
+def _graph_form(classifier: Classifier, card: Card, tokens: int | None, opset: int) -> Deployed | OptimizedGraph:
     """The transformer in the form that engines run fastest, anything else as it stands."""
     if type(classifier.encoder) is not Encoder:
         return Deployed(classifier, card, tokens)
-    return Lean(classifier.eval(), card, tokens, fused_attention=opset >= ATTENTION_OPSET)
+    return OptimizedGraph(classifier.eval(), card, tokens, fused_attention=opset >= ATTENTION_OPSET)
 
 
 def save_onnx(model: onnx.ModelProto, card: Card, path: Path) -> Path:

@@ -66,7 +66,7 @@ def _linear(linear: nn.Linear) -> _Linear:
     return _Linear(linear.weight.T, linear.bias)
 
 
-class Lean(nn.Module):
+class OptimizedGraph(nn.Module):
     """What `Deployed` answers, in the form that engines run fastest.
 
     Args:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from amr_edge.card import PRECISIONS, Card
 from amr_edge.data.clips import Clips
 from amr_edge.errors import ConfigError
-from amr_edge.export.convert.fp16 import halve
-from amr_edge.export.convert.int8 import Feed, quantise_dynamic, quantise_static, ranges
+from amr_edge.export.convert.fp16 import to_fp16
+from amr_edge.export.convert.int8 import Feed, quantize_dynamic, quantize_static, ranges
 from amr_edge.export.verify.parity import Limits
 from amr_edge.export.verify.verification_data import Part
 from amr_edge.runtime.inference.io_contract import RANKS
@@ -61,11 +61,11 @@ def lowered(model: onnx.ModelProto, precision: str, feeds: Callable[[], Iterable
         CheckFailedError: If the graph does not fit into the precision.
     """
     if precision == "fp16":
-        return halve(model)
+        return to_fp16(model)
     if precision == "int8":
-        return quantise_dynamic(model)
+        return quantize_dynamic(model)
     if precision == "int8-static":
-        return quantise_static(model, ranges(model, feeds()))
+        return quantize_static(model, ranges(model, feeds()))
     return model
 
 

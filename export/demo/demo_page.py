@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 
 from amr_edge.data.recording import Recording, Span
 from amr_edge.runtime.render.html_playback import ASIDE, Words, write_playback
-from amr_edge.runtime.render.truth_comparison import Told, events_of, match
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.runtime.render.truth_comparison import TruthComparison, events_of, match
+from amr_edge.training.engine.run_folder import RunFolder
 
-__all__ = ["Told", "draw_story", "events_of", "match", "write_page"]
+__all__ = ["TruthComparison", "draw_story", "events_of", "match", "write_page"]
 
 INK, TRUTH, RIGHT, WRONG, PAPER = "#1f3a5f", "#9db4d0", "#2e8b57", "#d1495b", "#fbfaf7"
 
 
-def draw_story(recording: Recording, records: Sequence[Mapping[str, Any]], told: Told, path: Path) -> None:
+def draw_story(recording: Recording, records: Sequence[Mapping[str, Any]], told: TruthComparison, path: Path) -> None:
     """The person at the middle of every action, and truth and answers along the time axis, as a PNG."""
     spans, events = recording.spans, events_of(records)
     figure = Figure(figsize=(15, 4.4), layout="constrained", facecolor=PAPER)
@@ -42,15 +42,15 @@ def draw_story(recording: Recording, records: Sequence[Mapping[str, Any]], told:
     answered = [Span(e["start_s"], e["end_s"], e["label"]) for e in events]
     for row, (bars, name) in enumerate([(answered, "answered"), (list(spans), "done")]):
         for start_s, end_s, label in bars:
-            colour = TRUTH if name == "done" else WRONG if (start_s, label) in wrong else RIGHT
-            panel.barh(row, max(end_s - start_s, 0.3), left=start_s, height=0.62, color=colour)
+            color = TRUTH if name == "done" else WRONG if (start_s, label) in wrong else RIGHT
+            panel.barh(row, max(end_s - start_s, 0.3), left=start_s, height=0.62, color=color)
             panel.text((start_s + end_s) / 2, row, label.replace("_", "\n"), ha="center", va="center", fontsize=7)
     panel.set_yticks([0, 1], ["answered", "done"])
     panel.set_xlim(0, recording.duration_s)
     panel.set_xlabel("seconds")
     panel.spines[["top", "right", "left"]].set_visible(False)
     figure.suptitle(
-        f"A synthetic person the model had never seen: {told.recognised} of {told.actions} actions recognised, "
+        f"A synthetic person the model had never seen: {told.recognized} of {told.actions} actions recognised, "
         f"{told.false_events} false events",
         fontsize=12,
         color=INK,
@@ -67,10 +67,10 @@ def write_page(
     path: Path,
     recording: Recording,
     records: Sequence[Mapping[str, Any]],
-    told: Told,
+    told: TruthComparison,
     result: Mapping[str, object],
     latency_ms: Mapping[str, Mapping[str, float]],
-    run: Run,
+    run: RunFolder,
 ) -> None:
     """One HTML file that replays the recording with its answers and shows how the model came to be."""
     words = Words(
@@ -78,7 +78,7 @@ def write_page(
         intro="All people on this page are synthetic: animated by amr-edge, recorded by nobody. The code that trained, "
         "exported and replayed is the code that runs on your recordings.",
         figures=(
-            (f"{told.recognised} of {told.actions}", "actions recognised, of a person the model had never seen"),
+            (f"{told.recognized} of {told.actions}", "actions recognised, of a person the model had never seen"),
             (f"{told.false_events}", "false events in the same recording"),
             (f"{told.median_delay_s:.1f} s", "median delay from the start of an action to its event"),
             (f"{float(str(result['top1_held_out_people'])):.3f}", "accuracy on windows of ten held-out people"),
@@ -95,7 +95,7 @@ def write_page(
     write_playback(path, recording, records, told, latency_ms, words)
 
 
-def _making(result: Mapping[str, object], run: Run) -> str:
+def _making(result: Mapping[str, object], run: RunFolder) -> str:
     """How the model was proven and how it learned, as HTML."""
     export = result["export"]
     proof = export if isinstance(export, dict) else {}

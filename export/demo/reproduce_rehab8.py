@@ -13,9 +13,9 @@ from amr_edge.terminal import note, table, to_json
 
 if TYPE_CHECKING:
     from amr_edge.card import Card
-    from amr_edge.export.verify.verification_report import Exported
+    from amr_edge.export.verify.verification_report import ExportResult
     from amr_edge.training.models.classifier import Classifier
-    from amr_edge.training.recipes.rehab8.pipeline import Work
+    from amr_edge.training.recipes.rehab8.pipeline import PipelineOptions
 
 BUDGETS = (1.0, 0.5, 0.25)
 
@@ -62,7 +62,7 @@ def reproduce(
         raise ConfigError("--kinect-only asks how good a model is on a sensor that it never saw; name a --fold with it")
     import torch
 
-    from amr_edge.training.engine.device import Machine
+    from amr_edge.training.engine.device import RunOptions
     from amr_edge.training.recipes.rehab8.config import rehab8
     from amr_edge.training.recipes.rehab8.config import smoke as smoke_recipe
     from amr_edge.training.recipes.rehab8.cross_validation import LEFT_OUT, card_of_all, card_of_fold, check_expected
@@ -74,7 +74,7 @@ def reproduce(
     left = LEFT_OUT if fold is None else _people(fold)
     if threads is not None:
         torch.set_num_threads(threads)
-    machine = Machine(device=torch.device("cpu"))  # the published numbers are those of a CPU
+    machine = RunOptions(device=torch.device("cpu"))  # the published numbers are those of a CPU
     recipe = smoke_recipe() if smoke else rehab8()
     recipe = replace(recipe, vicon=0.0) if kinect_only else recipe
     work = prepare_work(data, out, recipe, seed=seed, any_data=any_data)
@@ -121,7 +121,7 @@ def _numbers(card: "Card") -> str:
     return table([(name, round(100 * share, 1)) for name, share in card.metrics.items()], ("in the card", "right %"))
 
 
-def _proven(model: "Classifier", card: "Card", work: "Work", path: Path) -> "Exported":
+def _proven(model: "Classifier", card: "Card", work: "PipelineOptions", path: Path) -> "ExportResult":
     """Write a classifier as ONNX and keep the file if it answers real windows as the classifier does."""
     from amr_edge.data.clips import Clips
     from amr_edge.export.convert.onnx import OPSET, write_onnx

@@ -12,17 +12,17 @@ from amr_edge.data.recording import Recording
 from amr_edge.data.spans import windows
 from amr_edge.data.splits import split
 from amr_edge.data.store import open_store, write_store
-from amr_edge.export.demo.demo_page import Told, draw_story, match, write_page
+from amr_edge.export.demo.demo_page import TruthComparison, draw_story, match, write_page
 from amr_edge.export.export_onnx import export_run
-from amr_edge.export.verify.verification_report import Exported
+from amr_edge.export.verify.verification_report import ExportResult
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig
+from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.sources.recorded import take_of
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.synthetic import CLASSES, DATASET, IDLE, TERMS, continuous, corpus, subject
 from amr_edge.terminal import table, to_json
-from amr_edge.training.engine.run_folder import Run
-from amr_edge.training.tasks.run_job import Order, carry_out
+from amr_edge.training.engine.run_folder import RunFolder
+from amr_edge.training.tasks.run_job import Order, run_job
 
 WINDOW_S = 2.0
 PEOPLE = 20
@@ -36,13 +36,13 @@ SETTINGS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walked:
+class TrainDemoResult:
     """What the walk came to."""
 
     folder: Path
     top1: float
-    exported: Exported
-    told: Told
+    exported: ExportResult
+    told: TruthComparison
     seconds: float
     model: Path
     recording: Path
@@ -55,7 +55,7 @@ class Walked:
             "top1_held_out_people": self.top1,
             "export": self.exported.to_dict(),
             "events": self.told.rows,
-            "recognised": self.told.recognised,
+            "recognised": self.told.recognized,
             "actions": self.told.actions,
             "repeats": self.told.repeats,
             "false_events": self.told.false_events,
@@ -73,7 +73,7 @@ class Walked:
             table(told.rows_as_text(), header),
             "",
             (
-                f"recognised {told.recognised} of {told.actions} actions of a person the model had never seen, "
+                f"recognised {told.recognized} of {told.actions} actions of a person the model had never seen, "
                 f"{told.false_events} false events, median delay {told.median_delay_s:.1f} s"
             ),
             (
@@ -102,7 +102,7 @@ def _people(seed: int) -> Iterator[Recording]:
             yield take
 
 
-def _train(folder: Path, data: Path, seed: int, threads: int | None) -> tuple[Run, dict[str, object]]:
+def _train(folder: Path, data: Path, seed: int, threads: int | None) -> tuple[RunFolder, dict[str, object]]:
     order = Order(
         verb="train",
         data=data,
@@ -116,11 +116,11 @@ def _train(folder: Path, data: Path, seed: int, threads: int | None) -> tuple[Ru
         resume=None,
         split="xsub",
     )
-    _, answer = carry_out(order)
-    return Run(Path(str(answer["run"]))), answer
+    _, answer = run_job(order)
+    return RunFolder(Path(str(answer["run"]))), answer
 
 
-def walk(folder: Path, *, seed: int, threads: int | None, say: Callable[[str], None]) -> Walked:
+def walk(folder: Path, *, seed: int, threads: int | None, say: Callable[[str], None]) -> TrainDemoResult:
     """Make people, train on half of them, export, prove, replay a stranger, and report.
 
     Args:
@@ -150,13 +150,13 @@ def walk(folder: Path, *, seed: int, threads: int | None, say: Callable[[str], N
     session = open_session(exported.path, threads=threads)
     records: list[dict[str, object]] = []
     stages = Stages(time.perf_counter, np.random.default_rng(0))
-    live = Live(session, config=LiveConfig(), stages=stages, emit=records.append, note=lambda _: None)
+    live = LivePipeline(session, config=LiveConfig(), stages=stages, emit=records.append, note=lambda _: None)
     live.run([take_of(long)])
     (folder / "events.jsonl").write_text("".join(to_json(r) + "\n" for r in records), encoding="utf-8")
     say("5/5 drawing")
     told = match(records, long.spans, session.card.prepare.window_s)
     draw_story(long, records, told, folder / "demo.png")
-    result = Walked(
+    result = TrainDemoResult(
         folder=folder,
         top1=float(str(answer["top1"])),
         exported=exported,

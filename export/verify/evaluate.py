@@ -12,14 +12,14 @@ from amr_edge.data.clips import Clips
 from amr_edge.data.store import Store
 from amr_edge.errors import DataError
 from amr_edge.export.verify.verification_data import part_of
-from amr_edge.metrics import Score, score, without_copies
+from amr_edge.metrics import Score, deduplicated, score
 from amr_edge.runtime.inference.session import AUTO, open_session
 
 EXPORTED = (".onnx", ".engine")  # files that an engine answers for; anything else is torch's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class EvaluationResult:
     """A model's score on a part of a store.
 
     Attributes:
@@ -75,7 +75,7 @@ def _trained(path: Path, store: Store, which: NDArray[np.bool_]) -> tuple[Card, 
     return card, predict(model, Clips(store, which, card.prepare, card.persons), torch.device("cpu"))
 
 
-def evaluate_file(path: Path, data: Path | None, name: str | None, engine: str = AUTO) -> Judged:
+def evaluate_file(path: Path, data: Path | None, name: str | None, engine: str = AUTO) -> EvaluationResult:
     """Score a run folder, a checkpoint or an exported file.
 
     Args:
@@ -99,10 +99,10 @@ def evaluate_file(path: Path, data: Path | None, name: str | None, engine: str =
         )
     # Of a part that was learned from as a whole, everything is known already.
     copied = store.copies(which, train & ~which)[which][known]
-    return Judged(
+    return EvaluationResult(
         score=score(probs[known], labels[known]),
         classes=card.classes,
         store=store.path,
         split=chosen,
-        apart=without_copies(probs[known], labels[known], copied),
+        apart=deduplicated(probs[known], labels[known], copied),
     )

@@ -11,7 +11,7 @@ PROVEN_ON = "onnxruntime"  # the engine that every device has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class VerificationReport:
     """A file against the trained model, both on the same budget.
 
     Attributes:
@@ -26,7 +26,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class ExportResult:
     """A file that was written and put to the proof.
 
     Attributes:
@@ -42,7 +42,7 @@ class Exported:
     path: Path
     size_bytes: int
     opset: int
-    proofs: tuple[Proof, ...]
+    proofs: tuple[VerificationReport, ...]
     precision: str = "fp32"
     engine: str = PROVEN_ON
     pace: Ratio | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.bench.measure import MeasureConfig, measure, summarise
+from amr_edge.runtime.bench.measure import MeasureConfig, measure, summarize
 from amr_edge.runtime.bench.models import asking
 from amr_edge.runtime.bench.synthetic_inputs import moving_clips
 from amr_edge.runtime.inference.session import Session
@@ -82,7 +82,7 @@ def largest_that_holds(
         session = open_at(share)
         ask = asking(session, *moving_clips(session.card, people, rng))
         (timed,) = measure([ask], SHORT, now=now, sleep=sleep, rng=rng)
-        return summarise(timed.values()).percentiles["p90"], session
+        return summarize(timed.values()).percentiles["p90"], session
 
     best, beyond = (LADDER[0], *tried(LADDER[0])), None
     for share in LADDER[1:]:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from amr_edge.errors import DataError
-from amr_edge.runtime.bench.measure import summarise
+from amr_edge.runtime.bench.measure import summarize
 from amr_edge.runtime.inference.session import Session
-from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig
-from amr_edge.runtime.sources.open_source import Note, SourceConfig, opened
+from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
+from amr_edge.runtime.sources.open_source import Note, SourceConfig, open_source
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.terminal import table
 
@@ -53,14 +53,16 @@ def chain(
     Raises:
         DataError: If the source gave no frame.
     """
-    live = Live(
+    live = LivePipeline(
         session,
         config=LiveConfig(answers=True, events=True, limit_s=config.limit_s),
         stages=stages,
         emit=lambda _: None,
         note=lambda _: None,
     )
-    with opened(config.source, config.reading, stages=stages, note=note, skipped=live.skip, environ=environ) as takes:
+    with open_source(
+        config.source, config.reading, stages=stages, note=note, skipped=live.skip, environ=environ
+    ) as takes:
         live.run(takes)
     totals = live.totals
     if not totals.frames:
@@ -76,7 +78,7 @@ def chain(
         "answers": totals.answers,
         "source_s": round(totals.seconds, 3),
         "stages": {
-            stage: {"count": len(values), **summarise(np.asarray(values)).to_dict()} for stage, values in found.items()
+            stage: {"count": len(values), **summarize(np.asarray(values)).to_dict()} for stage, values in found.items()
         },
         "note": NOTE,
     }

@@ -15,9 +15,9 @@ import numpy as np
 from amr_edge.data.recording import Span
 from amr_edge.errors import DataError
 from amr_edge.runtime.inference.session import Session
-from amr_edge.runtime.pipeline.event_detector import Decider, Event
-from amr_edge.runtime.pipeline.recognizer import Stream
-from amr_edge.runtime.sources.recorded import Take
+from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
+from amr_edge.runtime.pipeline.recognizer import Recognizer
+from amr_edge.runtime.sources.recorded import SourceRun
 from amr_edge.terminal import table
 
 
@@ -36,9 +36,9 @@ class Confirmed:
     cost_ms: float
 
 
-def confirmed(session: Session, take: Take, now: Callable[[], float]) -> tuple[list[Confirmed], float]:
+def confirmed(session: Session, take: SourceRun, now: Callable[[], float]) -> tuple[list[Confirmed], float]:
     """The events that start in a take, and how many seconds it lasts."""
-    stream, decider = Stream(session, take.layout, take.units), Decider(session.card)
+    stream, decider = Recognizer(session, take.layout, take.units), EventDetector(session.card)
     found: list[Confirmed] = []
     first_s = last_s = float("nan")
 
@@ -81,7 +81,7 @@ def matched(spans: Iterable[Span], events: Iterable[Confirmed], grace_s: float) 
     return found, false
 
 
-def action_latency(session: Session, takes: Iterable[Take], *, now: Callable[[], float]) -> dict[str, Any]:
+def action_latency(session: Session, takes: Iterable[SourceRun], *, now: Callable[[], float]) -> dict[str, Any]:
     """Delays of the actions of labelled recordings, those that were missed and those that were invented.
 
     Args:

@@ -74,12 +74,12 @@ class Axes:
         )
         return "".join(parts)
 
-    def line(self, xs: Sequence[float], ys: Sequence[float], colour: str, *, dashed: bool = False) -> str:
+    def line(self, xs: Sequence[float], ys: Sequence[float], color: str, *, dashed: bool = False) -> str:
         """A line through points; points that are not finite are left out."""
         places = [self.at(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(x) and math.isfinite(y)]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         style = ' stroke-dasharray="5 4"' if dashed else ""
-        return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.6"{style}/>'
+        return f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"{style}/>'
 
 
 def _ticks(low: float, high: float, *, log: bool = False) -> list[float]:

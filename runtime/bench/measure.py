@@ -133,13 +133,13 @@ class Summary:
         return {name: round(value, 5) for name, value in self.milliseconds().items()}
 
 
-def summarise(values_ms: NDArray[np.float64]) -> Summary:
+def summarize(values_ms: NDArray[np.float64]) -> Summary:
     """The numbers of (count,) milliseconds.
 
     Raises:
         ConfigError: If there is none.
 
-    >>> summarise(np.array([1.0, 2.0, 3.0])).percentiles["p50"]
+    >>> summarize(np.array([1.0, 2.0, 3.0])).percentiles["p50"]
     2.0
     """
     if not len(values_ms):

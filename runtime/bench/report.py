@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amr_edge.runtime.bench.measure import MeasureConfig, Timed, doubts, summarise
+from amr_edge.runtime.bench.measure import MeasureConfig, Timed, doubts, summarize
 from amr_edge.terminal import table
 
 SCHEMA = 2
@@ -48,7 +48,7 @@ def row(
         versus_first: How it stands to the first row of the report.
     """
     values = timed.values()
-    found = summarise(values)
+    found = summarize(values)
     reasons = [*doubts(timed), *evidence]
     rate = per_second if per_second is not None else 1e3 / found.mean
     return {

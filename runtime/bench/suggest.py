@@ -7,7 +7,7 @@ from typing import Any
 
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, MissingError
-from amr_edge.pretrained import meant
+from amr_edge.pretrained import resolve_model_path
 from amr_edge.runtime.bench.models import Spec
 from amr_edge.runtime.inference.session import AUTO, ENGINES, open_session
 
@@ -28,7 +28,7 @@ def candidates(
     files: list[Path] = []
     for path in paths:
         inside = sorted((path / "export").glob("*.onnx")) + sorted((path / "export").glob("*.engine"))
-        files += inside or [meant(path)]
+        files += inside or [resolve_model_path(path)]
     return [
         Spec(path=file, threads=count, budget=budget, engine=engine)
         for file in dict.fromkeys(files)

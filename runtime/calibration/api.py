@@ -8,18 +8,18 @@ from pathlib import Path
 from amr_edge.data.readers import find, recordings
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.pretrained import bundled, in_box
+from amr_edge.pretrained import bundled, is_bundled
 from amr_edge.runtime.calibration.event_metrics import EventScore
-from amr_edge.runtime.calibration.thresholds import GRID, Answered, answered, judged, keep
+from amr_edge.runtime.calibration.thresholds import GRID, PredictedRecording, answered, judged, keep
 from amr_edge.runtime.calibration.thresholds import calibrate as fit
 from amr_edge.runtime.inference.session import Session, model_path, open_session
 from amr_edge.terminal import progress
 
-__all__ = ["Calibrated", "EventScore", "calibrate", "score_events"]
+__all__ = ["CalibrationResult", "EventScore", "calibrate", "score_events"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibrated:
+class CalibrationResult:
     """A model file that was calibrated, and what came of it on the recordings that it was fitted on.
 
     Attributes:
@@ -73,7 +73,7 @@ def calibrate(
     subjects: str | None = None,
     false_alarms: float = 2.0,
     threads: int | None = None,
-) -> Calibrated:
+) -> CalibrationResult:
     """Fit how sure a model must be, for so many false alarms an hour, and write it into its file.
 
     Args:
@@ -92,7 +92,7 @@ def calibrate(
         CheckFailedError: If no threshold keeps the request; the file stays as it was.
     """
     path, data = _onnx(model), Path(data)
-    target = Path(path.name) if in_box(path) else path
+    target = Path(path.name) if is_bundled(path) else path
     if target.exists() and not target.samefile(path):
         raise ConfigError(f"{target} is here already, a copy of the box; calibrate it: amr-edge calibrate {target}")
     session = open_session(path, threads=threads)
@@ -108,7 +108,7 @@ def calibrate(
     if target != path:
         shutil.copyfile(path, target)
     keep(target, found.card(card, data.name if subjects is None else f"{data.name} subjects {subjects}"))
-    return Calibrated(
+    return CalibrationResult(
         model=target,
         data=data,
         asked=false_alarms,
@@ -155,7 +155,7 @@ def _onnx(model: str | Path | None) -> Path:
     return path
 
 
-def _answered(session: Session, data: Path, format_: str, subjects: str | None) -> list[Answered]:
+def _answered(session: Session, data: Path, format_: str, subjects: str | None) -> list[PredictedRecording]:
     chosen = _chosen(data, format_, subjects)
     with progress(chosen, label="answering", length=len(chosen)) as each:
         return list(answered(each, session))

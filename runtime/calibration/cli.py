@@ -6,8 +6,8 @@ import click
 import numpy as np
 
 from amr_edge.data.readers import FORMATS
-from amr_edge.pretrained import in_box
-from amr_edge.runtime.calibration.api import Calibrated, calibrate, score_events
+from amr_edge.pretrained import is_bundled
+from amr_edge.runtime.calibration.api import CalibrationResult, calibrate, score_events
 from amr_edge.runtime.calibration.event_metrics import EventScore
 from amr_edge.runtime.inference.session import model_path
 from amr_edge.terminal import note, table, to_json
@@ -54,7 +54,7 @@ def command(
         return
     fitted = calibrate(model, data, format=format_, subjects=subjects, false_alarms=false_alarms, threads=threads)
     target = fitted.model
-    if in_box(model_path(model)):
+    if is_bundled(model_path(model)):
         note(f"{target.stem} stays as it came; its copy {target} is calibrated")
     _warn(fitted)
     if as_json:
@@ -78,7 +78,7 @@ def _row(name: str, score: EventScore) -> list[object]:
     ]
 
 
-def _warn(fitted: Calibrated) -> None:
+def _warn(fitted: CalibrationResult) -> None:
     """What the recordings are too short to tell."""
     idle_h = fitted.after.idle_s / 3600
     if idle_h * fitted.asked < 1:

@@ -14,7 +14,7 @@ from amr_edge.runtime.pipeline.event_detector import Event
 OVERLAP = 0.5  # intersection over union from which an event is about a span
 
 
-class Happened(NamedTuple):
+class TrueEvent(NamedTuple):
     """One event from start to end."""
 
     label: str
@@ -23,7 +23,7 @@ class Happened(NamedTuple):
     told_s: float  # when its start was told
 
 
-def happened(events: Iterable[Event]) -> list[Happened]:
+def happened(events: Iterable[Event]) -> list[TrueEvent]:
     """Starts and ends of each person, put together; in the order of their starts."""
     told: dict[int | None, float] = {}
     whole = []
@@ -31,7 +31,7 @@ def happened(events: Iterable[Event]) -> list[Happened]:
         if event.event == "start":
             told[event.person] = event.end_s
         elif event.event == "end":
-            whole.append(Happened(event.label, *event.done_s, told.pop(event.person)))
+            whole.append(TrueEvent(event.label, *event.done_s, told.pop(event.person)))
     return sorted(whole, key=lambda each: each.told_s)
 
 
@@ -108,7 +108,7 @@ class EventScore:
 
 
 def score_events(
-    told: Sequence[Happened], spans: Sequence[Span], start_s: float, end_s: float, *, overlap: float = OVERLAP
+    told: Sequence[TrueEvent], spans: Sequence[Span], start_s: float, end_s: float, *, overlap: float = OVERLAP
 ) -> EventScore:
     """Hold the events of one recording of one person against its spans.
 
@@ -149,7 +149,7 @@ def score_events(
     )
 
 
-def _shared(span: Span, event: Happened) -> float:
+def _shared(span: Span, event: TrueEvent) -> float:
     """Intersection over union in time."""
     both = min(span.end_s, event.to_s) - max(span.start_s, event.from_s)
     union = max(span.end_s, event.to_s) - min(span.start_s, event.from_s)

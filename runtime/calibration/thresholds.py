@@ -23,9 +23,9 @@ from amr_edge.errors import CheckFailedError, ConfigError, DataError
 from amr_edge.runtime.calibration.event_metrics import EventScore, happened, score_events
 from amr_edge.runtime.inference.onnx_metadata import read_onnx, with_card
 from amr_edge.runtime.inference.session import Session
-from amr_edge.runtime.pipeline.event_detector import DecideConfig, Decider, Event
+from amr_edge.runtime.pipeline.event_detector import Event, EventConfig, EventDetector
 from amr_edge.runtime.pipeline.one_euro import SmoothConfig
-from amr_edge.runtime.pipeline.recognizer import Answer, recognise
+from amr_edge.runtime.pipeline.recognizer import Prediction, recognize
 from amr_edge.skeleton import Mask
 from amr_edge.temperature import fit_temperature, nll, tempered
 
@@ -37,7 +37,7 @@ WORTH = 0.01  # what F1 must gain before every class gets a threshold of its own
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class PredictedRecording:
     """A recording and what a model answered, before temperature and decisions.
 
     Attributes:
@@ -50,7 +50,7 @@ class Answered:
     spans: tuple[Span, ...]
     start_s: float
     end_s: float
-    answers: tuple[Answer, ...]
+    answers: tuple[Prediction, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class _Uncalibrated:
 
 def answered(
     recordings: Iterable[Recording], session: Session, *, smooth: SmoothConfig | None = None
-) -> Iterator[Answered]:
+) -> Iterator[PredictedRecording]:
     """Ask a model about continuous recordings of one person each.
 
     Raises:
@@ -122,14 +122,14 @@ def answered(
             )
         if len(recording.times_s):
             start_s, end_s = float(recording.times_s[0]), float(recording.times_s[-1])
-            yield Answered(recording.spans, start_s, end_s, tuple(recognise(recording, raw, smooth=smooth)))
+            yield PredictedRecording(recording.spans, start_s, end_s, tuple(recognize(recording, raw, smooth=smooth)))
 
 
-def judged(everything: Iterable[Answered], card: Card, config: DecideConfig | None = None) -> EventScore:
+def judged(everything: Iterable[PredictedRecording], card: Card, config: EventConfig | None = None) -> EventScore:
     """The score of the events that `live` would tell under a card's temperature and thresholds."""
     total = EventScore()
     for each in everything:
-        decider, events = Decider(card, config), list[Event]()
+        decider, events = EventDetector(card, config), list[Event]()
         for time_s, answers in groupby(each.answers, lambda answer: answer.time_s):
             events += decider.push(time_s, [_tempered(answer, card.temperature) for answer in answers])
         events += decider.push(each.end_s, [])
@@ -137,18 +137,18 @@ def judged(everything: Iterable[Answered], card: Card, config: DecideConfig | No
     return total
 
 
-def _tempered(answer: Answer, temperature: float) -> Answer:
+def _tempered(answer: Prediction, temperature: float) -> Prediction:
     if temperature == 1.0:
         return answer
     return replace(answer, probs=tempered(answer.probs[None], temperature)[0])
 
 
 def calibrate(
-    everything: Sequence[Answered],
+    everything: Sequence[PredictedRecording],
     card: Card,
     false_alarms: float,
     *,
-    config: DecideConfig | None = None,
+    config: EventConfig | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Calibration:
     """Fit a temperature and thresholds.
@@ -248,7 +248,7 @@ def _own_thresholds(
     return (thresholds, score) if score.alarms_per_hour <= false_alarms else None
 
 
-def _clear_windows(everything: Iterable[Answered], card: Card) -> tuple[Floats, NDArray[np.int64]]:
+def _clear_windows(everything: Iterable[PredictedRecording], card: Card) -> tuple[Floats, NDArray[np.int64]]:
     """Probabilities (N, K) and labels (N,) of the answers whose window clearly shows a class or nothing."""
     number = {name: label for label, name in enumerate(card.classes)}
     nothing = card.none_class or ""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amr_edge.pretrained import DEFAULT
-from amr_edge.runtime.demo.demo import Say, Shown, perform
+from amr_edge.runtime.demo.demo import DemoResult, Say, perform
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.ui.page import Page
 
@@ -13,7 +13,7 @@ LOOK_S = 3.0  # so long the page waits for its browser before the first frame
 
 def show(
     folder: Path, *, seed: int, threads: int | None, port: int | None, say: Say, sleep: Callable[[float], None]
-) -> Shown:
+) -> DemoResult:
     """Run the demo with the model of the box.
 
     Args:

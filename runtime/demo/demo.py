@@ -11,10 +11,10 @@ import numpy as np
 from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Recording
 from amr_edge.runtime.inference.session import Session
-from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig, View
+from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline, View
 from amr_edge.runtime.render.html_playback import Words, write_playback
-from amr_edge.runtime.render.truth_comparison import Told, match
-from amr_edge.runtime.sources.recorded import Take, paced, take_of
+from amr_edge.runtime.render.truth_comparison import TruthComparison, match
+from amr_edge.runtime.sources.recorded import SourceRun, paced, take_of
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.synthetic import Sensor, subject
 from amr_edge.synthetic.workout import Workout, workout
@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Shown:
+class DemoResult:
     """What the demo came to.
 
     Attributes:
@@ -44,7 +44,7 @@ class Shown:
     model: str
     tokens: int
     done: Workout
-    told: Told
+    told: TruthComparison
     answers: int
     latency_ms: Mapping[str, Mapping[str, float]]
     seconds: float
@@ -65,7 +65,7 @@ class Shown:
                 for s, reps, variant in sets
             ],
             "events": self.told.rows,
-            "recognised": self.told.recognised,
+            "recognised": self.told.recognized,
             "actions": self.told.actions,
             "repeats": self.told.repeats,
             "false_events": self.told.false_events,
@@ -96,7 +96,7 @@ class Shown:
                 table(rows, ("time", "what the synthetic person did", "what was told", "after")),
                 "",
                 (
-                    f"{self.model} told {self.told.recognised} of {self.told.actions} sets, {self.told.false_events} "
+                    f"{self.model} told {self.told.recognized} of {self.told.actions} sets, {self.told.false_events} "
                     f"false events in {self.done.recording.duration_s:.0f} s; {self.answers} answers{cost}"
                 ),
                 "a synthetic person says that the line works, and nothing about you: docs/rehab8.md says what is known",
@@ -122,7 +122,7 @@ def perform(
     views: tuple[View, ...] = (),
     tell: Callable[[Record], None] | None = None,
     now: Callable[[], float] = time.perf_counter,
-) -> Shown:
+) -> DemoResult:
     """Animate somebody, let the model watch as it watches a camera, and write what came of it.
 
     Args:
@@ -151,13 +151,13 @@ def perform(
             say(in_words(record))
 
     stages = Stages(now, np.random.default_rng(0))
-    live = Live(session, config=LiveConfig(), stages=stages, emit=emit, note=lambda _: None, views=views)
+    live = LivePipeline(session, config=LiveConfig(), stages=stages, emit=emit, note=lambda _: None, views=views)
     live.run([_at_pace(recording, speed)])
     live.close_with("end")
     events = folder / "events.jsonl"
     events.write_text("".join(to_json(record) + "\n" for record in records), encoding="utf-8")
     told = match(records, recording.spans, session.card.prepare.window_s)
-    shown = Shown(
+    shown = DemoResult(
         model=session.card.name,
         tokens=session.tokens,
         done=done,
@@ -173,9 +173,9 @@ def perform(
     return shown
 
 
-def _at_pace(recording: Recording, speed: float) -> Take:
+def _at_pace(recording: Recording, speed: float) -> SourceRun:
     take = take_of(recording)
-    return Take(
+    return SourceRun(
         title=take.title,
         layout=take.layout,
         units=take.units,
@@ -200,14 +200,14 @@ def in_words(record: Mapping[str, Any]) -> str:
     return f"{when} ends" + ("" if reps is None else f", {reps} repetition{'' if reps == 1 else 's'}")
 
 
-def _words(shown: Shown) -> Words:
+def _words(shown: DemoResult) -> Words:
     """What stands around the figure on the page."""
     told, spent = shown.told, shown.latency_ms.get("total", {})
     figures = [
-        (f"{told.recognised} of {told.actions}", "sets of exercises told"),
+        (f"{told.recognized} of {told.actions}", "sets of exercises told"),
         (f"{told.false_events}", "false events in the same recording"),
     ]
-    if told.recognised:
+    if told.recognized:
         figures.append((f"{told.median_delay_s:.1f} s", "from the start of a set until it is told, median"))
     if spent:
         figures.append((f"{spent['p50']:.1f} ms", "from a frame to its answer on this machine, median"))

@@ -1,7 +1,7 @@
 """What works on this machine and what does not, and what to type about it.
 
 Each check looks at one thing and says so in one line, with its cure if something is wrong. Everything a check looks at
-comes in through `Around`, so that the tests can be any machine.
+comes in through `SystemInfo`, so that the tests can be any machine.
 """
 
 import os
@@ -17,7 +17,7 @@ from amr_edge.optional_dependencies import EXTRAS
 from amr_edge.runtime.bench.hardware import jetson
 from amr_edge.runtime.bench.hardware.jetson import text_of
 from amr_edge.runtime.bench.hardware.machine import memory_mb
-from amr_edge.runtime.doctor.system_info import Around
+from amr_edge.runtime.doctor.system_info import SystemInfo
 from amr_edge.runtime.inference.tensorrt_build import BuildConfig, needed_bytes
 from amr_edge.runtime.pose import download
 
@@ -69,7 +69,7 @@ class Check:
         return {name: str(value) for name, value in asdict(self).items()}
 
 
-def examine(around: Around) -> Iterator[Check]:
+def examine(around: SystemInfo) -> Iterator[Check]:
     """Every check, in the order of the screen."""
     yield python(around)
     yield from clashes(around)
@@ -85,7 +85,7 @@ def examine(around: Around) -> Iterator[Check]:
     yield clock(around)
 
 
-def python(around: Around) -> Check:
+def python(around: SystemInfo) -> Check:
     """The interpreter."""
     version = ".".join(map(str, around.python))
     if around.python[:2] < OLDEST or around.bits != 64:
@@ -99,7 +99,7 @@ def python(around: Around) -> Check:
     return Check(area="python", name="Python", state="ok", said=f"{version}, {around.bits} bits")
 
 
-def clashes(around: Around) -> Iterator[Check]:
+def clashes(around: SystemInfo) -> Iterator[Check]:
     """Packages that write the same files."""
     for module, family in ONE_OF.items():
         both = [name for name in family if name in around.installed]
@@ -118,7 +118,7 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text.partition("+")[0])[:3])
 
 
-def _too_old(around: Around, extra: str) -> list[str]:
+def _too_old(around: SystemInfo, extra: str) -> list[str]:
     """Packages of an extra that are older than it asks for."""
     found = []
     for line in around.required:
@@ -136,7 +136,7 @@ def _too_old(around: Around, extra: str) -> list[str]:
 _BRINGS = {"cv2": ONE_OF["cv2"], "onnxruntime": ONE_OF["onnxruntime"], "paho": ("paho-mqtt",)}
 
 
-def extras(around: Around) -> Iterator[Check]:
+def extras(around: SystemInfo) -> Iterator[Check]:
     """What `pip install amr-edge[...]` brings."""
     for extra, modules in EXTRAS.items():
         if extra == "openvino":
@@ -167,7 +167,7 @@ def extras(around: Around) -> Iterator[Check]:
             yield Check(area=extra, name=f"extra {extra}", state="ok", said=versions)
 
 
-def engines(around: Around) -> Iterator[Check]:
+def engines(around: SystemInfo) -> Iterator[Check]:
     """What can compute a model."""
     found = around.probe("onnxruntime") if _has(around, *ONE_OF["onnxruntime"]) else None
     if found is None or found.facts is None:
@@ -188,7 +188,7 @@ def engines(around: Around) -> Iterator[Check]:
     yield cuda(around)
 
 
-def boxed(around: Around) -> Check:
+def boxed(around: SystemInfo) -> Check:
     """The model that comes with amr-edge: whether it opens and answers."""
     found = around.probe("model")
     if found.facts is None:
@@ -204,11 +204,11 @@ def boxed(around: Around) -> Check:
     return Check(area="model", name="model in the box", state="ok", said=said)
 
 
-def _has(around: Around, *names: str) -> bool:
+def _has(around: SystemInfo, *names: str) -> bool:
     return any(name in around.installed for name in names)
 
 
-def _engine(around: Around, package: str, name: str, way: str) -> Check:
+def _engine(around: SystemInfo, package: str, name: str, way: str) -> Check:
     if not _has(around, package):
         return Check(area=package, name=name, state="absent", said="not installed", cure=way)
     found = around.probe(package)
@@ -224,7 +224,7 @@ def _engine(around: Around, package: str, name: str, way: str) -> Check:
     return Check(area=package, name=name, state="ok", said=f"{around.installed[package]}, {facts}")
 
 
-def tensorrt(around: Around) -> Check:
+def tensorrt(around: SystemInfo) -> Check:
     """TensorRT for Python; on a Jetson it belongs to the system's Python."""
     on_jetson = jetson.read_jetson(around.root)
     way = (
@@ -243,7 +243,7 @@ def tensorrt(around: Around) -> Check:
     return Check(area="tensorrt", name="TensorRT", state="ok", said=str(found.facts["version"]))
 
 
-def cuda(around: Around) -> Check:
+def cuda(around: SystemInfo) -> Check:
     """CUDA and the driver of a GPU."""
     on_jetson = jetson.read_jetson(around.root)
     driver = text_of(around.root / "proc/driver/nvidia/version") or ""
@@ -267,7 +267,7 @@ def cuda(around: Around) -> Check:
     return Check(area="cuda", name="CUDA", state="ok", said=said or "device files are here")
 
 
-def openmp(around: Around) -> Check:
+def openmp(around: SystemInfo) -> Check:
     """Whether idle threads spin and starve the others."""
     said = around.environ.get("OMP_WAIT_POLICY", "")
     threads = around.environ.get("OMP_NUM_THREADS")
@@ -291,7 +291,7 @@ def openmp(around: Around) -> Check:
     )
 
 
-def pose(around: Around) -> Iterator[Check]:
+def pose(around: SystemInfo) -> Iterator[Check]:
     """MediaPipe's interface and its pose models."""
     version = around.installed.get("mediapipe")
     if version is None:
@@ -343,7 +343,7 @@ def pose(around: Around) -> Iterator[Check]:
         )
 
 
-def camera(around: Around) -> Check:
+def camera(around: SystemInfo) -> Check:
     """Devices that give pictures, and the right to read them."""
     devices = sorted((around.root / "dev").glob("video[0-9]*"), key=lambda p: int(re.sub(r"\D", "", p.name) or 0))
     if around.platform != "linux":
@@ -374,7 +374,7 @@ def camera(around: Around) -> Check:
     return Check(area="camera", name="camera", state="ok", said=f"{names}{tried}")
 
 
-def display(around: Around) -> Check:
+def display(around: SystemInfo) -> Check:
     """Whether a window could be shown."""
     if around.platform != "linux" or around.environ.get("DISPLAY") or around.environ.get("WAYLAND_DISPLAY"):
         return Check(area="display", name="display", state="ok", said="there is one")
@@ -387,7 +387,7 @@ def display(around: Around) -> Check:
     )
 
 
-def board(around: Around) -> Iterator[Check]:
+def board(around: SystemInfo) -> Iterator[Check]:
     """A Jetson's software, power mode, clocks and temperature."""
     found = jetson.read_jetson(around.root)
     if found is None:
@@ -433,7 +433,7 @@ def board(around: Around) -> Iterator[Check]:
     )
 
 
-def memory(around: Around) -> Check:
+def memory(around: SystemInfo) -> Check:
     """Whether an engine could be built."""
     found = memory_mb(around.root)
     if "available" not in found:
@@ -455,7 +455,7 @@ def memory(around: Around) -> Check:
     return Check(area="memory", name="memory", state="ok", said=said)
 
 
-def clock(around: Around) -> Check:
+def clock(around: SystemInfo) -> Check:
     """Whether the time of events can be believed."""
     way = "sudo timedatectl set-ntp true; a Jetson without a clock battery starts in the past until it is online"
     if around.wall_s < BORN:

@@ -16,7 +16,7 @@ from amr_edge.runtime.bench.hardware.machine import context
 from amr_edge.runtime.doctor import checks as examining
 from amr_edge.runtime.doctor.checks import Check
 from amr_edge.runtime.doctor.system_info import here
-from amr_edge.runtime.live_defaults import trouble_of
+from amr_edge.runtime.live_defaults import camera_error
 from amr_edge.terminal import note, to_json
 
 _MARKS = {"ok": "ok     ", "warn": "warn   ", "bad": "BAD    ", "absent": "not here"}
@@ -31,7 +31,7 @@ def doctor(need: str | None, bundle: Path | None, as_json: bool) -> None:  # noq
     areas = examining.needed(need) if need is not None else ()
     if sys.stderr.isatty():
         note("looking around; packages are tried one by one, which takes some seconds")
-    around = here(grab=partial(trouble_of, 0) if "camera" in areas else None)
+    around = here(grab=partial(camera_error, 0) if "camera" in areas else None)
     checks = list(examining.examine(around))
     lacking = examining.missing(checks, areas)
     said = {

@@ -43,7 +43,7 @@ PROBES: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probed:
+class ProbeResult:
     """What a package said in its own interpreter: facts, or why it does not load."""
 
     facts: Mapping[str, Any] | None
@@ -51,7 +51,7 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
+class SystemInfo:
     """The machine as the checks see it.
 
     Attributes:
@@ -72,7 +72,7 @@ class Around:
     environ: Mapping[str, str]
     installed: Mapping[str, str]
     required: Sequence[str]
-    probe: Callable[[str], Probed]
+    probe: Callable[[str], ProbeResult]
     platform: str
     python: tuple[int, int, int]
     bits: int
@@ -81,11 +81,11 @@ class Around:
     grab: Callable[[], str] | None = None
 
 
-def here(*, grab: Callable[[], str] | None = None) -> Around:
+def here(*, grab: Callable[[], str] | None = None) -> SystemInfo:
     """This machine."""
     found = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions() if dist.metadata["Name"]}
     ours = next((dist.requires or [] for dist in metadata.distributions(name="amr-edge")), [])
-    return Around(
+    return SystemInfo(
         root=Path("/"),
         environ=os.environ,
         installed=found,
@@ -100,7 +100,7 @@ def here(*, grab: Callable[[], str] | None = None) -> Around:
     )
 
 
-def probe(package: str) -> Probed:
+def probe(package: str) -> ProbeResult:
     """Ask a package in an interpreter of its own."""
     try:
         done = subprocess.run(
@@ -112,15 +112,17 @@ def probe(package: str) -> Probed:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as cause:
-        return Probed(facts=None, trouble=f"its import did not end ({type(cause).__name__})")
+        return ProbeResult(facts=None, trouble=f"its import did not end ({type(cause).__name__})")
     for line in reversed(done.stdout.splitlines()):
         if line.startswith("{"):
             facts: dict[str, Any] = json.loads(line)
-            return Probed(facts=facts)
+            return ProbeResult(facts=facts)
     said = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode < 0:
-        return Probed(facts=None, trouble=f"its import crashed (signal {-done.returncode})")
-    return Probed(facts=None, trouble=said[-1].strip()[:200] if said else f"its import ended with {done.returncode}")
+        return ProbeResult(facts=None, trouble=f"its import crashed (signal {-done.returncode})")
+    return ProbeResult(
+        facts=None, trouble=said[-1].strip()[:200] if said else f"its import ended with {done.returncode}"
+    )
 
 
 class _Timex(ctypes.Structure):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError, MissingError, ReadError
-from amr_edge.pretrained import DEFAULT, meant
+from amr_edge.pretrained import DEFAULT, resolve_model_path
 from amr_edge.runtime.inference.io_contract import Session, check_clips, describe, tokens_for
 from amr_edge.runtime.inference.onnx_metadata import read_onnx
 from amr_edge.skeleton import Mask
@@ -39,7 +39,7 @@ def model_path(path: str | Path) -> Path:
         ReadError: If there is no such file; a run folder without an exported model gets the line to type.
         MissingError: If it is one of the box by name and this installation lacks its file.
     """
-    path = meant(path)
+    path = resolve_model_path(path)
     if not path.is_dir():
         if not path.is_file():
             raise ReadError(

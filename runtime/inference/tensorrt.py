@@ -28,7 +28,7 @@ from amr_edge.runtime.inference.tensorrt_build import (
 )
 from amr_edge.runtime.inference.tensorrt_manifest import (
     AGAIN,
-    Machine,
+    BuildMachine,
     Manifest,
     machine,
     onnx_beside,
@@ -48,7 +48,7 @@ class Gpu:
 
     trt: Any
     cuda: Cuda
-    machine: Machine
+    machine: BuildMachine
 
 
 def open_gpu(wanted_by: str) -> Gpu:
@@ -126,7 +126,7 @@ def describe_engine(
     *,
     card: Card,
     config: BuildConfig,
-    built_for: Machine,
+    built_for: BuildMachine,
     built_by: str,
 ) -> Manifest:
     """Write the manifest of an engine that was just built; without a manifest no engine is left.

@@ -23,7 +23,7 @@ AGAIN = "build it again here: amr-edge export {onnx} --trt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class BuildMachine:
     """What an engine depends on.
 
     Attributes:
@@ -47,7 +47,7 @@ class Machine:
         """The platform in words."""
         return f"{self.system} {self.machine}" + (f" with L4T {self.l4t}" if self.l4t else "")
 
-    def differs(self, here: "Machine") -> str:
+    def differs(self, here: "BuildMachine") -> str:
         """Why an engine of this machine cannot run `here`, in half a sentence; empty if it can."""
         if (version(self.tensorrt), self.compute) != (version(here.tensorrt), here.compute):
             return (
@@ -75,9 +75,9 @@ def l4t(release: Path = L4T_RELEASE) -> str:
     return f"R{found[1]}.{found[2]}" if found else "unknown"
 
 
-def machine(tensorrt: str, cuda: str, compute: str, release: Path = L4T_RELEASE) -> Machine:
+def machine(tensorrt: str, cuda: str, compute: str, release: Path = L4T_RELEASE) -> BuildMachine:
     """This machine."""
-    return Machine(
+    return BuildMachine(
         tensorrt=tensorrt,
         cuda=cuda,
         compute=compute,
@@ -106,7 +106,7 @@ class Manifest:
     engine_sha256: str
     onnx: str
     onnx_sha256: str
-    built_for: Machine
+    built_for: BuildMachine
     built_by: str
     profile: Profile
     workspace_mb: int
@@ -187,7 +187,9 @@ def read_manifest(engine: Path) -> Manifest:
     try:
         card = Card.from_json(json.dumps(said["card"]), str(path))
         held = {name: said[name] for name in (field.name for field in fields(Manifest))}
-        return Manifest(**held | {"built_for": Machine(**said["built_for"]), "profile": _profile(said), "card": card})
+        return Manifest(
+            **held | {"built_for": BuildMachine(**said["built_for"]), "profile": _profile(said), "card": card}
+        )
     except (KeyError, TypeError, ValueError) as cause:
         raise CardError(f"{path}: the manifest cannot be used ({cause!r}); {again}") from cause
 

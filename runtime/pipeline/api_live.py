@@ -19,10 +19,10 @@ from amr_edge.errors import ConfigError
 from amr_edge.runtime.inference.session import AUTO
 from amr_edge.runtime.pipeline.api_model import Model, load
 from amr_edge.runtime.pipeline.attribution import ExplainConfig, Explainer
-from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig
+from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.pipeline.records import LiveRecord, record_of
-from amr_edge.runtime.sources.open_source import SourceConfig, opened
-from amr_edge.runtime.sources.recorded import Take, Together, take_of
+from amr_edge.runtime.sources.open_source import SourceConfig, open_source
+from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun, take_of
 from amr_edge.runtime.sources.video import STALE_S
 from amr_edge.runtime.stage_timer import Stages
 
@@ -106,10 +106,12 @@ def live(
     if explain is not None:
         explainer = Explainer(loaded.session, ExplainConfig(every=explain, allowance_ms=None), time.perf_counter)
 
-    def recognise(emit: Callable[[Line], None], left: threading.Event) -> None:
-        run = Live(loaded.session, config=config, stages=stages, emit=emit, note=tell_person, explainer=explainer)
+    def recognize(emit: Callable[[Line], None], left: threading.Event) -> None:
+        run = LivePipeline(
+            loaded.session, config=config, stages=stages, emit=emit, note=tell_person, explainer=explainer
+        )
         if isinstance(source, str | Path):
-            with opened(
+            with open_source(
                 str(source),
                 reading,
                 stages=stages,
@@ -124,7 +126,7 @@ def live(
             run.run(_until(left, (take_of(recording) for recording in recordings)))
         run.close_with("limit" if run.full else "end")
 
-    return _recorded(recognise)
+    return _recorded(recognize)
 
 
 def _recorded(work: Callable[[Callable[[Line], None], threading.Event], None]) -> Generator[LiveRecord, None, None]:
@@ -137,10 +139,10 @@ class _Left(Exception):  # noqa: N818 - nothing is wrong
     """Nobody goes through the records any more."""
 
 
-def _until(left: threading.Event, takes: Iterable[Take | Together]) -> Iterator[Take | Together]:
+def _until(left: threading.Event, takes: Iterable[SourceRun | CameraGroup]) -> Iterator[SourceRun | CameraGroup]:
     """The takes, and what is seen in them, until nobody wants to know."""
     for take in takes:
-        if isinstance(take, Together):
+        if isinstance(take, CameraGroup):
             yield replace(take, sightings=_each_until(left, take.sightings))
         else:  # the same, but another type of sighting
             yield replace(take, sightings=_each_until(left, take.sightings))

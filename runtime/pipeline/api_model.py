@@ -11,18 +11,18 @@ from amr_edge.card import Card
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ClipError, ConfigError
 from amr_edge.pretrained import bundled
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import AUTO, Session, open_session
-from amr_edge.runtime.pipeline.event_detector import Decider, Event
+from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
 from amr_edge.runtime.pipeline.one_euro import strength
-from amr_edge.runtime.pipeline.recognizer import Answer, Stream, recognise
+from amr_edge.runtime.pipeline.recognizer import Prediction, Recognizer, recognize
 from amr_edge.skeleton import Poses, layout
 
-__all__ = ["Frame", "Model", "ModelStream", "load"]
+__all__ = ["Model", "ModelStream", "StreamResult", "load"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Frame:
+class StreamResult:
     """What one frame brought; most bring nothing.
 
     Attributes:
@@ -30,7 +30,7 @@ class Frame:
         events: What started, goes on or ended by what the answers add up to.
     """
 
-    answers: tuple[Answer, ...]
+    answers: tuple[Prediction, ...]
     events: tuple[Event, ...]
 
 
@@ -41,8 +41,8 @@ class ModelStream:
         self, session: Session, source: str, units: str, *, early: float | None, smooth: str, quality: bool
     ) -> None:
         """See `Model.stream`."""
-        self._stream = Stream(session, layout(source), units, early=early, smooth=strength(smooth), quality=quality)
-        self._decider = Decider(session.card)
+        self._stream = Recognizer(session, layout(source), units, early=early, smooth=strength(smooth), quality=quality)
+        self._decider = EventDetector(session.card)
         self._now_s = float("nan")
 
     @property
@@ -50,7 +50,7 @@ class ModelStream:
         """What to know about how the source fits the model, such as joints that it lacks; None if nothing."""
         return self._stream.note
 
-    def push(self, time_s: float, poses: ArrayLike, ids: tuple[int, ...] | None = None) -> Frame:
+    def push(self, time_s: float, poses: ArrayLike, ids: tuple[int, ...] | None = None) -> StreamResult:
         """Take the next frame.
 
         Args:
@@ -66,15 +66,15 @@ class ModelStream:
         """
         people = _numbers(poses)
         people = people[None] if people.ndim == 2 else people  # (P, V, C)
-        answers = self._stream.push(Sighting(time_s=float(time_s), poses=people, ids=ids))
+        answers = self._stream.push(Frame(time_s=float(time_s), poses=people, ids=ids))
         self._now_s = float(time_s)
-        return Frame(answers=tuple(answers), events=tuple(self._decider.push(self._now_s, answers)))
+        return StreamResult(answers=tuple(answers), events=tuple(self._decider.push(self._now_s, answers)))
 
-    def close(self) -> Frame:
+    def close(self) -> StreamResult:
         """The source has ended: what goes on ends, and what was too short for any answer gets its one, partial."""
         answers = self._stream.flush()
         events = [*self._decider.push(self._now_s, answers), *self._decider.flush()]
-        return Frame(answers=tuple(answers), events=tuple(events))
+        return StreamResult(answers=tuple(answers), events=tuple(events))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,7 +110,7 @@ class Model:
     @overload
     def predict(
         self, poses: Recording, *, early: float | None = None, smooth: str = "off", quality: bool = False
-    ) -> list[Answer]: ...
+    ) -> list[Prediction]: ...
 
     @overload
     def predict(
@@ -123,7 +123,7 @@ class Model:
         early: float | None = None,
         smooth: str = "off",
         quality: bool = False,
-    ) -> list[Answer]: ...
+    ) -> list[Prediction]: ...
 
     def predict(
         self,
@@ -135,7 +135,7 @@ class Model:
         early: float | None = None,
         smooth: str = "off",
         quality: bool = False,
-    ) -> list[Answer]:
+    ) -> list[Prediction]:
         """All answers over a recording that is there as a whole: the same that a stream gives frame by frame.
 
         Args:
@@ -170,7 +170,7 @@ class Model:
             people = _numbers(poses)
             people = people[None] if people.ndim == 3 else people  # (M, T, V, C)
             recording = Recording(poses=people, times_s=_instants(times_s), layout=layout, units=units, source="poses")
-        return recognise(recording, self.session, early=early, smooth=strength(smooth), quality=quality)
+        return recognize(recording, self.session, early=early, smooth=strength(smooth), quality=quality)
 
     def stream(
         self,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
 from amr_edge.runtime.inference.io_contract import Session
-from amr_edge.runtime.pipeline.recognizer import Answer
+from amr_edge.runtime.pipeline.recognizer import Prediction
 from amr_edge.skeleton import Layout, Mask, layout
 from amr_edge.temperature import tempered
 
@@ -64,7 +64,7 @@ class Explanation:
         kept: (M, L / V, V) whether the session looks at that token.
     """
 
-    answer: Answer
+    answer: Prediction
     layout: Layout
     joints: NDArray[np.float32]
     moments: NDArray[np.float32]
@@ -186,7 +186,9 @@ def kept_tokens(energy: NDArray[np.float64], present: Mask, card: Card, tokens: 
 class Occlusion:
     """An answer and the clips that lack one joint or one stretch each; asks the model about some at a time."""
 
-    def __init__(self, session: Session, answer: Answer, values: NDArray[np.float32], present: Mask, stretches: int):
+    def __init__(
+        self, session: Session, answer: Prediction, values: NDArray[np.float32], present: Mask, stretches: int
+    ):
         """A question.
 
         Args:
@@ -273,7 +275,7 @@ class Explainer:
         self._clip_ms = 0.0  # what one clip of a forward took last
 
     def offer(
-        self, answers: Sequence[Answer], values: NDArray[np.float32], present: Mask, *, only: bool = False
+        self, answers: Sequence[Prediction], values: NDArray[np.float32], present: Mask, *, only: bool = False
     ) -> None:
         """Answers that were just given, with their clips (N, M, T, V, 3) and (N, M, T, V).
 

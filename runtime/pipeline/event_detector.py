@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.pipeline.recognizer import TOUCH_S, Answer
+from amr_edge.runtime.pipeline.recognizer import TOUCH_S, Prediction
 from amr_edge.runtime.pipeline.repetition_counter import Rep, Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecideConfig:
+class EventConfig:
     """How patient decisions are.
 
     Attributes:
@@ -124,11 +124,11 @@ class _State:
     reps: list[Rep] = field(default_factory=list)  # others of late; an event may have begun with them
 
 
-class Decider:
+class EventDetector:
     """Answers in, events out; pure of clocks."""
 
-    def __init__(self, card: Card, config: DecideConfig | None = None) -> None:
-        self._config = config or DecideConfig()
+    def __init__(self, card: Card, config: EventConfig | None = None) -> None:
+        self._config = config or EventConfig()
         self._classes = card.classes
         self._none = card.classes.index(card.none_class) if card.none_class is not None else None
         self._thresholds = [card.threshold_of(label) for label in range(len(card.classes))]
@@ -153,7 +153,7 @@ class Decider:
             return None
         return state.tally.reps
 
-    def push(self, time_s: float, answers: Iterable[Answer]) -> list[Event]:
+    def push(self, time_s: float, answers: Iterable[Prediction]) -> list[Event]:
         """Take what was answered at `time_s`, which may be nothing.
 
         Args:
@@ -183,7 +183,7 @@ class Decider:
         best = int(probs.argmax())
         return best if probs[best] >= self._thresholds[best] and best != self._none else None
 
-    def _partial(self, answer: Answer) -> list[Event]:
+    def _partial(self, answer: Prediction) -> list[Event]:
         label = self._believed(answer.probs.astype(np.float64))
         if label is None:
             return []
@@ -217,7 +217,7 @@ class Decider:
                 kept.append(rep)
         state.reps = kept
 
-    def _take(self, answer: Answer) -> list[Event]:
+    def _take(self, answer: Prediction) -> list[Event]:
         state = self._smooth(answer)
         state.reps += answer.reps
         events = []
@@ -254,7 +254,7 @@ class Decider:
         rested_s = self._config.pause_s if state.going in self._counted else 0.0
         return state.time_s - state.believed_s > rested_s or self._believed(state.probs) is not None
 
-    def _smooth(self, answer: Answer) -> _State:
+    def _smooth(self, answer: Prediction) -> _State:
         probs = answer.probs.astype(np.float64)
         state = self._states.get(answer.person)
         if state is None:

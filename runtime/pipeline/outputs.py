@@ -12,10 +12,10 @@ from typing import Any
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.runtime.render.draw import Scene
-from amr_edge.runtime.sinks.async_sink import Outlet, OutletConfig, Record
+from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig, Record
 from amr_edge.runtime.sinks.files import StandardOutput
-from amr_edge.runtime.sinks.open_sink import is_film, sink_for
-from amr_edge.runtime.sinks.video import FilmSink
+from amr_edge.runtime.sinks.open_sink import is_film, open_sink
+from amr_edge.runtime.sinks.video import VideoSink
 from amr_edge.runtime.sinks.websocket import WebSocketServer
 from amr_edge.runtime.sinks.window import Window, no_display
 from amr_edge.runtime.ui.page import Page, is_loopback
@@ -65,7 +65,7 @@ class OutputsConfig:
 class _Shown:
     """A view whose scenes go through an outlet."""
 
-    def __init__(self, outlet: Outlet[Scene]) -> None:
+    def __init__(self, outlet: AsyncSink[Scene]) -> None:
         self.outlet = outlet
 
     def show(self, scene: Scene) -> None:
@@ -104,8 +104,8 @@ class Outputs:
         self._page: Page | None = None
         self.status: Callable[[], Record] = dict  # of the run, for the page
         # All words are read before the first output begins: what is refused leaves nothing behind.
-        films = [FilmSink(Path(word), mirror=config.mirror) for word in config.to if is_film(word)]
-        sinks = [sink_for(word) for word in config.to if not is_film(word)]
+        films = [VideoSink(Path(word), mirror=config.mirror) for word in config.to if is_film(word)]
+        sinks = [open_sink(word) for word in config.to if not is_film(word)]
         window = self._window(environ) if config.window else None
         if config.port is not None:
             loopback = is_loopback(config.host)
@@ -125,20 +125,21 @@ class Outputs:
                 note(f"serving {sink.title}")
         patience_s = PATIENCE_S if config.replay else 0.0
         stdout = StandardOutput(partial(os.write, _stdout()))
-        self._stdout: Outlet[Record] = Outlet(
+        self._stdout: AsyncSink[Record] = AsyncSink(
             stdout,
-            OutletConfig(vital=True, wait_for_room_s=math.inf if config.replay else 0.0, close_s=math.inf),
+            AsyncSinkConfig(vital=True, wait_for_room_s=math.inf if config.replay else 0.0, close_s=math.inf),
             note=self.note,
             minor=_is_minor,
         )
-        self._sinks: list[Outlet[Record]] = [
-            Outlet(sink, OutletConfig(wait_for_room_s=patience_s), note=self.note, minor=_is_minor) for sink in sinks
+        self._sinks: list[AsyncSink[Record]] = [
+            AsyncSink(sink, AsyncSinkConfig(wait_for_room_s=patience_s), note=self.note, minor=_is_minor)
+            for sink in sinks
         ]
-        drawing = OutletConfig(
+        drawing = AsyncSinkConfig(
             room=PICTURES, wait_for_room_s=DRAWING_S if config.replay else 0.0, close_s=DRAWING_S, give_up_s=0.0
         )
-        self._films = [(film, Outlet[Scene](film, drawing, note=self.note)) for film in films]
-        self._shown = None if window is None else Outlet[Scene](window, OutletConfig(room=SHOWN), note=self.note)
+        self._films = [(film, AsyncSink[Scene](film, drawing, note=self.note)) for film in films]
+        self._shown = None if window is None else AsyncSink[Scene](window, AsyncSinkConfig(room=SHOWN), note=self.note)
 
     @property
     def views(self) -> list[Any]:

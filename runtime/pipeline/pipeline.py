@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.data.recording import Span
 from amr_edge.errors import ClipError, ConfigError, LayoutError
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import Session
 from amr_edge.runtime.pipeline.attribution import Explainer, Explanation
-from amr_edge.runtime.pipeline.event_detector import Decider, Event
+from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
 from amr_edge.runtime.pipeline.one_euro import strength
-from amr_edge.runtime.pipeline.recognizer import Answer, Stream, slow_source
+from amr_edge.runtime.pipeline.recognizer import Prediction, Recognizer, slow_source
 from amr_edge.runtime.render.draw import Person, Scene
 from amr_edge.runtime.sources.health import Health, Status
-from amr_edge.runtime.sources.recorded import Take, Together
+from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.skeleton import Mask
 
@@ -139,7 +139,7 @@ class _Said:
         self.mean = _Mean(classes)
         self._spans = [(span, _Mean(classes)) for span in spans]
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: Prediction) -> None:
         self.mean.add(answer.probs)
         middle_s = (answer.start_s + answer.time_s) / 2
         for span, mean in self._spans:
@@ -163,9 +163,9 @@ class _Said:
 class _Running:
     """A take that is on, and what follows it."""
 
-    take: Take
-    stream: Stream
-    decider: Decider
+    take: SourceRun
+    stream: Recognizer
+    decider: EventDetector
     said: _Said
     told_slow: bool
     place: int = 0  # among those that go on at the same time
@@ -179,7 +179,7 @@ class _Running:
         return 0.0 if math.isnan(self.first_s) else self.last_s - self.first_s
 
 
-class Live:
+class LivePipeline:
     """Runs takes through a model, tells what comes out and keeps the totals."""
 
     def __init__(
@@ -221,14 +221,14 @@ class Live:
         self.totals = Totals()
         self.health = Health(self._status)
 
-    def run(self, takes: Iterable[Take | Together]) -> None:
+    def run(self, takes: Iterable[SourceRun | CameraGroup]) -> None:
         """Every take, one after the other; those that go on together, together.
 
         Raises:
             AmrError: What the source, the estimator or the model refuses; what came before has been told.
         """
         for take in takes:
-            if isinstance(take, Together):
+            if isinstance(take, CameraGroup):
                 self._together(take)
             else:
                 self._take(take)
@@ -290,7 +290,7 @@ class Live:
             f"{totals.answers} answers, {totals.events} events"
         )
 
-    def _take(self, take: Take) -> None:
+    def _take(self, take: SourceRun) -> None:
         running = self._begin(take)
         # A take of pictures times its own capture, before the pose; any other is timed here.
         try:
@@ -301,7 +301,7 @@ class Live:
             self.totals.seconds += running.seconds
         self._end(running)
 
-    def _together(self, together: Together) -> None:
+    def _together(self, together: CameraGroup) -> None:
         running = [self._begin(take, place, len(together.takes)) for place, take in enumerate(together.takes)]
         try:
             for place, sighting in together.sightings:
@@ -312,11 +312,11 @@ class Live:
         for each in running:
             self._end(each)
 
-    def _begin(self, take: Take, place: int = 0, places: int = 1) -> _Running:
+    def _begin(self, take: SourceRun, place: int = 0, places: int = 1) -> _Running:
         card = self._session.card
         try:
             smooth = strength(self._config.smooth)
-            stream = Stream(
+            stream = Recognizer(
                 self._session,
                 take.layout,
                 take.units,
@@ -332,11 +332,11 @@ class Live:
         self.totals.recordings += 1
         self._explained.clear()
         said = _Said(card.classes, take.spans)
-        running = _Running(take, stream, Decider(card), said, slow is not None, place, places)
+        running = _Running(take, stream, EventDetector(card), said, slow is not None, place, places)
         self._on.append(running)
         return running
 
-    def _see(self, running: _Running, sighting: Sighting) -> bool:
+    def _see(self, running: _Running, sighting: Frame) -> bool:
         """The next instant of a take; False once the limit has been reached."""
         take, stream = running.take, running.stream
         running.first_s = sighting.time_s if math.isnan(running.first_s) else running.first_s
@@ -381,7 +381,7 @@ class Live:
             self._noted.add(sentence)
             self._note(f"note: {sentence}")
 
-    def _timed(self, ask: Callable[[], list[Answer]]) -> list[Answer]:
+    def _timed(self, ask: Callable[[], list[Prediction]]) -> list[Prediction]:
         """The stream's answers, and what they cost."""
         before_ms = self._stages.since_begin_ms()
         answers = ask()
@@ -390,12 +390,12 @@ class Live:
             self._stages.add("infer", self._session.spent_ms)
         return answers
 
-    def _count(self, sighting: Sighting, stream: Stream) -> None:
+    def _count(self, sighting: Frame, stream: Recognizer) -> None:
         self.totals.frames += 1
         self.totals.frames_with_people += any(person is not None for person in stream.ids)
         self.totals.dropped += sighting.dropped
 
-    def _say(self, take: Take, said: _Said, answers: Sequence[Answer], events: Iterable[Event]) -> None:
+    def _say(self, take: SourceRun, said: _Said, answers: Sequence[Prediction], events: Iterable[Event]) -> None:
         for answer in answers:
             said.add(answer)
             self.totals.answers += 1
@@ -408,7 +408,7 @@ class Live:
         if answers:
             self._stages.add("total", self._stages.since_begin_ms())
 
-    def _explain(self, take: Take, answers: Sequence[Answer], *, finish: bool = False) -> None:
+    def _explain(self, take: SourceRun, answers: Sequence[Prediction], *, finish: bool = False) -> None:
         """Go on explaining, and tell what has been found."""
         if self._explainer is None:
             return
@@ -424,7 +424,7 @@ class Live:
                 del self._explained[next(iter(self._explained))]
             self._tell({"type": "explain", "recording": take.title, **explanation.to_dict(), **self._latency()})
 
-    def _scene(self, running: _Running, sighting: Sighting) -> Scene:
+    def _scene(self, running: _Running, sighting: Frame) -> Scene:
         """What there is to see, with what drove each label."""
         take, stream = running.take, running.stream
         people, banner = _captions(stream, running.decider, self._session.card)
@@ -449,7 +449,7 @@ class Live:
     def _latency(self) -> dict[str, float]:
         return {"latency_ms": round(self._stages.since_begin_ms(), 3)}
 
-    def _conclude(self, take: Take, said: _Said) -> None:
+    def _conclude(self, take: SourceRun, said: _Said) -> None:
         """What a take was, as a whole; beside the truth where it is known."""
         label, prob = said.mean.best
         right = None
@@ -477,7 +477,7 @@ class Live:
         self._emit({"schema": SCHEMA, **record})
 
 
-def _captions(stream: Stream, decider: Decider, card: Card) -> tuple[list[Person], str]:
+def _captions(stream: Recognizer, decider: EventDetector, card: Card) -> tuple[list[Person], str]:
     """What stands above each person of the newest sighting, and what stands over the scene."""
 
     def words(person: int | None) -> str:

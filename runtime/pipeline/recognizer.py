@@ -1,6 +1,6 @@
 """What is each person doing, asked again and again while frames come in; and the same asked of a whole recording.
 
-`Stream` is the live road: it sees one frame at a time and holds a few seconds. `recognise` is the offline road:
+`Recognizer` is the live road: it sees one frame at a time and holds a few seconds. `recognise` is the offline road:
 it has the whole recording in its hands. Both follow the same rules and give the same answers:
 
 - An answer is due once a window has passed since the first frame, and every `stride_s` after that; it is given
@@ -31,12 +31,12 @@ from amr_edge.data.recording import UNITS, Recording
 from amr_edge.errors import ClipError, ConfigError, LayoutError
 from amr_edge.kinematics import Gate, Gated
 from amr_edge.preprocess import Clip, prepare, prepare_scene
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import Session
 from amr_edge.runtime.pipeline.one_euro import SmoothConfig, Smoother, smoothed
-from amr_edge.runtime.pipeline.repetition_counter import Counting, Moving, Rep, counting_of
+from amr_edge.runtime.pipeline.repetition_counter import Counting, Rep, RepetitionCounter, counting_of
 from amr_edge.runtime.pipeline.sliding_window import Window
-from amr_edge.runtime.pipeline.tracker import Tracks
+from amr_edge.runtime.pipeline.tracker import Tracker
 from amr_edge.skeleton import Layout, Mask, Poses, common_joints, layout, present_joints
 from amr_edge.temperature import tempered
 
@@ -49,7 +49,7 @@ PACE_FRAMES = 64  # and over at most so many frames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answer:
+class Prediction:
     """What a model says about one window.
 
     Attributes:
@@ -156,7 +156,7 @@ def check_source(card: Card, source: Layout, units: str) -> str | None:
     return "; ".join(notes) + ": expect lower accuracy" if notes else None
 
 
-class Stream:
+class Recognizer:
     """Sightings in, answers out; pure of clocks, all times are the sightings' own."""
 
     def __init__(
@@ -193,8 +193,8 @@ class Stream:
         self._smooth = smooth
         self._windows: dict[int, Window] = {}
         self._smoothers: dict[int, Smoother] = {}
-        self._moving: dict[int, Moving] = {}
-        self._tracks = Tracks()
+        self._moving: dict[int, RepetitionCounter] = {}
+        self._tracks = Tracker()
         self._ids: tuple[int | None, ...] = ()
         self._channels: int | None = None
         self._start_s = self._now_s = float("nan")
@@ -219,7 +219,7 @@ class Stream:
         """How many people are being followed."""
         return len(self._windows)
 
-    def push(self, sighting: Sighting) -> list[Answer]:
+    def push(self, sighting: Frame) -> list[Prediction]:
         """Take the next sighting and give the answers that are due.
 
         Raises:
@@ -240,7 +240,7 @@ class Stream:
             smooth = self._smoothed(person, time_s, pose)
             self._windows[person].push(time_s, smooth)
             if self._counting:
-                self._moving.setdefault(person, Moving(self._counting, self._source)).push(time_s, smooth)
+                self._moving.setdefault(person, RepetitionCounter(self._counting, self._source)).push(time_s, smooth)
         for person in [person for person, window in self._windows.items() if window.outlived(time_s)]:
             del self._windows[person]
             self._smoothers.pop(person, None)
@@ -251,7 +251,7 @@ class Stream:
         self._ticks = passed
         return self._answer(time_s - self._card.prepare.window_s, time_s, partial=False)
 
-    def flush(self) -> list[Answer]:
+    def flush(self) -> list[Prediction]:
         """The source has ended: the answer over all of it, if it was too short for any other."""
         if np.isnan(self._start_s) or self._now_s - self._start_s >= self._card.prepare.window_s - TOUCH_S:
             return []
@@ -265,7 +265,7 @@ class Stream:
             self._smoothers[person] = Smoother(self._smooth)
         return self._smoothers[person](time_s, pose)
 
-    def _check(self, sighting: Sighting) -> None:
+    def _check(self, sighting: Frame) -> None:
         if not np.isfinite(sighting.time_s) or sighting.time_s <= self._now_s:
             raise ClipError(
                 f"the source's times must be finite and rise, got {sighting.time_s} s after {self._now_s} s; "
@@ -283,7 +283,7 @@ class Stream:
         if sighting.ids is not None and len(set(sighting.ids)) != shape[0]:
             raise ClipError(f"expected {shape[0]} different ids at {sighting.time_s} s, got {sighting.ids}")
 
-    def _identify(self, sighting: Sighting) -> tuple[int | None, ...]:
+    def _identify(self, sighting: Frame) -> tuple[int | None, ...]:
         """The id of each person, None for whoever shows no joint."""
         seen = _visible(sighting.poses)  # (P,)
         if sighting.ids is not None:
@@ -295,7 +295,7 @@ class Stream:
         ids = iter(self._tracks.assign(sighting.time_s, places[seen]))
         return tuple(next(ids) if here else None for here in seen)
 
-    def _answer(self, start_s: float, end_s: float, *, partial: bool) -> list[Answer]:
+    def _answer(self, start_s: float, end_s: float, *, partial: bool) -> list[Prediction]:
         """One forward for everyone who is due."""
         asked: list[_Asked] = []
         if self._card.persons > 1:
@@ -392,14 +392,14 @@ def _first_due(card: Card, early: float | None) -> tuple[float, float]:
     return window_s - beats * card.stride_s, window_s * early
 
 
-def recognise(
+def recognize(
     recording: Recording,
     session: Session,
     *,
     early: float | None = None,
     smooth: SmoothConfig | None = None,
     quality: bool = False,
-) -> list[Answer]:
+) -> list[Prediction]:
     """All answers over a recording that is there as a whole.
 
     Args:
@@ -466,7 +466,7 @@ def _reps_until(
     recording: Recording, person: int, seen: Mask, counting: Counting
 ) -> Callable[[float], tuple[Rep, ...]]:
     """Gives the repetitions of a person until an instant, without those that it has given; instants must rise."""
-    moving = Moving(counting, recording.skeleton)
+    moving = RepetitionCounter(counting, recording.skeleton)
     frames = deque(np.flatnonzero(seen).tolist() if counting else [])
 
     def until(end_s: float) -> tuple[Rep, ...]:
@@ -488,7 +488,7 @@ def _in_view_since(seen_s: NDArray[np.float64], at_s: float, card: Card) -> floa
     return float(seen_s[returns[-1] + 1] if len(returns) else seen_s[0])
 
 
-def _ask(session: Session, asked: Sequence[_Asked], gate: Gate) -> list[Answer]:
+def _ask(session: Session, asked: Sequence[_Asked], gate: Gate) -> list[Prediction]:
     """One forward over all clips."""
     if not asked:
         return []
@@ -500,7 +500,7 @@ def _ask(session: Session, asked: Sequence[_Asked], gate: Gate) -> list[Answer]:
         [gate(*each) for each in zip(probs, values, present, strict=True)] if gate else [Gated(p, None) for p in probs]
     )
     return [
-        Answer(
+        Prediction(
             start_s=each.start_s,
             time_s=each.end_s,
             person=each.people[0] if session.card.persons == 1 else None,

@@ -12,7 +12,7 @@ from amr_edge.errors import ReadError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerRecord:
+class PredictionRecord:
     """The model answered for one window of one person, or of the scene.
 
     Attributes:
@@ -199,10 +199,10 @@ class SummaryRecord:
     type: Literal["summary"] = "summary"
 
 
-LiveRecord = AnswerRecord | EventRecord | ExplainRecord | StatusRecord | RecordingRecord | SummaryRecord
+LiveRecord = PredictionRecord | EventRecord | ExplainRecord | StatusRecord | RecordingRecord | SummaryRecord
 
 KINDS: Mapping[str, type[LiveRecord]] = {
-    "answer": AnswerRecord,
+    "answer": PredictionRecord,
     "event": EventRecord,
     "explain": ExplainRecord,
     "status": StatusRecord,

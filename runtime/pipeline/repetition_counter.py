@@ -80,7 +80,7 @@ def counting_of(card: Card, *, quality: bool = False) -> Counting:
 
 
 @dataclass(slots=True)
-class Moving:
+class RepetitionCounter:
     """One person's repetitions of everything that is counted.
 
     Attributes:

@@ -20,7 +20,7 @@ COVERED = 0.15  # share of the smaller of two boxes that lies in the other, from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TracksConfig:
+class TrackerConfig:
     """When a person is the one that was seen before. Lengths are shares of the body's own extent.
 
     Attributes:
@@ -105,11 +105,11 @@ class _Track:
     size: float  # extent over the last half second
 
 
-class Tracks:
+class Tracker:
     """Gives each person an id that stays with them; ids rise from 0 and are never used twice."""
 
-    def __init__(self, config: TracksConfig | None = None) -> None:
-        self._config = config or TracksConfig()
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self._config = config or TrackerConfig()
         self._known: list[_Track] = []  # people with an id, in view or missing
         self._trials: list[_Track] = []
         self._next_id = 0
@@ -253,7 +253,7 @@ def _together(tracks: Sequence[_Track]) -> _Bodies:
     return _Bodies(*(np.concatenate(parts) for parts in zip(*(track.body for track in tracks), strict=True)))
 
 
-def _apart(some: _Bodies, others: _Bodies, config: TracksConfig) -> tuple[Floats, Floats]:
+def _apart(some: _Bodies, others: _Bodies, config: TrackerConfig) -> tuple[Floats, Floats]:
     """How far the joints of every two lie from each other.
 
     Returns:
@@ -290,7 +290,7 @@ def _shift(some: _Bodies, others: _Bodies, joints: int) -> Floats:
     return np.where((count < joints)[..., None], middles, typical)
 
 
-def _unlike(tracks: Sequence[_Track], people: _Bodies, time_s: float, config: TracksConfig) -> Floats:
+def _unlike(tracks: Sequence[_Track], people: _Bodies, time_s: float, config: TrackerConfig) -> Floats:
     """(tracks, P) how unlike each person is to where each was expected; inf beyond reach."""
     if not tracks or not len(people.places):
         return np.full((len(tracks), len(people.places)), np.inf)
@@ -306,7 +306,7 @@ def _unlike(tracks: Sequence[_Track], people: _Bodies, time_s: float, config: Tr
     return np.where(typical <= reach[:, None] * size, 1 - likeness + waited, np.inf)
 
 
-def _unlikely(tracks: Sequence[_Track], people: _Bodies, time_s: float, config: TracksConfig) -> Floats:
+def _unlikely(tracks: Sequence[_Track], people: _Bodies, time_s: float, config: TrackerConfig) -> Floats:
     """(tracks, P) how unlikely each person is somebody out of view who comes back; inf if they cannot be."""
     if not tracks or not len(people.places):
         return np.full((len(tracks), len(people.places)), np.inf)

@@ -2,7 +2,7 @@
 
 World landmarks are what the poses are made of: metres, the origin between this person's hips, whatever the camera.
 So a pose says nothing of *where* in the room somebody stands, and two people lie on top of each other: whoever
-follows people from picture to picture must go by `Sighting.pixels`.
+follows people from picture to picture must go by `Frame.pixels`.
 
 MediaPipe finds one person well. `people` above one works, costs time and loses the smoothing over time that it
 does for a single person.
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
 from amr_edge.optional_dependencies import require
-from amr_edge.runtime.frame import Picture, Sighting
+from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.pose import task_bundle
 from amr_edge.skeleton import MEDIAPIPE33, Layout
 
@@ -112,7 +112,7 @@ class MediaPipePose:
                     "type: amr-edge pose fetch full --force"
                 ) from cause
 
-    def __call__(self, picture: Picture) -> Sighting:
+    def __call__(self, picture: Image) -> Frame:
         """The people in a picture.
 
         Args:
@@ -152,7 +152,7 @@ class MediaPipePose:
             ) from cause
         height, width = image.shape[:2]
         poses, pixels = self._read(seen, width=width, height=height)
-        return Sighting(time_s=picture.time_s, poses=poses, pixels=pixels, picture=picture)
+        return Frame(time_s=picture.time_s, poses=poses, pixels=pixels, picture=picture)
 
     def _read(self, seen: Any, *, width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """MediaPipe's answer as poses (P, V, C) and pixels (P, V, 2), absent joints NaN."""

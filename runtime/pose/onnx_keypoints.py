@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
 from amr_edge.optional_dependencies import require
-from amr_edge.runtime.frame import Picture, Sighting
+from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.pose.model_spec import Decoding, Description, Detector, Input
 
 Floats = NDArray[np.float32]
@@ -85,7 +85,7 @@ class OnnxPose:
         limit = 1 if top_down and detector is None else people
         self.title = f"{description.name}{eyes}, up to {limit} {'person' if limit == 1 else 'people'}"
 
-    def __call__(self, picture: Picture) -> Sighting:
+    def __call__(self, picture: Image) -> Frame:
         """The people in a picture.
 
         Returns:
@@ -113,7 +113,7 @@ class OnnxPose:
         pixels[:, self._to] = joints[:, self._from]
         pixels = pixels[np.isfinite(pixels).any(axis=(1, 2))]  # who shows no joint is nobody
         poses = pixels * _floats([1, -1]) + _floats([0, image.shape[0]])
-        return Sighting(time_s=picture.time_s, poses=poses.astype(np.float32), pixels=pixels, picture=picture)
+        return Frame(time_s=picture.time_s, poses=poses.astype(np.float32), pixels=pixels, picture=picture)
 
     def _one_stage(self, model: "_Engine", image: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """Joints (P, J, 2) in pixels of the picture and their scores (P, J)."""

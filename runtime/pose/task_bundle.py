@@ -77,7 +77,7 @@ def _graph(model: bytes, part: Part, where: str) -> Any:
     return graph
 
 
-def with_normalisation(model: bytes, part: Part, where: str) -> bytes:
+def with_normalization(model: bytes, part: Part, where: str) -> bytes:
     """A copy of a TFLite model that says how its input pictures are scaled.
 
     Args:
@@ -158,7 +158,7 @@ def assemble(detector: bytes, landmarks: bytes, *, where: str) -> bytes:
             entry.create_system = 3  # else the platform writes its own number, and the checksum with it
             entry.external_attr = 0o644 << 16
             entry.extra = _padding(out.tell() + _ZIP_HEADER + len(part.member))
-            bundle.writestr(entry, with_normalisation(model, part, f"{where}, {part.member}"))
+            bundle.writestr(entry, with_normalization(model, part, f"{where}, {part.member}"))
     return out.getvalue()
 
 

@@ -21,13 +21,13 @@ from amr_edge.runtime.record.from_videos import COLUMNS, Clip, MakeConfig, Maker
 from amr_edge.runtime.record.keyboard import Keys, terminal_keys
 from amr_edge.runtime.record.preview import Screen
 from amr_edge.runtime.record.recorder import Recorder
-from amr_edge.runtime.record.take_scheduler import HELP, HELP_TIMED, Director, DirectorConfig
+from amr_edge.runtime.record.take_scheduler import HELP, HELP_TIMED, TakeScheduler, TakeSchedulerConfig
 from amr_edge.runtime.record.take_store import Takes
 from amr_edge.runtime.record.visibility import WHO, Who
 from amr_edge.runtime.render.draw import Scene
-from amr_edge.runtime.sinks.async_sink import Outlet, OutletConfig
+from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig
 from amr_edge.runtime.sinks.window import Window, no_display
-from amr_edge.runtime.sources.open_source import SourceConfig, opened
+from amr_edge.runtime.sources.open_source import SourceConfig, open_source
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.terminal import note, progress, table, to_json
 
@@ -99,8 +99,8 @@ def record(
         if timed is False and not keys:
             raise ConfigError("--keys needs a terminal or a window (--show) for them, there is none; use --timed")
         by_time = timed if timed is not None else not keys
-        config = DirectorConfig(labels=names, takes=count, seconds=seconds, countdown_s=countdown, timed=by_time)
-        director = Director(config, takes.count(subject))
+        config = TakeSchedulerConfig(labels=names, takes=count, seconds=seconds, countdown_s=countdown, timed=by_time)
+        director = TakeScheduler(config, takes.count(subject))
         if director.state != "done":
             if keys:
                 note(HELP_TIMED if by_time else HELP)
@@ -113,7 +113,7 @@ def record(
 
 
 def _record(
-    director: Director,
+    director: TakeScheduler,
     takes: Takes,
     subject: int | None,
     source: str,
@@ -135,7 +135,7 @@ def _record(
     )
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     try:
-        with opened(
+        with open_source(
             source, reading, stages=stages, note=screen.note, skipped=screen.note, environ=os.environ
         ) as stretches:
             recorder.run(stretches)
@@ -155,7 +155,7 @@ def _window(stack: ExitStack, *, mirror: bool) -> tuple[Callable[[Scene], None],
         note(f"no window: {why}")
         return None
     window = Window(mirror=mirror, note=note, name="amr-edge data record", quit_keys="")
-    outlet = Outlet[Scene](window, OutletConfig(room=2), note=note)
+    outlet = AsyncSink[Scene](window, AsyncSinkConfig(room=2), note=note)
     stack.callback(outlet.close)
     return outlet.put, window.keys
 

@@ -22,8 +22,8 @@ from amr_edge.data.store import Store, open_store, write_store
 from amr_edge.errors import ClipError, ConfigError, ReadError
 from amr_edge.runtime.record.visibility import Gathering, Seen, Who, facts, movement, seen_of
 from amr_edge.runtime.sources.health import Health, Status
-from amr_edge.runtime.sources.open_source import VIDEOS, SourceConfig, opened
-from amr_edge.runtime.sources.recorded import Take
+from amr_edge.runtime.sources.open_source import VIDEOS, SourceConfig, open_source
+from amr_edge.runtime.sources.recorded import SourceRun
 from amr_edge.runtime.sources.video import VideoFile
 from amr_edge.runtime.stage_timer import Stages
 
@@ -150,7 +150,7 @@ def clips_in(root: Path, format: str) -> Clips:  # noqa: A002 - the option's own
 
 def _recordings(root: Path, format: str, found: Sequence[Path]) -> tuple[list[Path], list[Path]]:  # noqa: A002
     """Files of the one format there is, and all others."""
-    known = [path for path in found if any(reader.recognises(path) for reader in readers.READERS)]
+    known = [path for path in found if any(reader.recognizes(path) for reader in readers.READERS)]
     if not known and format == "auto":
         return [], list(found)
     recordings = readers.find(root, format)
@@ -300,7 +300,7 @@ class Maker:
         health = Health(statuses.append)
         seen: dict[str, Seen] = {}
         recordings: list[Recording] = []
-        with opened(
+        with open_source(
             str(clip.path),
             self._config.source,
             stages=self._stages,
@@ -310,7 +310,7 @@ class Maker:
             health=health,
         ) as takes:
             for take in takes:
-                if not isinstance(take, Take):  # cameras go together, files do not
+                if not isinstance(take, SourceRun):  # cameras go together, files do not
                     raise ReadError(f"{clip.name}: expected a video, got cameras; check the file")
                 gathering = Gathering(take.layout, take.units)
                 for sighting in take:

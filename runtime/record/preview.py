@@ -7,7 +7,7 @@ from typing import TextIO
 
 import numpy as np
 
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.render.draw import Fit
 from amr_edge.skeleton import Layout, Poses, present_joints
 
@@ -73,7 +73,7 @@ class Screen:
         # A terminal that cannot say ⣿ gets the line alone.
         self._figure = "utf" in (getattr(out, "encoding", None) or sys.getdefaultencoding()).lower()
 
-    def show(self, sighting: Sighting, layout: Layout, line: str) -> None:
+    def show(self, sighting: Frame, layout: Layout, line: str) -> None:
         """Draw, if it is time to."""
         if not self.live or self._now() - self._last_s < EVERY_S:
             return

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from amr_edge.errors import ClipError, ConfigError
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.record.keyboard import Keys
 from amr_edge.runtime.record.preview import Screen
-from amr_edge.runtime.record.take_scheduler import Cue, Director
+from amr_edge.runtime.record.take_scheduler import Cue, TakeScheduler
 from amr_edge.runtime.record.take_store import Takes
 from amr_edge.runtime.record.visibility import Gathering, Seen, facts
 from amr_edge.runtime.render.draw import Person, Scene
-from amr_edge.runtime.sources.recorded import Take, Together
+from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun
 
 LEAST = 0.5  # share of a take's frames in which somebody must be seen
 PATIENCE = 10  # takes in a row that show too little: nobody will come
@@ -44,7 +44,7 @@ class Recorder:
 
     def __init__(
         self,
-        director: Director,
+        director: TakeScheduler,
         takes: Takes,
         *,
         subject: int | None,
@@ -76,7 +76,7 @@ class Recorder:
         self.refused = 0
         self.undone = 0
 
-    def run(self, stretches: Iterable[Take | Together]) -> None:
+    def run(self, stretches: Iterable[SourceRun | CameraGroup]) -> None:
         """Go through a source.
 
         Args:
@@ -87,14 +87,14 @@ class Recorder:
             ClipError: If its poses do not fit the takes that are there, or take after take shows nobody.
         """
         for stretch in stretches:
-            if isinstance(stretch, Together):
+            if isinstance(stretch, CameraGroup):
                 raise ConfigError("takes are recorded from one camera, got several at once; give one of them")
             if self._director.state == "done":
                 return
             self._takes.check(stretch.layout.name, stretch.units)
             self._through(stretch)
 
-    def _through(self, stretch: Take) -> None:
+    def _through(self, stretch: SourceRun) -> None:
         director = self._director
         self._stretch += 1
         time_s = math.nan
@@ -175,7 +175,7 @@ class Recorder:
         self._director.undone(last.label)
         self._screen.note(f"{last.name} ({last.label}) is gone; {self._director.sentence()} comes next")
 
-    def _preview(self, sighting: Sighting, stretch: Take) -> None:
+    def _preview(self, sighting: Frame, stretch: SourceRun) -> None:
         self._recent = [*self._recent[1 - _RECENT :], bool(len(sighting.poses))]
         line = self._line(sighting.time_s)
         self._screen.show(sighting, stretch.layout, line)

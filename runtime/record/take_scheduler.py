@@ -15,7 +15,7 @@ HELP_TIMED = "space pause, n next, b back, x drop, u undo the last, q finish"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectorConfig:
+class TakeSchedulerConfig:
     """What is to be recorded.
 
     Attributes:
@@ -42,7 +42,7 @@ class DirectorConfig:
             )
 
 
-class Director:
+class TakeScheduler:
     """Says what to do at each instant. Times are the source's own, so a replay is directed as a camera is.
 
     Attributes:
@@ -51,7 +51,7 @@ class Director:
         paused: Timed prompts wait for a key.
     """
 
-    def __init__(self, config: DirectorConfig, counts: Mapping[str, int]) -> None:
+    def __init__(self, config: TakeSchedulerConfig, counts: Mapping[str, int]) -> None:
         """Before the first take.
 
         Args:

@@ -7,8 +7,8 @@ import numpy as np
 
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ClipError
-from amr_edge.runtime.frame import Sighting
-from amr_edge.runtime.pipeline.tracker import Tracks, TracksConfig
+from amr_edge.runtime.frame import Frame
+from amr_edge.runtime.pipeline.tracker import Tracker, TrackerConfig
 from amr_edge.skeleton import Layout, Poses, present_joints
 
 Who = Literal["most", "all"]
@@ -70,14 +70,14 @@ class Gathering:
         """
         self._layout = layout
         self._units = units
-        self._tracks = Tracks(TracksConfig(gap_s=GAP_S))
+        self._tracks = Tracker(TrackerConfig(gap_s=GAP_S))
         self._times_s: list[float] = []
         self._people: dict[int, list[tuple[int, Poses]]] = {}  # id -> (instant, (V, C))
 
     def __len__(self) -> int:
         return len(self._times_s)
 
-    def add(self, sighting: Sighting) -> None:
+    def add(self, sighting: Frame) -> None:
         """Take the next instant in.
 
         Raises:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from amr_edge.errors import ConfigError, ReadError
 from amr_edge.optional_dependencies import require
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.skeleton import Layout, Poses, present_joints
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
@@ -55,7 +55,7 @@ class Scene:
     title: str
     fps: float
     layout: Layout
-    sighting: Sighting
+    sighting: Frame
     people: tuple[Person, ...]
     banner: str
     place: int = 0
@@ -109,7 +109,7 @@ def draw(cv2: Any, image: Image, pixels: Pixels, layout: Layout, people: Sequenc
     taken: list[tuple[int, int, int, int]] = []
     _write(cv2, image, banner, (4.0 * thick, 0.0), (255, 255, 255), taken)
     for place, (joints, person) in enumerate(zip(pixels, people, strict=True)):
-        colour = COLOURS[(place if person.id is None else person.id) % len(COLOURS)]
+        color = COLOURS[(place if person.id is None else person.id) % len(COLOURS)]
         here = np.isfinite(joints).all(axis=-1)  # (V,)
         if not here.any():
             continue
@@ -117,14 +117,14 @@ def draw(cv2: Any, image: Image, pixels: Pixels, layout: Layout, people: Sequenc
         points = np.clip(np.where(here[:, None], joints, 0), -10_000, 10_000).round().astype(int).tolist()
         for parent, child in layout.bones:
             if here[parent] and here[child]:
-                cv2.line(image, points[parent], points[child], colour, thick, cv2.LINE_AA)
+                cv2.line(image, points[parent], points[child], color, thick, cv2.LINE_AA)
         weights = np.zeros(len(here)) if person.weights is None else person.weights
         for index in np.flatnonzero(here):
             weight = float(weights[index])
-            shade = tuple(round((1 - weight) * cold + weight * hot) for cold, hot in zip(colour, HOT, strict=True))
+            shade = tuple(round((1 - weight) * cold + weight * hot) for cold, hot in zip(color, HOT, strict=True))
             cv2.circle(image, points[index], thick + 1 + round(5 * thick * weight), shade, -1, cv2.LINE_AA)
         left, top = np.nanmin(joints[:, 0]), np.nanmin(joints[:, 1])
-        _write(cv2, image, person.caption, (float(left), float(top) - 6 * thick), colour, taken)
+        _write(cv2, image, person.caption, (float(left), float(top) - 6 * thick), color, taken)
     strips = [person for person in people if person.moments is not None and len(person.moments)]
     for row, person in enumerate(reversed(strips)):
         _strip(cv2, image, person, row, thick)
@@ -135,13 +135,13 @@ def _strip(cv2: Any, image: Image, person: Person, row: int, thick: int) -> None
     height, width = image.shape[:2]
     high = 6 * thick
     bottom = height - 1 - row * (high + thick)
-    colour = COLOURS[(row if person.id is None else person.id) % len(COLOURS)]
+    color = COLOURS[(row if person.id is None else person.id) % len(COLOURS)]
     moments = np.empty(0) if person.moments is None else person.moments
     for place, weight in enumerate(moments.tolist()):
         left, right = (round(edge * (width - 1) / len(moments)) for edge in (place, place + 1))
         shade = tuple(round(weight * hot) for hot in HOT)
         cv2.rectangle(image, (left, bottom - high), (right, bottom), shade, -1)
-    cv2.rectangle(image, (0, bottom - high), (width - 1, bottom), colour, 1)
+    cv2.rectangle(image, (0, bottom - high), (width - 1, bottom), color, 1)
 
 
 def _write(
@@ -149,7 +149,7 @@ def _write(
     image: Image,
     text: str,
     at: tuple[float, float],
-    colour: tuple[int, int, int],
+    color: tuple[int, int, int],
     taken: list[tuple[int, int, int, int]],
 ) -> None:
     """A line of text with a dark edge, moved so that it lies inside the picture and on no other text."""
@@ -175,7 +175,7 @@ def _write(
             break
     taken.append((x, y - high, x + wide, y + below))
     cv2.putText(image, text, (x, y), font, size, (0, 0, 0), 3 * thick, cv2.LINE_AA)
-    cv2.putText(image, text, (x, y), font, size, colour, thick, cv2.LINE_AA)
+    cv2.putText(image, text, (x, y), font, size, color, thick, cv2.LINE_AA)
 
 
 class Painter:
@@ -197,7 +197,7 @@ class Painter:
         """A take begins: its people have nothing to do with those before."""
         self._fit = Fit(self._size or BLACK_SIZE)
 
-    def size(self, sighting: Sighting) -> tuple[int, int]:
+    def size(self, sighting: Frame) -> tuple[int, int]:
         """Width and height of every picture; decided by the first sighting, even because codecs want that."""
         if self._size is None:
             if sighting.picture is None:
@@ -208,7 +208,7 @@ class Painter:
             self.begin()
         return self._size
 
-    def paint(self, sighting: Sighting, layout: Layout, people: Sequence[Person], banner: str) -> Image:
+    def paint(self, sighting: Frame, layout: Layout, people: Sequence[Person], banner: str) -> Image:
         """The picture (H, W, 3) RGB."""
         width, height = self.size(sighting)
         if sighting.picture is not None and sighting.pixels is not None:
@@ -225,7 +225,7 @@ class Painter:
         return image
 
 
-class Film:
+class VideoWriter:
     """An MP4 of what was seen, at a constant frame rate and in the source's own time."""
 
     def __init__(self, path: Path, *, mirror: bool = False) -> None:
@@ -267,7 +267,7 @@ class Film:
         self._first_s = self._last_s = math.nan
         self._take_frames = 0
 
-    def show(self, sighting: Sighting, layout: Layout, people: Sequence[Person], banner: str) -> None:
+    def show(self, sighting: Frame, layout: Layout, people: Sequence[Person], banner: str) -> None:
         """Add what is seen at one instant, as often as its time asks for.
 
         Raises:
@@ -316,7 +316,7 @@ class Film:
                 f"{self._path}: {self.frames} frames were written, {there} can be read; check the free space"
             )
 
-    def __enter__(self) -> "Film":
+    def __enter__(self) -> "VideoWriter":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from amr_edge.data.recording import Recording
-from amr_edge.runtime.render.truth_comparison import Told, events_of
+from amr_edge.runtime.render.truth_comparison import TruthComparison, events_of
 from amr_edge.terminal import to_json
 
 FPS = 15.0  # of the figure on the page
@@ -45,7 +45,7 @@ def write_playback(
     path: Path,
     recording: Recording,
     records: Sequence[Mapping[str, Any]],
-    told: Told,
+    told: TruthComparison,
     latency_ms: Mapping[str, Mapping[str, float]],
     words: Words,
 ) -> None:
@@ -75,7 +75,7 @@ def write_playback(
         "rows": told.rows,
         "latency": latency_ms,
     }
-    page = Template(files("amr_edge.runtime").joinpath("playback.html").read_text(encoding="utf-8"))
+    page = Template(files("amr_edge.runtime.render").joinpath("playback.html").read_text(encoding="utf-8"))
     path.write_text(
         page.substitute(
             title=escape(words.title),

@@ -10,7 +10,7 @@ from amr_edge.data.recording import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class TruthComparison:
     """Events against the truth.
 
     Attributes:
@@ -24,7 +24,7 @@ class Told:
     """
 
     rows: tuple[dict[str, Any], ...]
-    recognised: int
+    recognized: int
     actions: int
     repeats: int
     false_events: int
@@ -48,7 +48,7 @@ def events_of(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted((r for r in records if r["type"] == "event" and r["event"] == "end"), key=lambda r: r["start_s"])
 
 
-def match(records: Sequence[Mapping[str, Any]], spans: Sequence[Span], window_s: float) -> Told:
+def match(records: Sequence[Mapping[str, Any]], spans: Sequence[Span], window_s: float) -> TruthComparison:
     """Give every action the first event of its label that starts while a window can still see it.
 
     Args:
@@ -81,9 +81,9 @@ def match(records: Sequence[Mapping[str, Any]], spans: Sequence[Span], window_s:
         )
     rows += [_row(e, truth=None, answer=e["label"], reps=_reps([e])) for e in free]
     rows += [_row(e, truth=e["label"], answer=f"{e['label']} again", reps=None) for e in repeats]
-    return Told(
+    return TruthComparison(
         rows=tuple(sorted(rows, key=lambda row: float(row["start_s"]))),
-        recognised=len(delays),
+        recognized=len(delays),
         actions=len(spans),
         repeats=len(repeats),
         false_events=len(free),

@@ -50,7 +50,7 @@ class Sink(Protocol[Taken]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutletConfig:
+class AsyncSinkConfig:
     """How patient an outlet is.
 
     Attributes:
@@ -121,13 +121,13 @@ class Delivery:
         }
 
 
-class Outlet(Generic[Item]):
+class AsyncSink(Generic[Item]):
     """A sink with its thread and its queue; `put` costs microseconds whatever the sink does."""
 
     def __init__(
         self,
         sink: Sink[Item],
-        config: OutletConfig,
+        config: AsyncSinkConfig,
         *,
         note: Callable[[str], None],
         minor: Callable[[Item], bool] = lambda _: False,

@@ -18,7 +18,7 @@ def is_film(word: str) -> bool:
     return "://" not in word and Path(word).suffix.lower() == FILM
 
 
-def sink_for(word: str) -> Sink[Record]:
+def open_sink(word: str) -> Sink[Record]:
     """The sink that a word after --to names.
 
     Args:

@@ -3,21 +3,21 @@
 from pathlib import Path
 
 from amr_edge.errors import ReadError
-from amr_edge.runtime.render.draw import Film, Scene
+from amr_edge.runtime.render.draw import Scene, VideoWriter
 
 
-class FilmSink:
+class VideoSink:
     """Scenes into films; the drawing and encoding happen here, beside recognition.
 
     Of several cameras each has a film of its own, because each has its own clock: out.mp4, out-2.mp4, ...
     """
 
     def __init__(self, path: Path, *, mirror: bool) -> None:
-        """A sink; see `Film` for what is refused."""
+        """A sink; see `VideoWriter` for what is refused."""
         self.title = str(path)
         self._path = path
         self._mirror = mirror
-        self._films = {0: Film(path, mirror=mirror)}
+        self._films = {0: VideoWriter(path, mirror=mirror)}
         self._takes: dict[int, int] = {}  # of each camera, the take that is on
 
     @property
@@ -31,7 +31,7 @@ class FilmSink:
     def send(self, item: Scene) -> None:
         """Draw and encode a scene."""
         if item.place not in self._films:
-            self._films[item.place] = Film(self._path_of(item.place), mirror=self._mirror)
+            self._films[item.place] = VideoWriter(self._path_of(item.place), mirror=self._mirror)
         film = self._films[item.place]
         if item.take != self._takes.get(item.place):
             self._takes[item.place] = item.take

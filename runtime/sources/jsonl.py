@@ -17,9 +17,9 @@ from urllib.parse import parse_qsl, urlsplit
 from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import UNITS
 from amr_edge.errors import AmrError, ConfigError, MissingError, ReadError
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.sources.health import Health, State, Status
-from amr_edge.runtime.sources.recorded import Take
+from amr_edge.runtime.sources.recorded import SourceRun
 from amr_edge.runtime.sources.video import SILENT_S, STALE_S
 from amr_edge.skeleton import layout
 
@@ -55,7 +55,7 @@ def takes_of_lines(
     health: Health | None = None,
     header: jsonl.Header | None = None,
     repeats: bool = False,
-) -> Iterator[Take]:
+) -> Iterator[SourceRun]:
     """Takes out of JSON lines as `amr_edge.data.readers.jsonl` defines them, each frame as soon as its line is there.
 
     A header begins a take, also in the middle: several files may be sent one after the other. So does a clock that
@@ -92,18 +92,18 @@ class _Lines:
         self._health = health
         self._header = header
         self._repeats = repeats
-        self._first: Sighting | None = None  # of the take that has just begun
+        self._first: Frame | None = None  # of the take that has just begun
         self._last_s = float("-inf")
         self._channels: int | None = None
         self._missed = 0
         self._more = False  # whether another take follows the one that ended
 
-    def takes(self) -> Iterator[Take]:
+    def takes(self) -> Iterator[SourceRun]:
         header = self._header if self._header is not None else self._next_header()
         for count in itertools.count(1):
             self._last_s, self._channels, self._more = float("-inf"), None, False
             sightings = self._sightings(header)
-            yield Take(
+            yield SourceRun(
                 title=self._where if count == 1 else f"{self._where}#{count}",
                 layout=header.layout,
                 units=header.units,
@@ -131,7 +131,7 @@ class _Lines:
             f"{self._where}: expected a header and frames as JSON lines, got nothing; docs/formats.md has both"
         )
 
-    def _sightings(self, header: jsonl.Header) -> Iterator[Sighting]:
+    def _sightings(self, header: jsonl.Header) -> Iterator[Frame]:
         if self._first is not None:
             begun, self._first = self._first, None
             self._last_s = begun.time_s
@@ -163,7 +163,7 @@ class _Lines:
             self._last_s = sighting.time_s
             yield sighting
 
-    def _sighting(self, line: Line, header: jsonl.Header, where: str) -> Sighting:
+    def _sighting(self, line: Line, header: jsonl.Header, where: str) -> Frame:
         frame = jsonl.parse_frame(line.text, header, where)
         if frame.seen:
             channels = frame.poses.shape[2]
@@ -172,7 +172,7 @@ class _Lines:
             self._channels = channels
         seen = slice(None) if frame.seen else slice(0)
         missed, self._missed = self._missed, 0
-        return Sighting(time_s=frame.time_s, poses=frame.poses[seen], ids=frame.ids[seen], missed=missed)
+        return Frame(time_s=frame.time_s, poses=frame.poses[seen], ids=frame.ids[seen], missed=missed)
 
     def _place(self, line: Line) -> str:
         return f"{self._where}, line {line.number}"
@@ -279,7 +279,7 @@ class Packets:
             self._health.add(Status(source=self.title, state=state, sentence=sentence))
 
     def _work(self) -> None:
-        """Take packets off the network, so that the newest are never lost in its buffer."""
+        """SourceRun packets off the network, so that the newest are never lost in its buffer."""
         number = 0
         while not self._closed:
             try:

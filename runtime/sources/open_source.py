@@ -11,11 +11,11 @@ from typing import Literal
 
 from amr_edge.data import readers
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
-from amr_edge.runtime.frame import Picture, PictureSource, PoseEstimator, Sighting
+from amr_edge.runtime.frame import Frame, Image, ImageSource, PoseEstimator
 from amr_edge.runtime.pose.open_pose import NONE, open_pose
 from amr_edge.runtime.sources.health import Health, Status
 from amr_edge.runtime.sources.jsonl import Packets, lines_of, takes_of_lines
-from amr_edge.runtime.sources.recorded import RecordedSource, Take, Together, paced
+from amr_edge.runtime.sources.recorded import CameraGroup, RecordedSource, SourceRun, paced
 from amr_edge.runtime.sources.video import STALE_S, Camera, VideoFile
 from amr_edge.runtime.stage_timer import Stages
 
@@ -55,7 +55,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Way:
-    """What every source is opened with."""
+    """What every source is open_source with."""
 
     config: SourceConfig
     stages: Stages
@@ -66,7 +66,7 @@ class _Way:
 
 
 @contextmanager
-def opened(
+def open_source(
     source: str,
     config: SourceConfig,
     *,
@@ -75,7 +75,7 @@ def opened(
     skipped: Note,
     environ: Mapping[str, str],
     health: Health | None = None,
-) -> Iterator[Iterator[Take | Together]]:
+) -> Iterator[Iterator[SourceRun | CameraGroup]]:
     """The takes of a source, which is released at the end.
 
     Args:
@@ -83,7 +83,7 @@ def opened(
             the number, device or address of a camera, `udp://HOST:PORT`, or a file that lists sources line by line.
         config: How it is read.
         stages: Times the capture and the pose of pictures.
-        note: Told in a line what was opened.
+        note: Told in a line what was open_source.
         skipped: Told in a sentence about each of several files that cannot be read.
         environ: Where the pose models are kept stands here.
         health: Counts and tells what is survived; None only tells, by `note`.
@@ -97,7 +97,7 @@ def opened(
     way = _Way(config=config, stages=stages, note=note, skipped=skipped, environ=environ, health=health)
     entries, title = _entries(source, config.format)
     kinds = {_kind(entry) for entry in entries}
-    takes: Iterator[Take | Together]
+    takes: Iterator[SourceRun | CameraGroup]
     with ExitStack() as stack:
         if len(entries) == 1 and title is None:
             takes = _one(entries[0], kinds.pop(), way, stack)
@@ -151,7 +151,7 @@ def _entries(source: str, format: str) -> tuple[list[str], str | None]:  # noqa:
         if not found:
             raise ReadError(f"{source}: expected files of that pattern, there are none; check the path")
         return found, source
-    if path.is_file() and path.suffix.lower() in LISTS and format == "auto" and not _recognised(path):
+    if path.is_file() and path.suffix.lower() in LISTS and format == "auto" and not _recognized(path):
         return _listed(path), str(path)
     return [source], None
 
@@ -172,8 +172,8 @@ def _listed(path: Path) -> list[str]:
     ]
 
 
-def _recognised(path: Path) -> bool:
-    return any(reader.recognises(path) for reader in readers.READERS)
+def _recognized(path: Path) -> bool:
+    return any(reader.recognizes(path) for reader in readers.READERS)
 
 
 def _has_recordings(folder: Path, format: str) -> bool:  # noqa: A002
@@ -195,8 +195,8 @@ def _kind(source: str) -> Kind:
     return "video" if path.suffix.lower() in VIDEOS else "recorded"
 
 
-def _one(source: str, kind: Kind, way: _Way, stack: ExitStack) -> Iterator[Take]:
-    """The takes of one source that is opened now and released with the stack."""
+def _one(source: str, kind: Kind, way: _Way, stack: ExitStack) -> Iterator[SourceRun]:
+    """The takes of one source that is open_source now and released with the stack."""
     config = way.config
     if kind == "stdin":
         way.note("source: JSON lines on stdin")
@@ -212,7 +212,7 @@ def _one(source: str, kind: Kind, way: _Way, stack: ExitStack) -> Iterator[Take]
         return (replace(take, sightings=paced(take, config.speed)) for take in recorded)
     # The model comes first: a camera that is already running would fill up meanwhile.
     estimator = _estimator(way, stack)
-    pictures: PictureSource
+    pictures: ImageSource
     if kind == "video":
         pictures = stack.enter_context(VideoFile(Path(source)))
     else:
@@ -239,8 +239,8 @@ def _estimator(way: _Way, stack: ExitStack) -> PoseEstimator:
     return stack.enter_context(closing(open_pose(config.pose, people=config.people, environ=way.environ)))
 
 
-def _one_by_one(entries: Sequence[str], way: _Way) -> Generator[Take, None, None]:
-    """The takes of several files, each opened when its turn comes.
+def _one_by_one(entries: Sequence[str], way: _Way) -> Generator[SourceRun, None, None]:
+    """The takes of several files, each open_source when its turn comes.
 
     Raises:
         ReadError: If none of them can be read, with the first reason.
@@ -261,7 +261,7 @@ def _one_by_one(entries: Sequence[str], way: _Way) -> Generator[Take, None, None
         raise first
 
 
-def _together(entries: Sequence[str], way: _Way, stack: ExitStack) -> Together:
+def _together(entries: Sequence[str], way: _Way, stack: ExitStack) -> CameraGroup:
     """Several cameras at the same time, each with an estimator of its own, which follows its people."""
     news = threading.Condition()
     cameras: list[Camera] = []
@@ -279,7 +279,7 @@ def _together(entries: Sequence[str], way: _Way, stack: ExitStack) -> Together:
     estimators = [_estimator(way, stack) for _ in cameras]
     way.note(f"source: {', '.join(camera.title for camera in cameras)}; {estimators[0].title}")
     takes = tuple(
-        Take(
+        SourceRun(
             title=camera.title,
             layout=estimator.layout,
             units=estimator.units,
@@ -291,16 +291,16 @@ def _together(entries: Sequence[str], way: _Way, stack: ExitStack) -> Together:
     )
     looks = [_Looks(estimator, camera.title, way) for camera, estimator in zip(cameras, estimators, strict=True)]
 
-    def sightings() -> Iterator[tuple[int, Sighting]]:
+    def sightings() -> Iterator[tuple[int, Frame]]:
         for place, picture in way.stages.each("capture", _as_they_come(cameras, news)):
             sighting = looks[place](picture)
             if sighting is not None:
                 yield place, sighting
 
-    return Together(takes=takes, sightings=sightings())
+    return CameraGroup(takes=takes, sightings=sightings())
 
 
-def _as_they_come(cameras: Sequence[Camera], news: threading.Condition) -> Iterator[tuple[int, Picture]]:
+def _as_they_come(cameras: Sequence[Camera], news: threading.Condition) -> Iterator[tuple[int, Image]]:
     """(which camera, its newest picture) in turn, so that none of them starves."""
     while not all(camera.closed for camera in cameras):
         idle = True
@@ -324,7 +324,7 @@ class _Looks:
         self._health = way.health
         self._in_a_row = 0
 
-    def __call__(self, picture: Picture) -> Sighting | None:
+    def __call__(self, picture: Image) -> Frame | None:
         """Who is in a picture; None if the estimator fails on it.
 
         Raises:
@@ -350,18 +350,18 @@ class _Looks:
         return sighting
 
 
-def _seen(source: PictureSource, title: str, estimator: PoseEstimator, way: _Way) -> Take:
+def _seen(source: ImageSource, title: str, estimator: PoseEstimator, way: _Way) -> SourceRun:
     """The pictures of a source with the people that an estimator sees in them, as one take."""
     look = _Looks(estimator, title, way)
     speed = 0.0 if source.live else way.config.speed
 
-    def sightings() -> Iterator[Sighting]:
+    def sightings() -> Iterator[Frame]:
         for picture in way.stages.each("capture", paced(_to_the_end(source, title, way.health), speed)):
             sighting = look(picture)
             if sighting is not None:
                 yield sighting
 
-    return Take(
+    return SourceRun(
         title=title,
         layout=estimator.layout,
         units=estimator.units,
@@ -371,7 +371,7 @@ def _seen(source: PictureSource, title: str, estimator: PoseEstimator, way: _Way
     )
 
 
-def _to_the_end(source: Iterable[Picture], title: str, health: Health) -> Iterator[Picture]:
+def _to_the_end(source: Iterable[Image], title: str, health: Health) -> Iterator[Image]:
     """The pictures of a source; one that ends before its end ends all the same, counted and told."""
     last_s: float | None = None
     try:

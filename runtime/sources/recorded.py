@@ -15,12 +15,12 @@ import numpy as np
 from amr_edge.data import readers
 from amr_edge.data.recording import Recording, Span
 from amr_edge.errors import ConfigError, ReadError
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.skeleton import Layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Take:
+class SourceRun:
     """Sightings without a cut: a recording, a video, or what a camera sees until it is switched off.
 
     Attributes:
@@ -37,19 +37,19 @@ class Take:
     title: str
     layout: Layout
     units: str
-    sightings: Iterable[Sighting]
+    sightings: Iterable[Frame]
     label: str | None = None
     spans: tuple[Span, ...] = ()
     fps: float = math.nan
     size: tuple[int, int] | None = None
 
-    def __iter__(self) -> Iterator[Sighting]:
+    def __iter__(self) -> Iterator[Frame]:
         """Every instant, in order."""
         return iter(self.sightings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Together:
+class CameraGroup:
     """Takes that go on at the same time: several cameras.
 
     Attributes:
@@ -57,8 +57,8 @@ class Together:
         sightings: (place in `takes`, what is seen there), in the order of arrival.
     """
 
-    takes: tuple[Take, ...]
-    sightings: Iterable[tuple[int, Sighting]]
+    takes: tuple[SourceRun, ...]
+    sightings: Iterable[tuple[int, Frame]]
 
 
 class RecordedSource:
@@ -82,7 +82,7 @@ class RecordedSource:
         count = len(self._found.files)
         self.title = f"{path}: {self._found.reader.TITLE}, {count} file{'s' if count > 1 else ''}"
 
-    def __iter__(self) -> Iterator[Take]:
+    def __iter__(self) -> Iterator[SourceRun]:
         """Every recording, one file in memory at a time.
 
         Raises:
@@ -104,9 +104,9 @@ class RecordedSource:
             raise first or ReadError(f"{self._path}: there is no recording in it")
 
 
-def take_of(recording: Recording) -> Take:
+def take_of(recording: Recording) -> SourceRun:
     """A recording as a take; a person's id is their place in the recording."""
-    return Take(
+    return SourceRun(
         title=recording.source or "recording",
         layout=recording.skeleton,
         units=recording.units,
@@ -117,12 +117,12 @@ def take_of(recording: Recording) -> Take:
     )
 
 
-def _sightings(recording: Recording) -> Iterator[Sighting]:
+def _sightings(recording: Recording) -> Iterator[Frame]:
     """Frame by frame, those of whom at least one joint is seen."""
     here = np.asarray(recording.present.any(axis=-1))  # (M, T)
     for frame, time_s in enumerate(recording.times_s):
         people = np.flatnonzero(here[:, frame])
-        yield Sighting(time_s=float(time_s), poses=recording.poses[people, frame], ids=tuple(people.tolist()))
+        yield Frame(time_s=float(time_s), poses=recording.poses[people, frame], ids=tuple(people.tolist()))
 
 
 class _HasTime(Protocol):

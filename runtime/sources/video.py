@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from amr_edge.errors import ConfigError, MissingError, ReadError
 from amr_edge.optional_dependencies import require
-from amr_edge.runtime.frame import Picture
+from amr_edge.runtime.frame import Image
 from amr_edge.runtime.sources.health import Health, Status
 
 _TRUNCATED = 0.95  # a file that gives less than this share of the pictures and of the time it states is cut short
@@ -118,7 +118,7 @@ class VideoFile:
         self.size = (int(image.shape[1]), int(image.shape[0]))
         self.title = path.name
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[Image]:
         """Every picture, in order, from the first.
 
         The time of a picture is what the file says; where that does not rise, the time before plus one frame.
@@ -141,7 +141,7 @@ class VideoFile:
                     "write it anew, for example: ffmpeg -i IN -r 30 OUT.mp4"
                 )
             count += 1
-            yield Picture(image=image, time_s=last_s)
+            yield Image(image=image, time_s=last_s)
         if not self._closed:
             self._check_whole(last_s, count)
             capture.release()
@@ -274,7 +274,7 @@ class Camera:
         self.size = (int(image.shape[1]), int(image.shape[0]))
         self.title = self._name
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[Image]:
         """The newest picture, whenever one is asked for, until `close`.
 
         Raises:
@@ -299,7 +299,7 @@ class Camera:
         """Whether `poll` would have something to say; to be asked while `news` is held."""
         return self._newest is not None or self._breaks > self._told_breaks or self.closed
 
-    def poll(self) -> Picture | None:
+    def poll(self) -> Image | None:
         """The newest picture, taken out of the slot; None if there is no fresh one. Losses are told from here.
 
         Raises:
@@ -333,7 +333,7 @@ class Camera:
         missed = 0 if self._handed is None else read - self._handed - 1
         self._handed = read
         self.dropped += missed
-        return Picture(image=image, time_s=time_s, dropped=missed)
+        return Image(image=image, time_s=time_s, dropped=missed)
 
     def _tell(self, state: Literal["lost", "back"], sentence: str, time_s: float) -> None:
         if self._health is not None:

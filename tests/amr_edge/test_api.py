@@ -83,8 +83,8 @@ class Without(MetaPathFinder):
 sys.meta_path.insert(0, Without())
 real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *a: None if name in ("torch", "safetensors", "onnx") else real(name, *a)
-from amr_edge import MissingError, ReadError, distil, evaluate, export_onnx, load, pretrain, train
-for call in (lambda: train("x.npz"), lambda: pretrain("x.npz"), lambda: distil("r"), lambda: export_onnx("r"),
+from amr_edge import MissingError, ReadError, distill, evaluate, export_onnx, load, pretrain, train
+for call in (lambda: train("x.npz"), lambda: pretrain("x.npz"), lambda: distill("r"), lambda: export_onnx("r"),
              lambda: evaluate("weights.safetensors", data="x.npz")):
     try:
         call()
@@ -109,7 +109,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import amr_edge
-from amr_edge import AnswerRecord, EventRecord, Model, Recording, Trained, live, load, read, train
+from amr_edge import PredictionRecord, EventRecord, Model, Recording, TrainResult, live, load, read, train
 
 
 def label_of(model: Model, poses: NDArray[np.float32], times_s: NDArray[np.float64]) -> str | None:
@@ -122,14 +122,14 @@ def counted(path: Path) -> dict[str, int]:
     for record in live(path, load(budget=0.5)):
         if record.type == "event" and record.event == "end":
             found[record.label] = found.get(record.label, 0) + (record.reps or 1)
-        elif isinstance(record, AnswerRecord):
+        elif isinstance(record, PredictionRecord):
             top: tuple[tuple[str, float], ...] = record.top
             print(top)
     return found
 
 
 def learned(data: str) -> float:
-    run: Trained = train(data, split="random", settings={"finetune.optim.epochs": 1})
+    run: TrainResult = train(data, split="random", settings={"finetune.optim.epochs": 1})
     judged = amr_edge.evaluate(run)
     file: Path = amr_edge.export_onnx(run, precision="int8").path
     p99: float = amr_edge.bench(file).rows[0].latency_ms["p99"]

@@ -109,7 +109,7 @@ def written(**changed: Any) -> str:
         ("3", "not a JSON object"),
         ("{}", "schema None"),
         (written(schema=CARD_SCHEMA + 1), f"schema {CARD_SCHEMA + 1}"),
-        (written(colour="red"), "colour"),
+        (written(color="red"), "color"),
         (written(name=...), "cannot be used"),
         (written(prepare=...), "cannot be used"),
         (written(prepare=3), "cannot be used"),

@@ -285,14 +285,14 @@ def test_when_the_first_person_is_never_there_the_second_is_the_origin() -> None
     np.testing.assert_allclose(clip.values[1, 0, 0], 0, atol=1e-6)
 
 
-def test_without_a_pelvis_the_joints_that_are_seen_are_centred() -> None:
+def test_without_a_pelvis_the_joints_that_are_seen_are_centerd() -> None:
     poses = np.full((1, 3, 17, 3), np.nan, np.float32)
     poses[0, :, 5], poses[0, :, 6] = (1, 4, 2), (3, 4, 2)  # two shoulders and no hips
     clip = prepare(poses, np.arange(3) / 10, COCO17, config(layout="coco17"))
     np.testing.assert_allclose(clip.values[0, 0, [5, 6]], [[-1, 0, 0], [1, 0, 0]], atol=1e-6)
 
 
-def test_a_layout_without_a_pelvis_is_centred_between_the_hips() -> None:
+def test_a_layout_without_a_pelvis_is_centerd_between_the_hips() -> None:
     poses, times = people(1, source=COCO17)
     clip = prepare(poses, times, COCO17, config(layout="coco17"))
     np.testing.assert_allclose(clip.values[0, 0, [11, 12]].mean(axis=0), 0, atol=1e-5)

@@ -135,8 +135,8 @@ def test_the_table_is_a_multiple_of_its_first_row(edge: ModuleType) -> None:
 def test_the_networks_for_scale_answer_from_their_files(
     edge: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge, "SCALE", {"CTR-GCN": (edge.neighbours.ctr_gcn, 8)})
-    found = list(edge.open_neighbours(tmp_path))
+    monkeypatch.setattr(edge, "SCALE", {"CTR-GCN": (edge.reference_networks.ctr_gcn, 8)})
+    found = list(edge.open_reference_networks(tmp_path))
     assert [(name, looks_at) for name, looks_at, *_ in found] == [
         ("CTR-GCN", "8 frames"),
         ("CoST-GCN*", "every single frame"),

@@ -12,7 +12,7 @@ from amr_edge.data.store import Store, write_store
 from amr_edge.export.convert.onnx import write_onnx
 from amr_edge.training.config import Recipe, amr_small, override
 from amr_edge.training.engine.checkpoint import save_weights
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.tasks.pretrain import new_encoder
 
@@ -66,10 +66,10 @@ def _untrained() -> tuple[Recipe, Classifier, Card]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, store: Store) -> Run:
+def run(tmp_path: Path, store: Store) -> RunFolder:
     """A run folder with an untrained classifier."""
     recipe, model, card = _untrained()
-    run = Run(tmp_path / "run", quiet=True)
+    run = RunFolder(tmp_path / "run", quiet=True)
     run.folder.mkdir()
     settings = {"data": str(store.path), "split": "xsub", "seed": 0}
     run.write_settings(recipe, settings)

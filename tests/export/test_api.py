@@ -8,10 +8,10 @@ import pytest
 from amr_edge import CheckFailedError, ConfigError, bench, budget_curve, evaluate, export_onnx, load
 from amr_edge.cli import run as command
 from amr_edge.terminal import to_json
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 
 
-def test_a_run_is_exported_scored_and_measured(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_exported_scored_and_measured(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     exported = export_onnx(run.folder)
     assert exported.path == run.folder / "export" / "model.onnx"
     assert exported.failures == []
@@ -40,7 +40,7 @@ def test_a_run_is_exported_scored_and_measured(run: Run, capsys: pytest.CaptureF
     json.loads(to_json(report.to_dict()))
 
 
-def test_a_file_that_answers_differently_is_refused_and_kept_by_force_alone(run: Run) -> None:
+def test_a_file_that_answers_differently_is_refused_and_kept_by_force_alone(run: RunFolder) -> None:
     with pytest.raises(CheckFailedError, match="was not kept"):
         export_onnx(run.folder, max_difference=-1.0)
     assert not (run.folder / "export" / "model.onnx").exists()
@@ -57,7 +57,7 @@ def test_a_file_that_answers_differently_is_refused_and_kept_by_force_alone(run:
         (lambda folder: bench(folder, people=[0]), "people and threads >= 1"),
     ],
 )
-def test_what_means_nothing_is_refused(run: Run, call: object, words: str) -> None:
+def test_what_means_nothing_is_refused(run: RunFolder, call: object, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         call(run.folder)  # type: ignore[operator]
     assert not Path(run.folder / "export").exists()

@@ -14,7 +14,7 @@ from amr_edge.errors import CardError, ConfigError
 from amr_edge.export.convert.onnx import write_onnx
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.training.models.build import encoder_of
+from amr_edge.training.models.build import build_encoder
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.stgcn import GraphConfig
 
@@ -28,7 +28,7 @@ def made(kind: str) -> tuple[Classifier, Card]:
         prepare=PrepareConfig(frames=18),
     )  # fmt: skip
     torch.manual_seed(0)
-    model = Classifier(encoder_of(card), 3)
+    model = Classifier(build_encoder(card), 3)
     for part in model.modules():  # statistics and alignments that are not those of birth
         for name in ("mean", "variance"):
             if isinstance(getattr(part, name, None), torch.Tensor):

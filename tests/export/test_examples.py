@@ -14,14 +14,14 @@ import pytest
 from amr_edge.export.convert.onnx import write_onnx
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.training.engine.checkpoint import load_classifier
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 WRITTEN: dict[int | None, bytes] = {}  # the weights of `run` are always the same, and writing takes seconds
 
 
 @pytest.fixture
-def model(run: Run, tmp_path: Path) -> Callable[[int | None], Path]:
+def model(run: RunFolder, tmp_path: Path) -> Callable[[int | None], Path]:
     """model(tokens): a file with a fixed number of tokens, or with a free budget."""
 
     def put(tokens: int | None) -> Path:

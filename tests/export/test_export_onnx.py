@@ -15,10 +15,10 @@ from amr_edge.export.verify.evaluate import evaluate_file
 from amr_edge.export.verify.parity import Limits
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.training.engine.checkpoint import load_classifier
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 
 
-def test_an_exported_run_is_proven_on_its_test_clips_and_carries_its_card(run: Run) -> None:
+def test_an_exported_run_is_proven_on_its_test_clips_and_carries_its_card(run: RunFolder) -> None:
     exported = export_run(run.folder)
     assert exported.path == run.folder / "export" / "model.onnx"
     assert exported.parity.clips == 20
@@ -31,14 +31,14 @@ def test_an_exported_run_is_proven_on_its_test_clips_and_carries_its_card(run: R
     assert [p.name for p in exported.path.parent.iterdir() if p.suffix == ".onnx"] == ["model.onnx"]
 
 
-def test_the_file_is_one_file_of_the_opset_that_was_asked_for(run: Run) -> None:
+def test_the_file_is_one_file_of_the_opset_that_was_asked_for(run: RunFolder) -> None:
     exported = export_run(run.folder, opset=18)
     model = onnx.load(exported.path, load_external_data=False)
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
     assert not any(tensor.external_data for tensor in model.graph.initializer)
 
 
-def test_clips_and_persons_are_free_in_the_file(run: Run) -> None:
+def test_clips_and_persons_are_free_in_the_file(run: RunFolder) -> None:
     session = open_session(export_run(run.folder).path)
     rng = np.random.default_rng(0)
     values = rng.normal(size=(5, 3, 16, 25, 3)).astype(np.float32)
@@ -57,7 +57,7 @@ def scale_head(model: onnx.ModelProto, factor: float) -> None:
     head.CopyFrom(onnx.numpy_helper.from_array(weights, head.name))
 
 
-def test_a_model_that_was_broken_on_purpose_is_refused_and_leaves_no_file(run: Run, store: Store) -> None:
+def test_a_model_that_was_broken_on_purpose_is_refused_and_leaves_no_file(run: RunFolder, store: Store) -> None:
     exported = export_run(run.folder)
     broken = exported.path.with_name("candidate.onnx")
     graph = onnx.load(exported.path)
@@ -73,7 +73,7 @@ def test_a_model_that_was_broken_on_purpose_is_refused_and_leaves_no_file(run: R
     assert json.loads(exported.path.with_name("export_report.json").read_text())["proven"] is False
 
 
-def test_a_file_that_answers_nan_is_refused(run: Run, store: Store) -> None:
+def test_a_file_that_answers_nan_is_refused(run: RunFolder, store: Store) -> None:
     exported = export_run(run.folder)
     graph = onnx.load(exported.path)
     scale_head(graph, np.nan)
@@ -86,14 +86,14 @@ def test_a_file_that_answers_nan_is_refused(run: Run, store: Store) -> None:
     assert not candidate.exists()
 
 
-def test_limits_that_cannot_be_met_leave_no_file_not_even_the_old_one(run: Run) -> None:
+def test_limits_that_cannot_be_met_leave_no_file_not_even_the_old_one(run: RunFolder) -> None:
     path = export_run(run.folder).path
     with pytest.raises(CheckFailedError, match="not kept"):
         export_run(run.folder, limits=Limits(probability=0.0, agreement=1.1))
     assert not path.exists()
 
 
-def test_the_trained_and_the_exported_model_score_the_same(run: Run) -> None:
+def test_the_trained_and_the_exported_model_score_the_same(run: RunFolder) -> None:
     exported = export_run(run.folder)
     trained, deployed = evaluate_file(run.folder, None, None), evaluate_file(exported.path, None, None)
     assert trained.score.clips == 20
@@ -101,7 +101,7 @@ def test_the_trained_and_the_exported_model_score_the_same(run: Run) -> None:
     np.testing.assert_array_equal(trained.score.confusion, deployed.score.confusion)
 
 
-def test_a_bare_model_file_needs_to_be_told_what_to_be_judged_on(run: Run, tmp_path: Path) -> None:
+def test_a_bare_model_file_needs_to_be_told_what_to_be_judged_on(run: RunFolder, tmp_path: Path) -> None:
     lonely = tmp_path / "elsewhere" / "deep" / "model.onnx"
     lonely.parent.mkdir(parents=True)
     shutil.copy(export_run(run.folder).path, lonely)

@@ -28,7 +28,7 @@ from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.inference.tensorrt import open_engine
 from amr_edge.runtime.inference.tensorrt_build import BuildConfig
 from amr_edge.training.engine.checkpoint import load_classifier
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 
 DOUBLES = Path(__file__).resolve().parents[1] / "runtime" / "inference" / "fake_tensorrt.py"
 Install = Callable[..., Any]
@@ -76,7 +76,7 @@ WRITTEN: dict[tuple[str, float], bytes] = {}  # the weights of `run` are always 
 
 
 @pytest.fixture
-def ready(run: Run) -> Ready:
+def ready(run: RunFolder) -> Ready:
     """ready(precision, budget): the ready file of `run`, in its folder."""
 
     def put(precision: str = "fp32", budget: float = 0.25) -> Path:
@@ -95,7 +95,7 @@ def ready(run: Run) -> Ready:
     return put
 
 
-def test_a_run_becomes_an_engine_that_is_proven_on_its_test_clips(run: Run, install: Install) -> None:
+def test_a_run_becomes_an_engine_that_is_proven_on_its_test_clips(run: RunFolder, install: Install) -> None:
     world = install()
     engine = export_tensorrt(run.folder, budget=0.25, config=BuildConfig(max_clips=4))
     assert engine.path == run.folder / "export" / "model.engine"
@@ -119,7 +119,7 @@ def test_a_run_becomes_an_engine_that_is_proven_on_its_test_clips(run: Run, inst
     assert report["tokens"] == 25
 
 
-def test_the_whole_graph_is_taken_where_the_card_says_so(run: Run, install: Install) -> None:
+def test_the_whole_graph_is_taken_where_the_card_says_so(run: RunFolder, install: Install) -> None:
     install()
     engine = export_tensorrt(run.folder)
     assert open_engine(engine.path).tokens == engine.manifest.card.tokens == 100
@@ -223,7 +223,7 @@ def test_a_ready_file_keeps_its_own_precision_and_budget(ready: Ready, install: 
     assert export_tensorrt(ready(), budget=0.25).manifest.card.fixed_tokens == 25
 
 
-def test_a_file_whose_budget_is_free_is_no_source_of_an_engine(run: Run, install: Install) -> None:
+def test_a_file_whose_budget_is_free_is_no_source_of_an_engine(run: RunFolder, install: Install) -> None:
     install()
     model, card = load_classifier(run.last)
     free = write_onnx(model, card, run.folder / "export" / "model.onnx")
@@ -233,7 +233,7 @@ def test_a_file_whose_budget_is_free_is_no_source_of_an_engine(run: Run, install
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_without_tensorrt_the_ready_file_stays_and_the_lines_to_type_are_said(
-    run: Run, capsys: pytest.CaptureFixture[str]
+    run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert amr_edge(["export", str(run.folder), "--trt", "--budget", "0.25", "--max-people", "2"]) == 3
     said = capsys.readouterr().err
@@ -246,7 +246,7 @@ def test_without_tensorrt_the_ready_file_stays_and_the_lines_to_type_are_said(
     assert not ready.with_name("model.engine").exists()
 
 
-def test_an_engine_that_answers_differently_is_not_kept(run: Run, ready: Ready, install: Install) -> None:
+def test_an_engine_that_answers_differently_is_not_kept(run: RunFolder, ready: Ready, install: Install) -> None:
     install(half=True)
     with pytest.raises(CheckFailedError, match=r"model\.engine was not kept: a probability differs"):
         export_tensorrt(ready())
@@ -255,7 +255,7 @@ def test_an_engine_that_answers_differently_is_not_kept(run: Run, ready: Ready, 
 
 
 def test_a_ready_file_that_answers_differently_is_not_kept_and_takes_the_old_engine_with_it(
-    run: Run, ready: Ready, install: Install
+    run: RunFolder, ready: Ready, install: Install
 ) -> None:
     install()
     assert export_tensorrt(ready()).path.is_file()
@@ -279,7 +279,7 @@ def test_a_device_that_cannot_build_leaves_the_ready_file(
     "options", [[], ["--onnx", "--trt"], ["--trt", "--fp16", "--int8"], ["--trt", "--workspace", "0"]]
 )
 def test_options_that_contradict_each_other_end_with_2(
-    options: list[str], run: Run, capsys: pytest.CaptureFixture[str]
+    options: list[str], run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert amr_edge(["export", str(run.folder), *options]) == 2
     assert capsys.readouterr().err.startswith("amr-edge: ")

@@ -18,11 +18,11 @@ from amr_edge.card import BudgetPoint, Card
 from amr_edge.cli import run
 from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Recording, Span
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig
-from amr_edge.runtime.pipeline.recognizer import recognise
-from amr_edge.runtime.sources.recorded import Take
+from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
+from amr_edge.runtime.pipeline.recognizer import recognize
+from amr_edge.runtime.sources.recorded import SourceRun
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.skeleton import KINECT20
 
@@ -72,7 +72,7 @@ def test_live_tells_the_answers_of_the_offline_road(main: Main, write_model: Wri
     model = write_model()
     code, lines, err = main("live", model, "--source", recorded)
     (recording,) = jsonl.read(recorded)
-    wanted = recognise(recording, open_session(model))
+    wanted = recognize(recording, open_session(model))
     answers = [line for line in lines if line["type"] == "answer"]
     assert code == 0
     assert [(a["time_s"], a["person"], a["label"]) for a in answers] == [
@@ -175,9 +175,9 @@ def test_nobody_in_view_is_said(write_model: WriteModel) -> None:
     notes: list[str] = []
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     session = open_session(write_model())
-    live = Live(session, config=LiveConfig(), stages=stages, emit=told.append, note=notes.append)
-    empty = [Sighting(time_s=k / 30, poses=np.zeros((0, 20, 3), np.float32)) for k in range(90)]
-    live.run([Take(title="empty room", layout=KINECT20, units="m", sightings=empty)])
+    live = LivePipeline(session, config=LiveConfig(), stages=stages, emit=told.append, note=notes.append)
+    empty = [Frame(time_s=k / 30, poses=np.zeros((0, 20, 3), np.float32)) for k in range(90)]
+    live.run([SourceRun(title="empty room", layout=KINECT20, units="m", sightings=empty)])
     live.close_with("end")
     assert [record["type"] for record in told] == ["recording", "summary"]
     assert told[-1]["frames_with_people"] == 0
@@ -188,8 +188,10 @@ def test_a_source_without_frames_is_said(write_model: WriteModel) -> None:
     told: list[dict[str, Any]] = []
     notes: list[str] = []
     stages = Stages(time.perf_counter, np.random.default_rng(0))
-    live = Live(open_session(write_model()), config=LiveConfig(), stages=stages, emit=told.append, note=notes.append)
-    live.run([Take(title="nothing", layout=KINECT20, units="m", sightings=[])])
+    live = LivePipeline(
+        open_session(write_model()), config=LiveConfig(), stages=stages, emit=told.append, note=notes.append
+    )
+    live.run([SourceRun(title="nothing", layout=KINECT20, units="m", sightings=[])])
     live.close_with("end")
     assert any("held no frame" in line for line in notes)
     assert told[-1]["seconds"] == 0
@@ -436,7 +438,7 @@ def test_real_recordings_are_answered_as_offline(main: Main, write_model: WriteM
     code, lines, _ = main("live", model, "-s", data / name)
     session = open_session(model)
     recordings = readers.read(data / name, "auto", on_bad=lambda _: None)
-    wanted = [(r.source, answer) for r in recordings for answer in recognise(r, session)]
+    wanted = [(r.source, answer) for r in recordings for answer in recognize(r, session)]
     answers = [line for line in lines if line["type"] == "answer"]
     assert code == 0
     assert answers

@@ -4,7 +4,16 @@ from itertools import permutations
 import pytest
 
 from amr_edge.errors import ConfigError
-from amr_edge.training.config import RECIPES, AugmentConfig, OptimConfig, Recipe, amr_small, from_dict, override, recipe
+from amr_edge.training.config import (
+    RECIPES,
+    AugmentConfig,
+    OptimizerConfig,
+    Recipe,
+    amr_small,
+    from_dict,
+    override,
+    recipe,
+)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -62,10 +71,10 @@ def test_a_field_that_two_groups_have_is_refused_by_its_whole_name(group: str) -
 @pytest.mark.parametrize(
     ("config", "change"),
     [
-        (OptimConfig(), {"epochs": 0}),
-        (OptimConfig(), {"min_lr": 1.0}),
-        (OptimConfig(), {"warmup": 1.0}),
-        (OptimConfig(), {"layer_decay": 0.0}),
+        (OptimizerConfig(), {"epochs": 0}),
+        (OptimizerConfig(), {"min_lr": 1.0}),
+        (OptimizerConfig(), {"warmup": 1.0}),
+        (OptimizerConfig(), {"layer_decay": 0.0}),
         (AugmentConfig(), {"crop": 0.0}),
         (AugmentConfig(), {"scale": 1.0}),
         (AugmentConfig(), {"yaw": -0.1}),

@@ -48,10 +48,10 @@ def asma(
     resume: Path | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Pre-train two encoders behind complementary masks, align them into a teacher, distil a light student (ASMa)."""
+    """Pre-train two encoders behind complementary masks, align them into a teacher, distill a light student (ASMa)."""
     require("train", "`amr-edge asma`")
     from amr_edge.training.asma.commands import AsmaOrder, carry_out
-    from amr_edge.training.engine.device import Machine, choose_device, choose_precision
+    from amr_edge.training.engine.device import RunOptions, choose_device, choose_precision
 
     chosen = choose_device(device)
     asked = [("backbone", backbone), ("student.kind", student)]
@@ -61,7 +61,7 @@ def asma(
         recipe=recipe,
         settings=(*(f"{field}={value}" for field, value in asked if value is not None), *settings),
         seed=seed,
-        machine=Machine(device=chosen, precision=choose_precision(precision, chosen), time_limit_s=time_limit),
+        machine=RunOptions(device=chosen, precision=choose_precision(precision, chosen), time_limit_s=time_limit),
         threads=threads,
         project=project,
         name=name,

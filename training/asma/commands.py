@@ -19,12 +19,12 @@ from amr_edge.training.asma.config import SIDES, AsmaRecipe, asma_recipe, from_d
 from amr_edge.training.asma.stages import learn_from, pretrain_side, teach
 from amr_edge.training.config import override
 from amr_edge.training.data.batch import Batch, fit_to_data, to_batch
-from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.distributed import world
 from amr_edge.training.engine.interrupts import OutOfTimeError
-from amr_edge.training.engine.run_folder import Run, environment, new_run
+from amr_edge.training.engine.run_folder import RunFolder, environment, new_run
 from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.models.dual_encoder import Aligned
+from amr_edge.training.models.dual_encoder import DualEncoder
 from amr_edge.training.models.stgcn import GraphEncoder
 from amr_edge.training.models.stgcn import macs as graph_macs
 from amr_edge.training.models.token_selection import macs
@@ -45,7 +45,7 @@ class AsmaOrder:
     recipe: str
     settings: tuple[str, ...]
     seed: int
-    machine: Machine
+    machine: RunOptions
     threads: int | None
     project: Path
     name: str | None
@@ -61,7 +61,7 @@ class _Work:
     train: Mask
     test: Mask
     recipe: AsmaRecipe
-    run: Run
+    run: RunFolder
     seed: int
     resume: bool
 
@@ -110,7 +110,7 @@ def _fresh(order: AsmaOrder) -> _Work:
 
 
 def _resumed(order: AsmaOrder, folder: Path) -> _Work:
-    run = Run(folder)
+    run = RunFolder(folder)
     said = run.said()
     settings, name, seed = said.get("asma"), str(said.get("split")), int(str(said.get("seed", 0)))
     if said.get("verb") != "asma" or not isinstance(settings, dict):
@@ -138,7 +138,7 @@ def cost(encoder: nn.Module, frames: int, joints: int) -> int:
         frames: T.
         joints: V.
     """
-    if isinstance(encoder, Aligned):
+    if isinstance(encoder, DualEncoder):
         width = encoder.config.width // 2
         first = encoder.first
         places = first.tokens if isinstance(first, Encoder) else -(-frames // 4) * joints
@@ -259,7 +259,7 @@ def carry_out(order: AsmaOrder, *, now: Callable[[], float] = time.perf_counter)
         raise
 
 
-def _stages(work: _Work, machine: Machine, now: Callable[[], float]) -> tuple[str, dict[str, object]]:
+def _stages(work: _Work, machine: RunOptions, now: Callable[[], float]) -> tuple[str, dict[str, object]]:
     store, train, name, recipe, run = work.store, work.train, work.split, work.recipe, work.run
     encoders = (run.stage(SIDES[0]), run.stage(SIDES[1]))
     for index, (side, folder) in enumerate(zip(SIDES, encoders, strict=True)):

@@ -9,10 +9,10 @@ from amr_edge.errors import ConfigError
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.training.config import (
     STUDENTS,
-    DistilConfig,
+    DistillConfig,
     EncoderConfig,
     FinetuneConfig,
-    OptimConfig,
+    OptimizerConfig,
     PretrainConfig,
     Recipe,
     amr_small,
@@ -97,8 +97,10 @@ class BarlowConfig:
         _need(self.off_diagonal >= 0, f"barlow.off_diagonal must be at least 0, got {self.off_diagonal}")
 
 
-def _probe() -> OptimConfig:
-    return OptimConfig(epochs=150, batch=128, lr=0.01, min_lr=0.0, warmup=1 / 15, weight_decay=1e-5, betas=(0.9, 0.999))
+def _probe() -> OptimizerConfig:
+    return OptimizerConfig(
+        epochs=150, batch=128, lr=0.01, min_lr=0.0, warmup=1 / 15, weight_decay=1e-5, betas=(0.9, 0.999)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,7 @@ class TeacherConfig:
     heads: int = 8
     dropout: float = 0.0
     views: ViewConfig = field(default_factory=lambda: ViewConfig(shear=0.5, flip=0.0))
-    optim: OptimConfig = field(default_factory=_probe)
+    optim: OptimizerConfig = field(default_factory=_probe)
 
     def __post_init__(self) -> None:
         _need(self.heads >= 1, f"teacher.heads must be at least 1, got {self.heads}")
@@ -138,8 +140,8 @@ class StudentConfig:
     graph: GraphConfig = field(default_factory=lambda: GraphConfig(base=16, width=64, dropout=0.0))
     dropout: float = 0.0
     views: ViewConfig = field(default_factory=lambda: ViewConfig(shear=0.5, flip=0.0))
-    optim: OptimConfig = field(
-        default_factory=lambda: OptimConfig(
+    optim: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(
             epochs=150, batch=128, lr=5e-3, min_lr=0.0, warmup=1 / 15, weight_decay=1e-4, betas=(0.9, 0.999)
         )
     )
@@ -168,7 +170,7 @@ class AsmaRecipe:
         masked: Their pretext task, optimiser and augmentations; its `mask` is set by the two masks.
         teacher: Alignment and linear probe.
         student: The student.
-        distil: How it weighs what the teacher says.
+        distill: How it weighs what the teacher says.
     """
 
     name: str
@@ -179,8 +181,8 @@ class AsmaRecipe:
     hide: HideConfig = field(default_factory=HideConfig)
     views: ViewConfig = field(default_factory=ViewConfig)
     barlow: BarlowConfig = field(default_factory=BarlowConfig)
-    pretrain: OptimConfig = field(
-        default_factory=lambda: OptimConfig(
+    pretrain: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(
             epochs=150, batch=128, lr=5e-3, min_lr=0.0, warmup=1 / 15, weight_decay=1e-5, betas=(0.9, 0.999)
         )
     )
@@ -188,7 +190,7 @@ class AsmaRecipe:
     masked: PretrainConfig = field(default_factory=PretrainConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     student: StudentConfig = field(default_factory=StudentConfig)
-    distil: DistilConfig = field(default_factory=lambda: DistilConfig(teacher_budget=1.0))
+    distill: DistillConfig = field(default_factory=lambda: DistillConfig(teacher_budget=1.0))
 
     def __post_init__(self) -> None:
         _need(self.persons >= 1, f"persons must be at least 1, got {self.persons}")
@@ -199,9 +201,9 @@ class AsmaRecipe:
             f"teacher.heads must divide the width {width} of an encoder, got {self.teacher.heads}",
         )
         _need(
-            self.distil.teacher_budget == 1,
-            f"an ASMa teacher looks at all of a clip, so distil.teacher_budget must be 1, got "
-            f"{self.distil.teacher_budget}",
+            self.distill.teacher_budget == 1,
+            f"an ASMa teacher looks at all of a clip, so distill.teacher_budget must be 1, got "
+            f"{self.distill.teacher_budget}",
         )
         if self.backbone == "tokens":
             self.masked.pretext.check(self.prepare.frames, self.encoder.patch_frames)
@@ -234,7 +236,7 @@ def asma_small() -> AsmaRecipe:
     Nothing is flipped, because small data sets tend to tell left from right.
     """
     base = amr_small()
-    optim = OptimConfig(
+    optim = OptimizerConfig(
         epochs=40, batch=64, lr=3e-3, min_lr=1e-5, warmup=0.1, weight_decay=1e-4, betas=(0.9, 0.999), clip_norm=5.0
     )
     mild = ViewConfig(shear=0.2, flip=0.0)

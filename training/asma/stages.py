@@ -21,16 +21,16 @@ from amr_edge.training.asma.views import view
 from amr_edge.training.config import Recipe, student
 from amr_edge.training.data.batch import Batch, to_batch
 from amr_edge.training.engine.checkpoint import load_weights
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.run_folder import Run, versions
-from amr_edge.training.engine.trainer import Stage, fit
-from amr_edge.training.models.build import encoder_of
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.run_folder import RunFolder, versions
+from amr_edge.training.engine.trainer import Stage, train_loop
+from amr_edge.training.models.build import build_encoder
 from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.models.dual_encoder import Aligned
+from amr_edge.training.models.dual_encoder import DualEncoder
 from amr_edge.training.models.stgcn import GraphConfig, GraphEncoder
 from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.models.transformer import Encoder
-from amr_edge.training.tasks.distill import distil_loss
+from amr_edge.training.tasks.distill import distill_loss
 from amr_edge.training.tasks.finetune import NONE_NAMES, tokens_for_step
 from amr_edge.training.tasks.pretrain import describe, pretrain
 
@@ -53,7 +53,7 @@ def card_for(
         split: Name of the split.
         train: (N,) bool, the part of it.
         recipe: The settings.
-        encoder: What builds the encoder again: see `encoder_of`.
+        encoder: What builds the encoder again: see `build_encoder`.
         said: What the card says of the recipe.
     """
     # A graph looks at every joint in every frame.
@@ -89,10 +89,10 @@ def pretrain_side(
     train: Mask,
     split: str,
     recipe: AsmaRecipe,
-    run: Run,
+    run: RunFolder,
     *,
     seed: int,
-    machine: Machine,
+    machine: RunOptions,
     resume: bool = False,
 ) -> None:
     """Pre-train the encoder of one mask; its weights are the run's last.
@@ -149,13 +149,13 @@ def pretrain_side(
         seed=seed,
         machine=machine,
     )  # fmt: skip
-    fit(stage, run, resume=resume)
+    train_loop(stage, run, resume=resume)
 
 
-def pre_trained(run: Run) -> Encoder:
+def pre_trained(run: RunFolder) -> Encoder:
     """The encoder that `pretrain_side` left in a run."""
     tensors, card = load_weights(run.last)
-    encoder = encoder_of(card)
+    encoder = build_encoder(card)
     encoder.load_state_dict(
         {name.removeprefix("encoder."): t for name, t in tensors.items() if name.startswith("encoder.")}
     )
@@ -177,11 +177,11 @@ def teach(
     train: Mask,
     split: str,
     recipe: AsmaRecipe,
-    run: Run,
+    run: RunFolder,
     *,
-    encoders: tuple[Run, Run],
+    encoders: tuple[RunFolder, RunFolder],
     seed: int,
-    machine: Machine,
+    machine: RunOptions,
     resume: bool = False,
 ) -> tuple[Classifier, Card]:
     """Align two frozen encoders and probe the pair with one linear layer.
@@ -214,7 +214,7 @@ def teach(
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        pair = Aligned(pre_trained(encoders[0]), pre_trained(encoders[1]), heads=config.heads)
+        pair = DualEncoder(pre_trained(encoders[0]), pre_trained(encoders[1]), heads=config.heads)
         model = Classifier(cast("Encoder", pair), len(store.classes), dropout=config.dropout).to(machine.device)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, _: torch.Generator) -> Tensor:
@@ -234,7 +234,7 @@ def teach(
         seed=seed,
         machine=machine,
     )
-    fit(stage, run, resume=resume)
+    train_loop(stage, run, resume=resume)
     return model.eval(), card
 
 
@@ -260,10 +260,10 @@ def learn_from(
     train: Mask,
     split: str,
     recipe: AsmaRecipe,
-    run: Run,
+    run: RunFolder,
     *,
     seed: int,
-    machine: Machine,
+    machine: RunOptions,
     resume: bool = False,
 ) -> tuple[Classifier, Card]:
     """Distil a teacher into a student on the training part of a store; unlabelled clips teach by its answers alone.
@@ -293,7 +293,7 @@ def learn_from(
         encoder=words,
         said={
             "seed": seed, "epochs": config.optim.epochs, "student": config.kind,
-            "alpha": recipe.distil.alpha, "temperature": recipe.distil.temperature,
+            "alpha": recipe.distill.alpha, "temperature": recipe.distill.temperature,
         },
     )  # fmt: skip
     choice = None if tokens is None else choice_of(card).to(machine.device)
@@ -306,7 +306,7 @@ def learn_from(
         if tokens is not None and choice is not None:
             kept = tokens_for_step(batch, tokens.finetune, choice, rng, generator)
         truth = torch.from_numpy(clips.labels[indices]).to(machine.device, non_blocking=True)  # (N,)
-        return distil_loss(model.classify(batch, kept), wanted, truth, recipe.distil)
+        return distill_loss(model.classify(batch, kept), wanted, truth, recipe.distill)
 
     stage = Stage(
         title="student",
@@ -320,5 +320,5 @@ def learn_from(
         seed=seed,
         machine=machine,
     )
-    fit(stage, run, resume=resume)
+    train_loop(stage, run, resume=resume)
     return model.eval(), card

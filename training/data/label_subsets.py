@@ -175,7 +175,7 @@ def load_subset(path: Path, store: Store, train: Mask, split: str) -> Subset:
     return subset
 
 
-def asked_subset(asked: str, store: Store, train: Mask, split: str, seed: int) -> Subset:
+def resolve_subset(asked: str, store: Store, train: Mask, split: str, seed: int) -> Subset:
     """The subset that `--labels` means: a share to draw, or a file to load."""
     try:
         share = float(asked)
@@ -184,7 +184,7 @@ def asked_subset(asked: str, store: Store, train: Mask, split: str, seed: int) -
     return draw(store, train, split, share, seed)
 
 
-def check_taught(store: Store, train: Mask, split: str) -> None:
+def require_all_classes(store: Store, train: Mask, split: str) -> None:
     """Refuse a training part that lacks a class which other recordings show: nobody can learn what is never shown.
 
     Raises:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from amr_edge.card import CARD_KEY, Card
 from amr_edge.errors import CardError, LayoutError, ReadError
-from amr_edge.training.models.build import encoder_of
+from amr_edge.training.models.build import build_encoder
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.transformer import Encoder
 
@@ -82,7 +82,7 @@ def load_classifier(path: Path) -> tuple[Classifier, Card]:
     tensors, card = load_weights(path)
     if card.kind != "classifier":
         raise CardError(f"{path}: holds a pre-trained encoder without classes; fine-tune it first")
-    model = Classifier(encoder_of(card), len(card.classes))
+    model = Classifier(build_encoder(card), len(card.classes))
     _fill(model, tensors, path)
     return model.eval(), card
 

@@ -6,30 +6,30 @@ from dataclasses import replace
 
 from amr_edge.errors import CheckFailedError, DataError
 from amr_edge.training.engine.checkpoint import save_weights
-from amr_edge.training.engine.distributed import World
-from amr_edge.training.engine.optimizer import Average, optimiser
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.distributed import DistributedContext
+from amr_edge.training.engine.optimizer import EmaWeights, build_optimizer
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.engine.stage import Stage
 from amr_edge.training.engine.train_state import Progress, load_state, read_progress, save_state
 
 HALVINGS = 3  # of the learning rate, before a run whose loss is not finite is given up
 
 
-class Kept:
+class Checkpointer:
     """Everything that training changes, and its copies in the run's folder.
 
     Attributes:
-        adam: The optimiser.
+        adam: The build_optimizer.
         average: Of the weights, if optim.ema asks for it.
         progress: How far the run has come.
         rows: Of results.csv.
     """
 
-    def __init__(self, stage: Stage, run: Run, peers: World) -> None:
+    def __init__(self, stage: Stage, run: RunFolder, peers: DistributedContext) -> None:
         self._stage, self._run, self._peers = stage, run, peers
         self.step = peers.join(stage.module, stage.step)
-        self.adam = optimiser(stage.module, stage.encoder, stage.config)
-        self.average = Average(stage.module, stage.config.ema) if stage.config.ema else None
+        self.adam = build_optimizer(stage.module, stage.encoder, stage.config)
+        self.average = EmaWeights(stage.module, stage.config.ema) if stage.config.ema else None
         self.progress = Progress(pieces=peers.size * stage.machine.accumulate)
         self.rows: list[dict[str, float]] = []
 

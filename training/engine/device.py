@@ -14,7 +14,7 @@ from amr_edge.training.engine.distributed import world
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class RunOptions:
     """Where and how a training loop computes.
 
     Attributes:

@@ -40,7 +40,7 @@ class PeerGoneError(CheckFailedError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class World:
+class DistributedContext:
     """The processes of a run.
 
     Attributes:
@@ -171,7 +171,7 @@ class _StepModule(nn.Module):
 
 
 @cache
-def world() -> World:
+def world() -> DistributedContext:
     """The processes that torchrun started with this one, which joins them on the first call; or this one alone.
 
     Raises:
@@ -179,7 +179,7 @@ def world() -> World:
         MissingError: If this torch was built without them.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
-        return World()
+        return DistributedContext()
     if not dist.is_available():
         raise MissingError("this build of torch has no torch.distributed; start one process, without torchrun")
     from torch.distributed.rendezvous import rendezvous  # not in builds without it
@@ -195,12 +195,12 @@ def world() -> World:
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", store=store, rank=rank, world_size=size)
     atexit.register(dist.destroy_process_group)
     if not rank:
-        return World(size=size, store=store)
+        return DistributedContext(size=size, store=store)
     # Answers and notes are the leader's; the first to fail gets its stderr back.
     sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (for the rest of the process)
     scratch = Path(tempfile.mkdtemp(prefix="amr-edge-"))
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    return World(rank=rank, size=size, store=store, scratch=scratch)
+    return DistributedContext(rank=rank, size=size, store=store, scratch=scratch)
 
 
 def shares(chosen: NDArray[np.int64], rank: int, size: int, accumulate: int) -> list[tuple[int, NDArray[np.int64]]]:

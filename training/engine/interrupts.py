@@ -9,7 +9,7 @@ from types import FrameType, TracebackType
 
 from amr_edge.errors import AmrError
 from amr_edge.terminal import note
-from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.device import RunOptions
 
 
 class OutOfTimeError(AmrError):
@@ -18,7 +18,7 @@ class OutOfTimeError(AmrError):
     exit_code = 0
 
 
-class Wish(IntEnum):
+class Action(IntEnum):
     """What a loop is to do after a step; of the wishes of several processes the largest counts."""
 
     NOTHING = 0
@@ -27,14 +27,14 @@ class Wish(IntEnum):
     STOP_NOW = 3
 
 
-class Watch:
+class InterruptWatch:
     """Ctrl-C, SIGTERM, the time limit and the time since the last save.
 
     While it is entered, the first Ctrl-C or SIGTERM asks the loop to finish its step and save; the second interrupts at
     once. Outside the main thread, where Python takes no signals, only the clock counts.
     """
 
-    def __init__(self, machine: Machine, *, speaks: bool = True, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, machine: RunOptions, *, speaks: bool = True, now: Callable[[], float] = time.monotonic) -> None:
         self._machine = machine
         self._speaks = speaks
         self._now = now
@@ -42,7 +42,7 @@ class Watch:
         self._asked = False
         self._before: dict[int, object] = {}
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "InterruptWatch":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._ask)
@@ -61,14 +61,14 @@ class Watch:
         if self._speaks and number == signal.SIGINT:
             note("stopping after this step, with everything saved; Ctrl-C again stops at once")
 
-    def wish(self) -> Wish:
+    def wish(self) -> Action:
         """What to do now."""
         if self._asked:
-            return Wish.STOP_NOW
+            return Action.STOP_NOW
         now, machine = self._now(), self._machine
         if machine.time_limit_s and now - machine.began_s >= machine.time_limit_s:
-            return Wish.STOP_IN_TIME
-        return Wish.SAVE if now - self._saved_s >= machine.save_every_s else Wish.NOTHING
+            return Action.STOP_IN_TIME
+        return Action.SAVE if now - self._saved_s >= machine.save_every_s else Action.NOTHING
 
     def saved(self) -> None:
         """Everything has just been saved."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from amr_edge.training.config import OptimConfig
+from amr_edge.training.config import OptimizerConfig
 from amr_edge.training.models.transformer import Encoder
 
 
@@ -22,7 +22,7 @@ def _height(name: str, depth: int) -> int:
     return depth + 1 if part.startswith("norm.") else 0
 
 
-def optimiser(module: nn.Module, encoder: Encoder, config: OptimConfig) -> torch.optim.AdamW:
+def build_optimizer(module: nn.Module, encoder: Encoder, config: OptimizerConfig) -> torch.optim.AdamW:
     """AdamW over `module`; no decay on vectors, learning rates shrinking by `layer_decay` towards the input.
 
     Every group carries `scale`, its share of the scheduled learning rate.
@@ -43,10 +43,10 @@ def optimiser(module: nn.Module, encoder: Encoder, config: OptimConfig) -> torch
     )
 
 
-def learning_rate(step: int, steps_per_epoch: int, config: OptimConfig) -> float:
+def learning_rate(step: int, steps_per_epoch: int, config: OptimizerConfig) -> float:
     """The scheduled rate of a step: linear from 0 over the warm-up, then half a cosine down to `min_lr`.
 
-    >>> config = OptimConfig(epochs=3, lr=1.0, min_lr=0.0, warmup=1 / 3)
+    >>> config = OptimizerConfig(epochs=3, lr=1.0, min_lr=0.0, warmup=1 / 3)
     >>> [learning_rate(step, 2, config) for step in (0, 1, 2, 4)]
     [0.5, 1.0, 1.0, 0.5]
     """
@@ -57,7 +57,7 @@ def learning_rate(step: int, steps_per_epoch: int, config: OptimConfig) -> float
     return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-class Average:
+class EmaWeights:
     """The exponential moving average of a module's weights, which is judged and kept in their place.
 
     After step t the average moves by 1 - min(decay, (1 + t) / (10 + t)) towards the weights, so that it forgets the

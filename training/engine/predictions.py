@@ -15,7 +15,7 @@ FILE = "answers.npz"  # in a run's folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answers:
+class SavedPredictions:
     """Probabilities for the N test clips of a run.
 
     Attributes:
@@ -40,7 +40,7 @@ class Answers:
         return len(self.names)
 
 
-def save_answers(answers: Answers, path: Path) -> Path:
+def save_predictions(answers: SavedPredictions, path: Path) -> Path:
     """Write answers as a plain .npz, whole or not at all."""
     more: dict[str, Any] = {} if answers.copied is None else {"copied": answers.copied}
     part = path.with_name(path.name + ".part")
@@ -62,7 +62,7 @@ def save_answers(answers: Answers, path: Path) -> Path:
     return path
 
 
-def load_answers(path: Path) -> Answers:
+def load_predictions(path: Path) -> SavedPredictions:
     """The answers in a file.
 
     Raises:
@@ -72,7 +72,7 @@ def load_answers(path: Path) -> Answers:
         raise ReadError(f"{path}: there are no answers; give the folder of a run that has finished and was tested")
     try:
         found = {name: load(path, member) for name, member in members(path).items()}
-        answers = Answers(
+        answers = SavedPredictions(
             names=tuple(str(name) for name in found["names"]),
             labels=np.asarray(found["labels"], dtype=np.int64),
             probs=np.asarray(found["probs"], dtype=np.float32),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ import torch
 from amr_edge import __version__
 from amr_edge.errors import ReadError
 from amr_edge.terminal import note, to_json
-from amr_edge.training.config import Recipe, from_dict
+from amr_edge.training.config import RENAMED_FIELDS, Recipe, from_dict
 from amr_edge.training.engine.distributed import world
 
 
@@ -53,7 +54,7 @@ def environment() -> dict[str, object]:
     }
 
 
-class Run:
+class RunFolder:
     """A folder that a training run writes into.
 
     `weights/last.safetensors` are the weights of the last finished epoch, `weights/best.safetensors` those of the
@@ -66,7 +67,7 @@ class Run:
         whole: The run that this is one stage of.
     """
 
-    def __init__(self, folder: Path, *, quiet: bool = False, whole: "Run | None" = None) -> None:
+    def __init__(self, folder: Path, *, quiet: bool = False, whole: "RunFolder | None" = None) -> None:
         self.folder = world().own_copy(folder)
         self.quiet = quiet
         self.whole = whole or self
@@ -91,11 +92,11 @@ class Run:
         """The same inside the epoch after it, if the run was saved there."""
         return self.folder / "midway.safetensors"
 
-    def stage(self, name: str) -> "Run":
+    def stage(self, name: str) -> "RunFolder":
         """A sub-folder for one stage of a run of several."""
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
-        return Run(folder, quiet=self.quiet, whole=self.whole)
+        return RunFolder(folder, quiet=self.quiet, whole=self.whole)
 
     def go_on(self) -> str:
         """What to type to go on with a run that has not finished."""
@@ -167,7 +168,7 @@ class Run:
             raise ReadError(f"{path}: is not the config of a run ({cause}); name a folder under runs/") from cause
         if not isinstance(values, dict):
             raise ReadError(f"{path}: is not the config of a run; name a folder under runs/")
-        return values
+        return with_current_names(values)
 
     def read_settings(self) -> tuple[Recipe, dict[str, object]]:
         """What `write_settings` wrote.
@@ -189,12 +190,23 @@ class Run:
         return from_dict(Recipe, settings), values
 
 
-def new_run(project: Path, verb: str, name: str, *, quiet: bool = False) -> Run:
+def with_current_names(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a config.json, with the names that earlier versions wrote replaced by the present ones."""
+    current = dict(values)
+    if current.get("verb") == "distil":
+        current["verb"] = "distill"
+    recipe = current.get("recipe")
+    if isinstance(recipe, dict):
+        current["recipe"] = {RENAMED_FIELDS.get(name, name): value for name, value in recipe.items()}
+    return current
+
+
+def new_run(project: Path, verb: str, name: str, *, quiet: bool = False) -> RunFolder:
     """A fresh folder `project/verb/name-N`, N one above the highest there is."""
     peers = world()
     folder = peers.own(peers.from_the_first(lambda: _new_folder(project / verb, name)))
     folder.mkdir(parents=True, exist_ok=True)
-    return Run(folder, quiet=quiet)
+    return RunFolder(folder, quiet=quiet)
 
 
 def _new_folder(parent: Path, name: str) -> Path:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from amr_edge.card import Card
-from amr_edge.training.config import OptimConfig
-from amr_edge.training.engine.device import Machine
+from amr_edge.training.config import OptimizerConfig
+from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.train_step import Step
 from amr_edge.training.models.transformer import Encoder
 
@@ -38,7 +38,7 @@ class Stage:
     saved: nn.Module
     card: Card
     clips: int
-    config: OptimConfig
+    config: OptimizerConfig
     seed: int
-    machine: Machine
+    machine: RunOptions
     judge: Callable[[], tuple[float, dict[str, float]]] | None = None

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from amr_edge.optional_dependencies import require
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.run_folder import RunFolder
 
 Row = Mapping[str, float]
 
 
 @contextmanager
-def open_board(run: Run, machine: Machine) -> Iterator[Callable[[Row], None]]:
+def open_board(run: RunFolder, machine: RunOptions) -> Iterator[Callable[[Row], None]]:
     """What takes each row of results.csv and writes it as events into the run's `tensorboard` folder, if asked to.
 
     Raises:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from amr_edge.errors import ReadError
 from amr_edge.training.engine.checkpoint import read_tensors, write_tensors
-from amr_edge.training.engine.optimizer import Average
+from amr_edge.training.engine.optimizer import EmaWeights
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,18 +43,18 @@ class Progress:
 
 
 def save_state(
-    path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None, progress: Progress
+    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, average: EmaWeights | None, progress: Progress
 ) -> None:
     """Write all that a run needs to go on: weights, their average, the optimiser's moments and where it was."""
     tensors = {f"module/{name}": t for name, t in module.state_dict().items()}
     if average is not None:
         tensors |= {f"average/{name}": t for name, t in average.tensors.items()}
-    for index, moments in optimiser.state_dict()["state"].items():
+    for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{name}": t for name, t in moments.items() if isinstance(t, Tensor)}
     write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
 
 
-def load_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None) -> Progress:
+def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, average: EmaWeights | None) -> Progress:
     """Put a module, its average and its optimiser back to where `save_state` left them, and return the progress.
 
     Raises:
@@ -70,7 +70,7 @@ def load_state(path: Path, module: nn.Module, optimiser: torch.optim.Optimizer, 
         for key, tensor in _part(tensors, "optimiser/").items():
             index, _, name = key.partition("/")
             state.setdefault(int(index), {})[name] = tensor
-        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     except (KeyError, ValueError, TypeError, RuntimeError) as cause:
         raise ReadError(
             f"{path}: is not the state of this run; resume with the settings it was started with"

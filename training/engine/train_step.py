@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from amr_edge.training.config import OptimConfig
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.distributed import World, shares
+from amr_edge.training.config import OptimizerConfig
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.distributed import DistributedContext, shares
 
 # indices of the clips of a step, randomness for NumPy and torch -> loss
 Step = Callable[[NDArray[np.int64], np.random.Generator, torch.Generator], Tensor]
@@ -34,9 +34,9 @@ def advance(
     *,
     where: tuple[int, int, int],
     rate: float,
-    config: OptimConfig,
-    machine: Machine,
-    peers: World,
+    config: OptimizerConfig,
+    machine: RunOptions,
+    peers: DistributedContext,
 ) -> tuple[Tensor, Tensor]:
     """One step of the optimiser.
 

@@ -14,17 +14,17 @@ import torch
 
 from amr_edge.errors import ConfigError
 from amr_edge.terminal import progress as bar
-from amr_edge.training.engine.checkpointing import Kept
+from amr_edge.training.engine.checkpointing import Checkpointer
 from amr_edge.training.engine.device import compile_module
-from amr_edge.training.engine.distributed import World, world
-from amr_edge.training.engine.interrupts import OutOfTimeError, Watch, Wish
+from amr_edge.training.engine.distributed import DistributedContext, world
+from amr_edge.training.engine.interrupts import Action, InterruptWatch, OutOfTimeError
 from amr_edge.training.engine.optimizer import learning_rate
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.engine.stage import Stage
 from amr_edge.training.engine.tensorboard import open_board
 from amr_edge.training.engine.train_step import advance, batches
 
-__all__ = ["Stage", "fit"]
+__all__ = ["Stage", "train_loop"]
 
 CHECK_EVERY = 50  # steps; to know sooner whether a loss is finite would make an accelerator wait at every step
 
@@ -33,7 +33,7 @@ class _NotFiniteError(Exception):
     """A loss or a gradient was infinite or not a number."""
 
 
-def fit(stage: Stage, run: Run, *, resume: bool = False) -> list[dict[str, float]]:
+def train_loop(stage: Stage, run: RunFolder, *, resume: bool = False) -> list[dict[str, float]]:
     """Train, writing weights, state and results after every epoch, and the state inside long ones.
 
     Args:
@@ -55,14 +55,14 @@ def fit(stage: Stage, run: Run, *, resume: bool = False) -> list[dict[str, float
     peers = world()
     with peers.together():
         _check(stage, peers)
-        with Watch(stage.machine, speaks=peers.leads and not run.quiet) as watch:
-            kept = Kept(stage, run, peers)
+        with InterruptWatch(stage.machine, speaks=peers.leads and not run.quiet) as watch:
+            kept = Checkpointer(stage, run, peers)
             kept.resume() if resume and run.state.exists() else kept.begin()
             _epochs(stage, run, kept, peers, watch)
             return kept.rows
 
 
-def _check(stage: Stage, peers: World) -> None:
+def _check(stage: Stage, peers: DistributedContext) -> None:
     config = stage.config
     if config.patience and stage.judge is None:
         raise ConfigError(
@@ -77,7 +77,7 @@ def _check(stage: Stage, peers: World) -> None:
         )
 
 
-def _epochs(stage: Stage, run: Run, kept: Kept, peers: World, watch: Watch) -> None:
+def _epochs(stage: Stage, run: RunFolder, kept: Checkpointer, peers: DistributedContext, watch: InterruptWatch) -> None:
     config, machine = stage.config, stage.machine
     ahead = range(kept.progress.epochs, 0 if kept.progress.stopped else config.epochs)
     if ahead and machine.compile:
@@ -94,16 +94,18 @@ def _epochs(stage: Stage, run: Run, kept: Kept, peers: World, watch: Watch) -> N
             left_s = (time.perf_counter() - started) / (epoch + 1 - ahead.start) * (config.epochs - epoch - 1)
             with kept.writing():
                 _tell(stage, run, kept, left_s)
-            wish = Wish(peers.largest(watch.wish()))
+            wish = Action(peers.largest(watch.wish()))
             done = kept.progress.stopped or epoch + 1 == config.epochs
-            if not done or wish is Wish.STOP_NOW:
+            if not done or wish is Action.STOP_NOW:
                 _obey(wish, stage, run, kept)
             if done:
                 break
     kept.wear_average()
 
 
-def _epoch_that_ends_well(stage: Stage, run: Run, kept: Kept, peers: World, watch: Watch) -> dict[str, float]:
+def _epoch_that_ends_well(
+    stage: Stage, run: RunFolder, kept: Checkpointer, peers: DistributedContext, watch: InterruptWatch
+) -> dict[str, float]:
     """An epoch, from its beginning with half the learning rate as often as its loss is not finite."""
     while True:
         with suppress(_NotFiniteError):
@@ -111,7 +113,9 @@ def _epoch_that_ends_well(stage: Stage, run: Run, kept: Kept, peers: World, watc
         kept.go_back()
 
 
-def _epoch(stage: Stage, run: Run, kept: Kept, peers: World, watch: Watch) -> dict[str, float]:
+def _epoch(
+    stage: Stage, run: RunFolder, kept: Checkpointer, peers: DistributedContext, watch: InterruptWatch
+) -> dict[str, float]:
     """All clips once, or what is left of them."""
     config, device, progress = stage.config, stage.machine.device, kept.progress
     epoch = progress.epochs
@@ -139,7 +143,7 @@ def _epoch(stage: Stage, run: Run, kept: Kept, peers: World, watch: Watch) -> di
         norms += norm
         if kept.average is not None:
             kept.average.update(taken + 1)
-        wish = Wish(peers.largest(watch.wish()))
+        wish = Action(peers.largest(watch.wish()))
         last = index + 1 == steps
         look = last or wish or (index + 1) % CHECK_EVERY == 0
         if look and not math.isfinite(float(losses + norms)):
@@ -160,20 +164,20 @@ def _epoch(stage: Stage, run: Run, kept: Kept, peers: World, watch: Watch) -> di
     }
 
 
-def _obey(wish: Wish, stage: Stage, run: Run, kept: Kept) -> None:
+def _obey(wish: Action, stage: Stage, run: RunFolder, kept: Checkpointer) -> None:
     """Stop, everything being saved, if that is the wish."""
     where = f"after {kept.where()}"
-    if wish is Wish.STOP_NOW:
+    if wish is Action.STOP_NOW:
         run.log(f"{stage.title}: interrupted {where}; the weights are in {run.last}")
         raise KeyboardInterrupt
-    if wish is Wish.STOP_IN_TIME:
+    if wish is Action.STOP_IN_TIME:
         limit_s = stage.machine.time_limit_s
         sentence = f"{stage.title}: unfinished, stopped at the time limit of {limit_s:g} s {where}; {run.go_on()}"
         run.log(sentence, show=False)
         raise OutOfTimeError(sentence)
 
 
-def _tell(stage: Stage, run: Run, kept: Kept, left_s: float) -> None:
+def _tell(stage: Stage, run: RunFolder, kept: Checkpointer, left_s: float) -> None:
     """One line about the last epoch, shown now and then."""
     row, progress, epochs = kept.rows[-1], kept.progress, stage.config.epochs
     line = f"{stage.title}: epoch {progress.epochs}/{epochs}  " + "  ".join(

@@ -7,12 +7,12 @@ from amr_edge.card import Card
 from amr_edge.errors import CardError
 from amr_edge.skeleton import layout
 from amr_edge.training.config import EncoderConfig
-from amr_edge.training.models.dual_encoder import Aligned
+from amr_edge.training.models.dual_encoder import DualEncoder
 from amr_edge.training.models.stgcn import GraphConfig, GraphEncoder
 from amr_edge.training.models.transformer import Encoder
 
 
-def encoder_of(card: Card) -> Encoder:
+def build_encoder(card: Card) -> Encoder:
     """An encoder as the card describes it, with fresh weights: the transformer, or what answers in its place.
 
     Raises:
@@ -22,7 +22,7 @@ def encoder_of(card: Card) -> Encoder:
     return cast("Encoder", _built(card.encoder, card))
 
 
-def _built(words: Mapping[str, Any], card: Card) -> Encoder | GraphEncoder | Aligned:
+def _built(words: Mapping[str, Any], card: Card) -> Encoder | GraphEncoder | DualEncoder:
     """What `words` say: `kind` is "graph" or "aligned", and absent for the transformer."""
     settings = {name: value for name, value in words.items() if name != "kind"}
     kind = words.get("kind")
@@ -32,7 +32,7 @@ def _built(words: Mapping[str, Any], card: Card) -> Encoder | GraphEncoder | Ali
             return GraphEncoder(GraphConfig(**settings), skeleton)
         if kind == "aligned":
             first, second = (cast("Encoder | GraphEncoder", _built(words["of"], card)) for _ in range(2))
-            return Aligned(first, second, heads=words["heads"])
+            return DualEncoder(first, second, heads=words["heads"])
         if kind is None:
             return Encoder(EncoderConfig(**settings), frames=card.prepare.frames, joints=len(skeleton))
     except (TypeError, KeyError, AttributeError) as cause:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from amr_edge.errors import ConfigError
 from amr_edge.training.models.stgcn import GraphEncoder
-from amr_edge.training.models.transformer import Attention, Encoder, initialise
+from amr_edge.training.models.transformer import Attention, Encoder, initialize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlignedConfig:
+class DualEncoderConfig:
     """What a pair is made of.
 
     Attributes:
@@ -34,7 +34,7 @@ class AlignedConfig:
             )
 
 
-class Aligned(nn.Module):
+class DualEncoder(nn.Module):
     """Two frozen encoders and what they say to each other; serves wherever one encoder does.
 
     F1' = F1 + attention(F1 over F2), F2' = F2 + attention(F2 over F1); the features are [F1', F2'], so that their mean
@@ -49,19 +49,19 @@ class Aligned(nn.Module):
     def __init__(self, first: Encoder | GraphEncoder, second: Encoder | GraphEncoder, *, heads: int) -> None:
         super().__init__()
         width = first.config.width
-        self.config = AlignedConfig(width=2 * width, depth=first.config.depth, heads=heads)
+        self.config = DualEncoderConfig(width=2 * width, depth=first.config.depth, heads=heads)
         self.first, self.second = first, second
         self.first_over_second = Attention(width, heads)
         self.second_over_first = Attention(width, heads)
         for attention in (self.first_over_second, self.second_over_first):
-            initialise(attention)
+            initialize(attention)
             # At first nothing is said: the pair starts as the two encoders that were pre-trained.
             nn.init.zeros_(attention.out.weight)
         for encoder in (first, second):
             encoder.requires_grad_(requires_grad=False)
         self.train(self.training)
 
-    def train(self, mode: bool = True) -> "Aligned":  # noqa: FBT001, FBT002  (torch's own signature)
+    def train(self, mode: bool = True) -> "DualEncoder":  # noqa: FBT001, FBT002  (torch's own signature)
         """Put the attention into training; what is frozen answers as it was learned, its norms and dropouts at rest."""
         super().train(mode)
         self.first.eval()

@@ -8,7 +8,7 @@ from amr_edge.errors import ConfigError
 PIECE = 256  # clips asked at a time, so that the similarities stay small
 
 
-def neighbours(
+def neighbors(
     known: NDArray[np.floating], labels: NDArray[np.int64], asked: NDArray[np.floating], k: int, classes: int
 ) -> NDArray[np.float32]:
     """The votes of the k nearest.
@@ -28,7 +28,7 @@ def neighbours(
         ConfigError: If nobody votes.
 
     >>> known = np.array([[1.0, 0.0], [0.0, 1.0], [0.1, 1.0]])
-    >>> neighbours(known, np.array([0, 1, 1]), np.array([[1.0, 0.1]]), k=1, classes=2).argmax(axis=1).tolist()
+    >>> neighbors(known, np.array([0, 1, 1]), np.array([[1.0, 0.1]]), k=1, classes=2).argmax(axis=1).tolist()
     [0]
     """
     if k < 1:

@@ -20,10 +20,10 @@ def degrees(layout: Layout) -> NDArray[np.int64]:
 
 def distances(layout: Layout) -> NDArray[np.int64]:
     """(V,) bones between each joint and the centre of the body."""
-    centre = layout.joints.index(CENTRE) if CENTRE in layout.joints else layout.root
+    center = layout.joints.index(CENTRE) if CENTRE in layout.joints else layout.root
     found = np.full(len(layout), -1, dtype=np.int64)
-    found[centre] = 0
-    edge = [centre]
+    found[center] = 0
+    edge = [center]
     while edge:
         joint = edge.pop()
         for pair in layout.bones:

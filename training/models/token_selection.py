@@ -30,7 +30,7 @@ MOST_TOKENS = 2**15
 CHANNELS = 3
 
 
-class TokenChoice(nn.Module):
+class TokenSelector(nn.Module):
     """The tokens of a body to look at on a budget.
 
     The energies are those of `energy.token_energy`, as two matrix products: one sums up every window of every length,
@@ -137,9 +137,9 @@ class TokenChoice(nn.Module):
         return order.index_select(1, ranks), ordered.index_select(1, ranks) > 0
 
 
-def choice_of(card: Card, dtype: torch.dtype = torch.float64) -> TokenChoice:
+def choice_of(card: Card, dtype: torch.dtype = torch.float64) -> TokenSelector:
     """How a model chooses its tokens, as its card says."""
-    return TokenChoice(
+    return TokenSelector(
         frames=card.prepare.frames,
         joints=len(layout(card.prepare.layout)),
         patch_frames=card.patch_frames,

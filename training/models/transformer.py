@@ -91,7 +91,7 @@ class Block(nn.Module):
         return x + self._kept(self.feed(self.norm_feed(x)))
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """Xavier-uniform linears with zero biases, as MAE does."""
     for part in module.modules():
         if isinstance(part, nn.Linear):
@@ -119,7 +119,7 @@ class Encoder(nn.Module):
         self.joint_position = nn.Parameter(torch.zeros(joints, config.width))
         self.blocks = nn.ModuleList(Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
-        initialise(self)
+        initialize(self)
         nn.init.trunc_normal_(self.time_position, std=0.02)
         nn.init.trunc_normal_(self.joint_position, std=0.02)
 

@@ -15,7 +15,7 @@ from amr_edge.errors import ConfigError
 from amr_edge.training.config import PretextConfig
 from amr_edge.training.models.motion_energy import focal_weights
 from amr_edge.training.models.patchify import patchify, token_present
-from amr_edge.training.models.transformer import Attention, Block, Encoder, FeedForward, initialise
+from amr_edge.training.models.transformer import Attention, Block, Encoder, FeedForward, initialize
 from amr_edge.training.objectives.masking import keep_asymmetric, keep_grid, keep_random, keep_still, patch_motion
 
 EPSILON = 1e-6  # of the target's variance, (metres per frame)^2
@@ -89,7 +89,7 @@ class MaskedReconstruction(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, self.target_frames * encoder.channels)
         for part in (self.memory, self.blocks, self.head):
-            initialise(part)
+            initialize(part)
         for position in positions:
             nn.init.trunc_normal_(position, std=0.02)
 
@@ -202,11 +202,11 @@ class MaskedReconstruction(nn.Module):
         value, seen = self._moved(body, present) if self.config.target == "motion" else (body, present)
         there = seen[..., None].expand_as(value)  # (B, T', V, C)
         if self.config.target_norm == "time":
-            value = _normalise(value, there, dim=1)
+            value = _normalize(value, there, dim=1)
         patches = patchify(value, self.target_frames)  # (B, N_t, P)
         there = patchify(there, self.target_frames)
         if self.config.target_norm == "patch":
-            patches = _normalise(patches, there, dim=2)
+            patches = _normalize(patches, there, dim=2)
         return patches * there, there
 
     def weights(self, body: Tensor, present: Tensor) -> Tensor:
@@ -243,7 +243,7 @@ class MaskedReconstruction(nn.Module):
         return Reconstruction(loss, predicted, target, weight, kept, asked)
 
 
-def _normalise(value: Tensor, there: Tensor, dim: int) -> Tensor:
+def _normalize(value: Tensor, there: Tensor, dim: int) -> Tensor:
     """Zero mean and unit (unbiased) variance along `dim`, over what is there."""
     count = there.sum(dim=dim, keepdim=True)
     mean = (value * there).sum(dim=dim, keepdim=True) / count.clamp(min=1)

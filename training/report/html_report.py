@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from amr_edge.data.store import open_store
 from amr_edge.errors import AmrError, ConfigError
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.report import html
 from amr_edge.training.report.plots import (
     SERIES,
@@ -23,13 +23,13 @@ from amr_edge.training.report.plots import (
     per_class_figure,
 )
 from amr_edge.training.report.reconstruction_plots import draw_reconstruction
-from amr_edge.training.report.run_summary import HEADLINE, Answer, Told, compare, flat, read_run, usual, wilson
+from amr_edge.training.report.run_summary import HEADLINE, Answer, RunSummary, compare, flat, read_run, usual, wilson
 from amr_edge.training.report.skeleton_plots import as_strip, draw_strips, wrong_title
 
 PAIRS, FILES = 12, 60  # rows of the longest tables
 
 
-def _draw_worst(told: Told) -> str:
+def _draw_worst(told: RunSummary) -> str:
     """Draw the worst clips of a run that has no picture of them; what hinders it, or "" if it is there."""
     path = told.folder / "worst_clips.png"
     if not told.worst() or path.with_suffix(".svg").exists():
@@ -59,11 +59,11 @@ def _draw_worst(told: Told) -> str:
     return "" if strips else f"The clips cannot be drawn: {data.name} does not hold them any more."
 
 
-def write_report(folders: Sequence[Path], path: Path) -> list[Told]:
+def write_report(folders: Sequence[Path], path: Path) -> list[RunSummary]:
     """Write one self-contained HTML page about runs, and return what was read of them.
 
     Args:
-        folders: Run folders, one or several to be compared.
+        folders: RunFolder folders, one or several to be compared.
         path: Where the page goes; links in it are relative to its folder.
 
     Raises:
@@ -77,7 +77,7 @@ def write_report(folders: Sequence[Path], path: Path) -> list[Told]:
         title, body = runs[0].name, _run_page(runs[0], path)
     else:
         title, body = f"{len(runs)} runs compared", _comparison(runs, path)
-    page = Template(files("amr_edge.training").joinpath("report.html").read_text(encoding="utf-8"))
+    page = Template(files("amr_edge.training.report").joinpath("report.html").read_text(encoding="utf-8"))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_text(page.substitute(title=html.text(title), body=body), encoding="utf-8")
@@ -85,12 +85,12 @@ def write_report(folders: Sequence[Path], path: Path) -> list[Told]:
     return runs
 
 
-def write_page(run: Run) -> None:
+def write_page(run: RunFolder) -> None:
     """Write the page of one run into its folder."""
     write_report([run.folder], run.folder / "report.html")
 
 
-def _which_epoch(told: Told) -> str:
+def _which_epoch(told: RunSummary) -> str:
     by = str(told.score.get("epoch_chosen_by", "last"))
     if told.score.get("epoch") is None:
         return by if "epoch_chosen_by" in told.score else "each fold's own"
@@ -98,7 +98,7 @@ def _which_epoch(told: Told) -> str:
     return f"epoch {told.score.get('epoch')}, {how}"
 
 
-def _headline(told: Told) -> str:
+def _headline(told: RunSummary) -> str:
     tiles = []
     figures = told.figures()
     if figures:
@@ -135,7 +135,7 @@ def _headline(told: Told) -> str:
     return f'<div class="figures">{"".join(tiles)}</div>'
 
 
-def _about(told: Told) -> str:
+def _about(told: RunSummary) -> str:
     """One sentence: what was done on what."""
     data = told.card.data if told.card else {}
     name = data.get("name") or Path(str(told.settings.get("data", ""))).name or "several runs"
@@ -149,24 +149,24 @@ def _about(told: Told) -> str:
     return ", ".join(parts)
 
 
-def _curves(runs: Sequence[Told]) -> str:
+def _curves(runs: Sequence[RunSummary]) -> str:
     """Every stage's curves, those of several runs in one picture."""
     parts = []
     for stage in dict.fromkeys(stage for told in runs for stage in told.stages):
         rows = {told.name: told.stages[stage] for told in runs if told.stages.get(stage)}
         if not rows:
             continue
-        colours = {told.name: index for index, told in enumerate(runs)}
+        colors = {told.name: index for index, told in enumerate(runs)}
         names = columns([row for each in rows.values() for row in each])
         pictures = "".join(
-            f"<figure>{html.drawn(curve_figure(name, rows, stage, colours), f'{stage}: {name} over epochs')}</figure>"
+            f"<figure>{html.drawn(curve_figure(name, rows, stage, colors), f'{stage}: {name} over epochs')}</figure>"
             for name in names
         )
         parts.append(f'<h3>{html.text(stage[:1].upper() + stage[1:])}</h3><div class="curves">{pictures}</div>')
     return "".join(parts)
 
 
-def _scored(told: Told) -> str:
+def _scored(told: RunSummary) -> str:
     """Per class, confusion and worst clips."""
     if not told.answers:
         return ""
@@ -196,7 +196,7 @@ def _scored(told: Told) -> str:
     )
 
 
-def _more(told: Told) -> str:
+def _more(told: RunSummary) -> str:
     """What else score.json tells: folds, fused runs, neighbours, label subsets."""
     parts, rows = [], []
     for key, value in told.score.items():
@@ -224,16 +224,16 @@ def _brief(value: object) -> object:
     return value
 
 
-def _reconstructed(told: Told) -> str:
+def _reconstructed(told: RunSummary) -> str:
     """What pre-training sees and predicts; drawn now where the run's state is newer than its picture."""
-    stage = Run(told.folder if told.verb == "pretrain" else told.folder / "pretrain")
+    stage = RunFolder(told.folder if told.verb == "pretrain" else told.folder / "pretrain")
     drawn = stage.folder / "reconstruction.svg"
     if not stage.state.is_file():
         return ""
     said = ""
     if not drawn.exists() or drawn.stat().st_mtime < stage.state.stat().st_mtime:
         try:
-            made, settings = Run(told.folder, quiet=True).read_settings()
+            made, settings = RunFolder(told.folder, quiet=True).read_settings()
             draw_reconstruction(stage, made, settings)
         except AmrError as cause:
             said = (
@@ -243,7 +243,7 @@ def _reconstructed(told: Told) -> str:
     return f"<h2>What pre-training sees and predicts</h2>{said}{picture}"
 
 
-def _budget(told: Told) -> str:
+def _budget(told: RunSummary) -> str:
     points = told.card.budget_curve if told.card else ()
     if not points:
         return ""
@@ -253,14 +253,14 @@ def _budget(told: Told) -> str:
     return f"<h2>Accuracy by token budget</h2>{drawn if len(points) > 1 else ''}{table}"
 
 
-def _teacher(told: Told) -> str:
+def _teacher(told: RunSummary) -> str:
     if not told.beside:
         return ""
     rows = [(str(key).replace("_", " "), value) for key, value in told.beside.items()]
     return f"<h2>Beside its teacher</h2>{html.table(('', ''), rows, (1,))}"
 
 
-def _settings(told: Told) -> str:
+def _settings(told: RunSummary) -> str:
     if not told.recipe:
         return ""
     chosen = [(c.field, c.usual, c.here) for c in told.changes if not c.fitted]
@@ -277,14 +277,14 @@ def _settings(told: Told) -> str:
     return "".join(parts)
 
 
-def _environment(told: Told) -> str:
+def _environment(told: RunSummary) -> str:
     command = told.environment.get("command")
     rows = [(key.replace("_", " "), value) for key, value in told.environment.items() if key != "command" and value]
     said = f"<p><code>{html.text(command)}</code></p>" if command else ""
     return f"<h2>Made by</h2>{said}{html.table(('', ''), rows)}" if rows or said else ""
 
 
-def _links(told: Told, page: Path) -> str:
+def _links(told: RunSummary, page: Path) -> str:
     """The files of the run, as links relative to the page."""
     found = sorted(p for p in told.folder.rglob("*") if p.is_file() and p.resolve() != page.resolve())
     rows = []
@@ -304,7 +304,7 @@ def _links(told: Told, page: Path) -> str:
     return f"<h2>Files</h2>{html.table(('file', 'size'), rows, (1,))}{more}"
 
 
-def _notes(told: Told) -> str:
+def _notes(told: RunSummary) -> str:
     unfinished = [
         f"{stage} has {len(rows)} of {told.epochs[stage]} epochs: the run was interrupted or stopped early"
         for stage, rows in told.stages.items()
@@ -313,7 +313,7 @@ def _notes(told: Told) -> str:
     return "".join(f'<p class="note">{html.text(note)}</p>' for note in [*unfinished, *told.notes])
 
 
-def _run_page(told: Told, page: Path) -> str:
+def _run_page(told: RunSummary, page: Path) -> str:
     """Everything about one run."""
     return "\n".join(
         [
@@ -333,12 +333,12 @@ def _run_page(told: Told, page: Path) -> str:
     )
 
 
-def _same_test(runs: Sequence[Told]) -> bool:
+def _same_test(runs: Sequence[RunSummary]) -> bool:
     """Whether the scores are about the same clips."""
     return len({frozenset(a.clip for a in told.answers) for told in runs}) == 1
 
 
-def _comparison(runs: Sequence[Told], page: Path) -> str:
+def _comparison(runs: Sequence[RunSummary], page: Path) -> str:
     """Runs beside each other, then each in turn."""
     parts = [f"<h1>{len(runs)} runs compared</h1>"]
     figures = [told.figures() for told in runs]
@@ -346,7 +346,7 @@ def _comparison(runs: Sequence[Told], page: Path) -> str:
     best = {key: max((found[key] for found in figures if key in found), default=math.nan) for key in HEADLINE}
     comparable = len(scored) > 1 and _same_test(scored)
 
-    def share(told: Told, key: str) -> object:
+    def share(told: RunSummary, key: str) -> object:
         value = told.figures().get(key)
         bold = comparable and value == best[key]
         return html.Markup(f'<span class="best">{html.percent(value)}</span>') if bold else html.percent(value)
@@ -385,13 +385,13 @@ def _comparison(runs: Sequence[Told], page: Path) -> str:
     return "\n".join(parts)
 
 
-def _init(told: Told) -> str:
+def _init(told: RunSummary) -> str:
     """Which run it started from, without the folders above that."""
     init = told.settings.get("init")
     return "/".join(Path(str(init)).parts[-4:-2]) if init else "scratch"
 
 
-def _differing(runs: Sequence[Told]) -> str:
+def _differing(runs: Sequence[RunSummary]) -> str:
     """The settings in which the runs differ."""
     each = [flat(told.recipe) | {"seed": told.settings.get("seed"), "init": told.settings.get("init")} for told in runs]
     each = [

@@ -51,10 +51,10 @@ def to_svg(figure: Figure) -> str:
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
-    light = "".join(f"--c{i}:{colour};" for i, colour in enumerate(_DARK))
-    dark = "".join(f"--c{i}:{colour};" for i, colour in enumerate(_DARK.values()))
-    for i, colour in enumerate(_DARK):
-        svg = svg.replace(f": {colour}", f": var(--c{i})")
+    light = "".join(f"--c{i}:{color};" for i, color in enumerate(_DARK))
+    dark = "".join(f"--c{i}:{color};" for i, color in enumerate(_DARK.values()))
+    for i, color in enumerate(_DARK):
+        svg = svg.replace(f": {color}", f": var(--c{i})")
     style = f"<style>:root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
     opening_ends = svg.index(">") + 1
     return svg[:opening_ends] + style + svg[opening_ends:]
@@ -86,7 +86,7 @@ def columns(rows: Rows) -> list[str]:
 
 
 def draw_curve(
-    panel: Axes, name: str, runs: Mapping[str, Rows], title: str, colours: Mapping[str, int] | None = None
+    panel: Axes, name: str, runs: Mapping[str, Rows], title: str, colors: Mapping[str, int] | None = None
 ) -> None:
     """One column of results.csv over the epochs, a line for each run; rows that lack it leave a gap.
 
@@ -95,7 +95,7 @@ def draw_curve(
         name: The column.
         runs: Rows by run.
         title: Above it.
-        colours: Which of `SERIES` a run has; by default in order.
+        colors: Which of `SERIES` a run has; by default in order.
     """
     lines = {
         run: np.array([(row["epoch"], row.get(name, np.nan)) for row in rows], dtype=np.float64).reshape(-1, 2)
@@ -105,17 +105,17 @@ def draw_curve(
     values = values[np.isfinite(values)]
     for index, (run, line) in enumerate(lines.items()):
         known = int(np.isfinite(line[:, 1]).sum())
-        colour = SERIES[(index if colours is None else colours[run]) % len(SERIES)]
+        color = SERIES[(index if colors is None else colors[run]) % len(SERIES)]
         # A line of one point, or of points with gaps between them, cannot be seen without marks.
         gaps = known and np.isnan(line[:, 1]).any()
         marker = "o" if known == 1 or (gaps and known <= 60) else ""
         many = known > 300 and name in ("grad_norm", "loss") and not gaps
-        panel.plot(*line.T, color=colour, lw=0.6 if many else 1.6, alpha=0.4 if many else 1, marker=marker, ms=4)
+        panel.plot(*line.T, color=color, lw=0.6 if many else 1.6, alpha=0.4 if many else 1, marker=marker, ms=4)
         if many:
             around = np.ones(known // 60)
             # At both ends the mean is of fewer epochs, so that the line begins and ends where the run does.
             smooth = np.convolve(line[:, 1], around, "same") / np.convolve(np.ones(known), around, "same")
-            panel.plot(line[:, 0], smooth, color=colour, lw=1.8)
+            panel.plot(line[:, 0], smooth, color=color, lw=1.8)
     if values.size and values.min() > 0 and values.max() > 30 * values.min() and name != "lr":
         panel.set_yscale("log")
         if values.max() < 100 * values.min():
@@ -140,10 +140,10 @@ def curve_title(name: str, title: str) -> str:
     return f"{title} loss" if name == "loss" else _NAMES.get(name, name.replace("_", " ").replace("top1", "top-1"))
 
 
-def curve_figure(name: str, runs: Mapping[str, Rows], title: str, colours: Mapping[str, int] | None = None) -> Figure:
+def curve_figure(name: str, runs: Mapping[str, Rows], title: str, colors: Mapping[str, int] | None = None) -> Figure:
     """One curve as a figure of its own."""
     figure = Figure(figsize=(4.2, 2.7), layout="constrained")
-    draw_curve(figure.subplots(), name, runs, curve_title(name, title), colours)
+    draw_curve(figure.subplots(), name, runs, curve_title(name, title), colors)
     return figure
 
 

@@ -20,7 +20,7 @@ from amr_edge.errors import ConfigError, ReadError
 from amr_edge.preprocess import motion_energy
 from amr_edge.skeleton import Layout, Mask, layout
 from amr_edge.training.config import PretextConfig, Recipe
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.patchify import patchify, token_present, unpatchify
 from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.objectives.masked_reconstruction import EPSILON, MaskedReconstruction
@@ -279,7 +279,7 @@ def _chosen(store: Store, name: str, seed: int, count: int) -> Mask:
     return chosen
 
 
-def draw_reconstruction(stage: Run, recipe: Recipe, settings: Mapping[str, Any], count: int = SHOWN) -> Path:
+def draw_reconstruction(stage: RunFolder, recipe: Recipe, settings: Mapping[str, Any], count: int = SHOWN) -> Path:
     """Draw what the pre-trained weights of a run predict, as reconstruction.png and .svg in its folder.
 
     Args:

@@ -20,15 +20,15 @@ from amr_edge.terminal import to_json
 from amr_edge.training.config import Recipe, recipe, student
 from amr_edge.training.engine.checkpoint import load_weights
 from amr_edge.training.engine.predictions import FILE as ANSWERS
-from amr_edge.training.engine.predictions import load_answers
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.predictions import load_predictions
+from amr_edge.training.engine.run_folder import RunFolder, with_current_names
 from amr_edge.training.report.skeleton_plots import SHOWN
 
 STAGES = {
     "pretrain": "pre-training",
     "finetune": "fine-tuning",
     "train": "fine-tuning",
-    "distil": "distillation",
+    "distill": "distillation",
     "probe": "linear probe",
     "asma": "student",
     "central_slow": "pre-training, central_slow",
@@ -58,7 +58,7 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Told:
+class RunSummary:
     """What the folder of a run tells.
 
     Attributes:
@@ -218,7 +218,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _answers(folder: Path) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
     """What was answered to each test clip, and the classes, as far as they are told."""
     if (folder / ANSWERS).exists():
-        told = load_answers(folder / ANSWERS)
+        told = load_predictions(folder / ANSWERS)
         if len(told) and not 0 <= told.labels.min() <= told.labels.max() < len(told.classes):
             raise ReadError(f"{folder / ANSWERS}: a label has no class; the file is damaged, evaluate the run again")
         names = zip(told.names, told.labels, told.probs, strict=True)
@@ -237,7 +237,7 @@ def _written_answers(path: Path) -> tuple[Answer, ...]:
         raise ReadError(f"{path}: is not a table of answers ({cause!r}); evaluate or train the run again") from cause
 
 
-def _results(run: Run) -> list[dict[str, float]]:
+def _results(run: RunFolder) -> list[dict[str, float]]:
     try:
         rows = run.results()
         missing = [row for row in rows if "epoch" not in row]
@@ -264,7 +264,7 @@ def usual(verb: str, values: Mapping[str, Any]) -> Recipe | None:
     """The recipe as it comes, or None if this amr-edge has none of that name."""
     name = str(values.get("name", ""))
     try:
-        if verb == "distil":
+        if verb == "distill":
             return student(name, PrepareConfig(**values["prepare"]), int(values["persons"]))
         return recipe(name)
     except (ConfigError, KeyError, TypeError, ValueError):
@@ -284,7 +284,7 @@ def changed(verb: str, values: Mapping[str, Any]) -> tuple[Change, ...] | None:
     )
 
 
-def read_run(folder: Path) -> Told:
+def read_run(folder: Path) -> RunSummary:
     """What the folder of a run tells.
 
     Raises:
@@ -292,7 +292,7 @@ def read_run(folder: Path) -> Told:
     """
     if not any((folder / name).is_file() for name in ("config.json", "score.json")):
         raise ReadError(f"{folder}: is not the folder of a run (it has no config.json); name one under runs/")
-    settings = _json(folder / "config.json")
+    settings = with_current_names(_json(folder / "config.json"))
     values = settings.pop("recipe", settings.pop("asma", {}))
     if not isinstance(values, dict):
         raise ReadError(f"{folder / 'config.json'}: its recipe is not an object; name a folder under runs/")
@@ -306,17 +306,17 @@ def read_run(folder: Path) -> Told:
     planned = flat(values)
     for sub in sorted(folder.glob("*/results.csv")):
         title = STAGES.get(sub.parent.name, sub.parent.name)
-        stages[title] = _results(Run(sub.parent))
+        stages[title] = _results(RunFolder(sub.parent))
         epochs[title] = planned.get(f"{sub.parent.name}.optim.epochs")
     if (folder / "results.csv").exists():
         title = STAGES.get(verb, verb or "training")
-        stages[title] = _results(Run(folder))
+        stages[title] = _results(RunFolder(folder))
         epochs[title] = planned.get(f"{'pretrain' if verb == 'pretrain' else 'finetune'}.optim.epochs")
     answers, classes = _answers(folder)
     card, parameters = None, 0
-    if Run(folder).last.exists():
+    if RunFolder(folder).last.exists():
         try:
-            tensors, card = load_weights(Run(folder).last)
+            tensors, card = load_weights(RunFolder(folder).last)
             parameters = sum(tensor.numel() for tensor in tensors.values())
         except AmrError as cause:
             notes.append(str(cause))
@@ -326,7 +326,7 @@ def read_run(folder: Path) -> Told:
     changes = changed(verb, values)
     if changes is None and values.get("name") and verb != "asma":
         notes.append(f"this amr-edge has no recipe '{values.get('name')}' to compare the settings with")
-    return Told(
+    return RunSummary(
         folder=folder,
         settings=settings,
         recipe=values,
@@ -344,7 +344,7 @@ def read_run(folder: Path) -> Told:
     )
 
 
-def compare(runs: Sequence[Told]) -> list[dict[str, object]]:
+def compare(runs: Sequence[RunSummary]) -> list[dict[str, object]]:
     """Each run after the first against the first, on the clips that both were tested on.
 
     Returns:

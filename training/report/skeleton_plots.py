@@ -140,21 +140,21 @@ def draw_moments(
             panel.text((place + 0.5) * cell, 0.4 * cell, "nobody", ha="center", fontsize=7, color=MIDDLE)
             continue
         for person in range(len(points)):
-            colours = COLOURS[min(person, len(COLOURS) - 1)]
+            colors = COLOURS[min(person, len(COLOURS) - 1)]
             pose = points[person, frame] + (shift, 0)  # (V, 2)
             if trails and before:
                 for joint in trailing[person][:TRAILS]:
                     path = points[person, max(frame - before, 0) : frame + 1, joint] + (shift, 0)
                     # Somebody who crosses the picture would draw through the neighbours.
                     path[np.abs(path[:, 0] - (place + 0.5) * cell) > 0.5 * cell] = np.nan
-                    panel.plot(*path.T, color=colours[side[joint]], lw=0.9, alpha=0.45, solid_capstyle="round")
+                    panel.plot(*path.T, color=colors[side[joint]], lw=0.9, alpha=0.45, solid_capstyle="round")
             for which in (2, 0, 1):
                 bones = [np.stack([pose[a], pose[b], (np.nan, np.nan)]) for a, b in layout.bones if side[b] == which]
                 if bones:
                     line = np.concatenate(bones)  # (3 * bones, 2), a gap after each
-                    panel.plot(*line.T, color=colours[which], lw=1.8, alpha=opacity, solid_capstyle="round")
+                    panel.plot(*line.T, color=colors[which], lw=1.8, alpha=opacity, solid_capstyle="round")
                 dots = pose[(side == which) & np.isfinite(pose[:, 0])]
-                panel.plot(*dots.T, ".", ms=2.6, color=colours[which], alpha=opacity)
+                panel.plot(*dots.T, ".", ms=2.6, color=colors[which], alpha=opacity)
     panel.axis("off")
     return list(shifts)
 

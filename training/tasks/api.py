@@ -1,4 +1,4 @@
-"""`amr-edge pretrain`, `train`, `finetune` and `distil` as functions: the same options, a typed result.
+"""`amr-edge pretrain`, `train`, `finetune` and `distill` as functions: the same options, a typed result.
 
 Importing this loads no torch; calling does.
 """
@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from amr_edge.errors import ConfigError
 from amr_edge.optional_dependencies import require
-from amr_edge.training.tasks.results import Distilled, EachLeftOut, LeftOut, Pretrained, Trained
+from amr_edge.training.tasks.results import (
+    CrossValidationResult,
+    DistillResult,
+    FoldResult,
+    PretrainResult,
+    TrainResult,
+)
 
 if TYPE_CHECKING:
     from amr_edge.training.tasks.results import Outcome
 
-__all__ = ["Distilled", "EachLeftOut", "LeftOut", "Pretrained", "Trained"]
-__all__ += ["distil", "finetune", "leave_one_out", "pretrain", "train"]
+__all__ = ["CrossValidationResult", "DistillResult", "FoldResult", "PretrainResult", "TrainResult"]
+__all__ += ["distill", "finetune", "leave_one_out", "pretrain", "train"]
 
 RUNS = Path("runs")
 Settings = Mapping[str, object]
@@ -38,7 +44,7 @@ def pretrain(
     project: str | Path = RUNS,
     name: str | None = None,
     resume: str | Path | None = None,
-) -> Pretrained:
+) -> PretrainResult:
     """Pre-train an encoder by masked reconstruction; labels are not looked at.
 
     Args:
@@ -82,7 +88,7 @@ def pretrain(
         name=name,
         resume=resume,
     )
-    assert isinstance(done, Pretrained)  # noqa: S101 - the verb says so
+    assert isinstance(done, PretrainResult)  # noqa: S101 - the verb says so
     return done
 
 
@@ -105,7 +111,7 @@ def train(
     project: str | Path = RUNS,
     name: str | None = None,
     resume: str | Path | None = None,
-) -> Trained:
+) -> TrainResult:
     """Pre-train, fine-tune and evaluate in one run.
 
     Args:
@@ -160,7 +166,7 @@ def train(
 def finetune(
     data: str | Path | None = None,
     *,
-    init: str | Path | Pretrained | None = None,
+    init: str | Path | PretrainResult | None = None,
     recipe: str | None = None,
     split: str | None = None,
     validate: str | None = None,
@@ -178,7 +184,7 @@ def finetune(
     project: str | Path = RUNS,
     name: str | None = None,
     resume: str | Path | None = None,
-) -> Trained:
+) -> TrainResult:
     """Teach an encoder the actions in a store and evaluate it; the options of `train`, and two of its own.
 
     Args:
@@ -212,7 +218,7 @@ def finetune(
         _done(
             "finetune",
             data=data,
-            init=init.run if isinstance(init, Pretrained) else init,
+            init=init.run if isinstance(init, PretrainResult) else init,
             recipe=recipe,
             split=_single(split),
             validate=validate,
@@ -234,8 +240,8 @@ def finetune(
     )
 
 
-def distil(
-    teacher: str | Path | Trained | None = None,
+def distill(
+    teacher: str | Path | TrainResult | None = None,
     data: str | Path | None = None,
     *,
     student: Literal["small", "tiny"] = "small",
@@ -256,7 +262,7 @@ def distil(
     project: str | Path = RUNS,
     name: str | None = None,
     resume: str | Path | None = None,
-) -> Distilled:
+) -> DistillResult:
     """Teach a small student what a teacher answers, and evaluate it beside the teacher.
 
     Args:
@@ -288,14 +294,14 @@ def distil(
         KeyboardInterrupt: After Ctrl-C, with the last finished epoch on disk.
     """
     done = _done(
-        "distil",
-        teacher=teacher.run if isinstance(teacher, Trained) else teacher,
+        "distill",
+        teacher=teacher.run if isinstance(teacher, TrainResult) else teacher,
         data=data,
         student=student,
         unlabelled=unlabelled,
         split=split,
         validate=validate,
-        settings={**distil_settings(alpha, temperature, unlabelled=unlabelled), **(settings or {})},
+        settings={**distill_settings(alpha, temperature, unlabelled=unlabelled), **(settings or {})},
         seed=seed,
         device=device,
         precision=precision,
@@ -308,7 +314,7 @@ def distil(
         name=name,
         resume=resume,
     )
-    assert isinstance(done, Distilled)  # noqa: S101 - the verb says so
+    assert isinstance(done, DistillResult)  # noqa: S101 - the verb says so
     return done
 
 
@@ -316,7 +322,7 @@ def leave_one_out(
     data: str | Path | None = None,
     *,
     verb: Literal["train", "finetune"] = "train",
-    init: str | Path | Pretrained | None = None,
+    init: str | Path | PretrainResult | None = None,
     recipe: str | None = None,
     validate: str | None = None,
     labels: str | None = None,
@@ -333,7 +339,7 @@ def leave_one_out(
     project: str | Path = RUNS,
     name: str | None = None,
     resume: str | Path | None = None,
-) -> EachLeftOut:
+) -> CrossValidationResult:
     """`train` or `finetune` once for each subject, who is left out of everything: `--split loso`.
 
     Args:
@@ -369,7 +375,7 @@ def leave_one_out(
         verb,
         folds=True,
         data=data,
-        init=init.run if isinstance(init, Pretrained) else init,
+        init=init.run if isinstance(init, PretrainResult) else init,
         recipe=recipe,
         split=None if resume is not None else "loso",
         validate=validate,
@@ -388,11 +394,11 @@ def leave_one_out(
         name=name,
         resume=resume,
     )
-    assert isinstance(done, EachLeftOut)  # noqa: S101 - the split says so, or the folder that is gone on with
+    assert isinstance(done, CrossValidationResult)  # noqa: S101 - the split says so, or the folder that is gone on with
     return done
 
 
-def distil_settings(alpha: float | None, temperature: float | None, *, unlabelled: bool) -> dict[str, object]:
+def distill_settings(alpha: float | None, temperature: float | None, *, unlabelled: bool) -> dict[str, object]:
     """The settings of a recipe that `--alpha`, `--temperature` and `--unlabelled` mean.
 
     Raises:
@@ -402,7 +408,7 @@ def distil_settings(alpha: float | None, temperature: float | None, *, unlabelle
         if alpha not in (None, 1.0):
             raise ConfigError(f"--unlabelled has no labels to weigh, so --alpha must be 1, got {alpha}")
         alpha = 1.0
-    asked = {"distil.alpha": alpha, "distil.temperature": temperature}
+    asked = {"distill.alpha": alpha, "distill.temperature": temperature}
     return {name: value for name, value in asked.items() if value is not None}
 
 
@@ -412,8 +418,8 @@ def _single(split: str | None) -> str | None:
     return split
 
 
-def _one(done: "Outcome") -> Trained:
-    assert isinstance(done, Trained)  # noqa: S101 - the verb and the split say so
+def _one(done: "Outcome") -> TrainResult:
+    assert isinstance(done, TrainResult)  # noqa: S101 - the verb and the split say so
     return done
 
 
@@ -426,14 +432,14 @@ def _done(
 ) -> "Outcome":
     """Order it and do it; what Python calls `settings` is a command's --set FIELD=VALUE."""
     require("train", f"amr_edge.{verb}()")
-    from amr_edge.training.engine.run_folder import Run
+    from amr_edge.training.engine.run_folder import RunFolder
     from amr_edge.training.tasks.run_job import Order, work_off
 
     for name in ("data", "resume", "init", "teacher"):
         if name in options:
             options[name] = _path(options[name])
     resume = options["resume"]
-    if resume is not None and (Run(resume).said().get("split") == "loso") != folds:
+    if resume is not None and (RunFolder(resume).said().get("split") == "loso") != folds:
         # Said here, because what comes of it could not be told apart before hours of training.
         here, there = ("one run", f"{verb}()") if folds else ("a folder of folds", "leave_one_out()")
         raise ConfigError(f"{resume} is {here}; go on with {there}")

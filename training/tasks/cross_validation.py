@@ -10,8 +10,8 @@ from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError
 from amr_edge.metrics import Score, per_class_rows, report, score
 from amr_edge.terminal import table
-from amr_edge.training.engine.predictions import FILE, Answers, save_answers
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.predictions import FILE, SavedPredictions, save_predictions
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.report.plots import draw_confusion
 
 EVERY_SUBJECT = "loso"  # the split's name without a subject
@@ -53,7 +53,7 @@ class Fold:
 
     subject: int
     run: Path
-    answers: Answers
+    answers: SavedPredictions
     epoch: int
     chosen_by: str
     seconds: float
@@ -76,7 +76,7 @@ class Summary:
 
     folds: tuple[Fold, ...]
     pooled: Score
-    answers: Answers
+    answers: SavedPredictions
 
     @property
     def top1(self) -> tuple[float, float]:
@@ -127,10 +127,10 @@ class Summary:
         }
 
 
-def summarise(folds: Sequence[Fold]) -> Summary:
+def summarize(folds: Sequence[Fold]) -> Summary:
     """The folds, and their answers pooled."""
     first = folds[0].answers
-    answers = Answers(
+    answers = SavedPredictions(
         names=tuple(name for fold in folds for name in fold.answers.names),
         labels=np.concatenate([fold.answers.labels for fold in folds]),
         probs=np.concatenate([fold.answers.probs for fold in folds]),
@@ -141,12 +141,12 @@ def summarise(folds: Sequence[Fold]) -> Summary:
     return Summary(folds=tuple(folds), pooled=score(answers.probs, answers.labels), answers=answers)
 
 
-def write_folds(run: Run, summary: Summary) -> None:
+def write_folds(run: RunFolder, summary: Summary) -> None:
     """Write score.json, folds.csv, per_class.csv, answers.npz and the pooled confusion_matrix.png into the run."""
     classes = summary.answers.classes
     run.write_json("score.json", summary.to_dict())
     run.write_table("folds.csv", ("subject", "clips", "top1", "mean_class", "epoch"), summary.rows())
     run.write_table("per_class.csv", ("class", "clips", "right", "taken_for"), per_class_rows(summary.pooled, classes))
-    save_answers(summary.answers, run.folder / FILE)
+    save_predictions(summary.answers, run.folder / FILE)
     title = f"{len(summary.folds)} people, each unseen: top-1 {summary.pooled.top1:.3f}"
     draw_confusion(summary.pooled.confusion, classes, title, run.folder / "confusion_matrix.png")

@@ -18,15 +18,15 @@ from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError, DataError, LayoutError
 from amr_edge.metrics import score
 from amr_edge.skeleton import Mask
-from amr_edge.training.config import DistilConfig, Recipe
+from amr_edge.training.config import DistillConfig, Recipe
 from amr_edge.training.data.batch import Batch
 from amr_edge.training.data.random_views import Views
 from amr_edge.training.engine.checkpoint import load_classifier, load_encoder
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.run_folder import Run, versions
-from amr_edge.training.engine.trainer import Stage, fit
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.run_folder import RunFolder, versions
+from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.models.token_selection import TokenChoice, choice_of
+from amr_edge.training.models.token_selection import TokenSelector, choice_of
 from amr_edge.training.models.weight_inheritance import inherit
 from amr_edge.training.tasks.finetune import new_classifier, tokens_for_step
 from amr_edge.training.tasks.init_checkpoint import clips_learned_from
@@ -62,8 +62,8 @@ def open_teacher(path: Path) -> Teacher:
     return Teacher(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), model=model, card=card)
 
 
-def distil_loss(
-    student: Tensor, teacher: Tensor, labels: Tensor, config: DistilConfig, label_smoothing: float = 0.0
+def distill_loss(
+    student: Tensor, teacher: Tensor, labels: Tensor, config: DistillConfig, label_smoothing: float = 0.0
 ) -> Tensor:
     """How far a student is from its teacher's answers and from the labels, meaned over clips.
 
@@ -101,7 +101,7 @@ def distil_loss(
 
 def data_of(teacher: Teacher) -> Path | None:
     """The store that the teacher's run was made from; None if its file lies in no run folder."""
-    run = Run(teacher.path.parent.parent)
+    run = RunFolder(teacher.path.parent.parent)
     if not (run.folder / "config.json").exists():
         return None
     said = run.said()
@@ -118,7 +118,7 @@ def split_of(teacher: Teacher, store: Store) -> str | None:
     return str(name) if name and _is_its_own(teacher, store) else None
 
 
-def seen_by(teacher: Teacher, store: Store, test: Mask) -> tuple[str, ...]:
+def teacher_train_overlap(teacher: Teacher, store: Store, test: Mask) -> tuple[str, ...]:
     """A warning if recordings to test a student on are among those that its teacher learned from."""
     card = teacher.card
     both = clips_learned_from(card, store, test)
@@ -143,7 +143,7 @@ def check_student(recipe: Recipe, teacher: Teacher) -> None:
         )
 
 
-def in_the_teachers_words(store: Store, teacher: Teacher, *, unlabelled: bool) -> Store:
+def with_teacher_classes(store: Store, teacher: Teacher, *, unlabelled: bool) -> Store:
     """The store with its labels as indices into the teacher's classes, matched by name.
 
     Args:
@@ -159,12 +159,12 @@ def in_the_teachers_words(store: Store, teacher: Teacher, *, unlabelled: bool) -
     if store.layout != card.prepare.layout:
         raise LayoutError(
             f"{store.path}: its layout is '{store.layout}', the teacher {path} sees '{card.prepare.layout}'; "
-            "distil on recordings of the teacher's layout"
+            "distill on recordings of the teacher's layout"
         )
     if store.units != card.units:
         raise DataError(
             f"{store.path}: its units are '{store.units}', the teacher {path} learned in '{card.units}'; "
-            "distil on recordings in the teacher's units"
+            "distill on recordings in the teacher's units"
         )
     index = {name: i for i, name in enumerate(card.classes)}
     foreign = [store.classes[i] for i in np.unique(store.labels[store.labels >= 0]) if store.classes[i] not in index]
@@ -177,7 +177,7 @@ def in_the_teachers_words(store: Store, teacher: Teacher, *, unlabelled: bool) -
     return replace(store, classes=card.classes, labels=known[store.labels])  # label -1 takes the last
 
 
-def _teacher_tokens(batch: Batch, choice: TokenChoice | None, budget: float) -> Tensor | None:
+def _teacher_tokens(batch: Batch, choice: TokenSelector | None, budget: float) -> Tensor | None:
     """(B, L') the tokens that the teacher looks at, as it would where it is deployed, or None for all."""
     if budget >= 1 or choice is None:
         return None
@@ -185,16 +185,16 @@ def _teacher_tokens(batch: Batch, choice: TokenChoice | None, budget: float) -> 
     return cast("Tensor", choice(batch.body, batch.present, ranks))
 
 
-def distil(
+def distill(
     store: Store,
     train: Mask,
     name: str,
     recipe: Recipe,
-    run: Run,
+    run: RunFolder,
     *,
     teacher: Teacher,
     seed: int,
-    machine: Machine,
+    machine: RunOptions,
     unlabelled: bool = False,
     init: Path | None = None,
     validation: Mask | None = None,
@@ -219,7 +219,7 @@ def distil(
     Returns:
         The student of the last epoch, and its card.
     """
-    config, distilling = recipe.finetune, recipe.distil
+    config, distilling = recipe.finetune, recipe.distill
     views = Views(store, train, recipe.prepare, recipe.persons, config.augment, machine.device)
     labels = np.full(len(views), -1) if unlabelled else views.labels
     card = replace(
@@ -232,7 +232,7 @@ def distil(
         budget_curve=(),
         metrics={},
         recipe={
-            "name": f"distil {recipe.name}",
+            "name": f"distill {recipe.name}",
             "seed": seed,
             "epochs": config.optim.epochs,
             "alpha": distilling.alpha,
@@ -264,14 +264,14 @@ def distil(
             wanted = expert.classify(batch, _teacher_tokens(batch, looked_at, distilling.teacher_budget))
         answered = model.classify(batch, tokens_for_step(batch, config, choice, rng, generator))
         truth = torch.from_numpy(labels[indices]).to(machine.device, non_blocking=True)  # (N,)
-        return distil_loss(answered, wanted, truth, distilling, config.label_smoothing)
+        return distill_loss(answered, wanted, truth, distilling, config.label_smoothing)
 
     held_out = None
     if validation is not None:
         held_out = Clips(store, validation & (store.labels >= 0), recipe.prepare, recipe.persons)
 
     stage = Stage(
-        title="distil",
+        title="distill",
         module=model,
         encoder=encoder,
         step=step,
@@ -283,7 +283,7 @@ def distil(
         machine=machine,
         judge=None if held_out is None else partial(validated, model, held_out, machine.device),
     )
-    fit(stage, run, resume=resume)
+    train_loop(stage, run, resume=resume)
     return model.eval(), card
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.metrics import Score, copies_in_words, report, score, without_copies
+from amr_edge.metrics import Score, copies_in_words, deduplicated, report, score
 from amr_edge.terminal import table
-from amr_edge.training.engine.predictions import FILE, Answers, load_answers, save_answers
+from amr_edge.training.engine.predictions import FILE, SavedPredictions, load_predictions, save_predictions
 from amr_edge.training.engine.run_folder import new_run
 from amr_edge.training.report.html_report import write_page
 
@@ -24,14 +24,14 @@ class Fused:
         each: The score of each.
         together: The score of the fusion.
         answers: The fusion's probabilities.
-        apart: What is left of the fusion's score without copies of training recordings; see `without_copies`.
+        apart: What is left of the fusion's score without copies of training recordings; see `deduplicated`.
     """
 
     runs: tuple[Path, ...]
     weights: tuple[float, ...]
     each: tuple[Score, ...]
     together: Score
-    answers: Answers
+    answers: SavedPredictions
     apart: Mapping[str, float | int | None]
 
     def to_dict(self) -> dict[str, object]:
@@ -60,8 +60,8 @@ class Fused:
         return "\n".join(filter(None, told))
 
 
-def in_order(answers: Answers, wanted: Answers, where: str) -> Answers:
-    """Answers brought into the order of clips and classes of `wanted`.
+def in_order(answers: SavedPredictions, wanted: SavedPredictions, where: str) -> SavedPredictions:
+    """SavedPredictions brought into the order of clips and classes of `wanted`.
 
     Args:
         answers: To be reordered.
@@ -137,8 +137,8 @@ def fuse_runs(folders: Sequence[Path], weights: str | None) -> Fused:
     if len(folders) < 2:
         raise ConfigError("a fusion needs two runs or more; give their folders one after the other")
     shares = weights_of(weights, len(folders))
-    first = load_answers(folders[0] / FILE)
-    parts = [first, *(in_order(load_answers(folder / FILE), first, str(folder)) for folder in folders[1:])]
+    first = load_predictions(folders[0] / FILE)
+    parts = [first, *(in_order(load_predictions(folder / FILE), first, str(folder)) for folder in folders[1:])]
     together = np.sum([share * part.probs for share, part in zip(shares, parts, strict=True)], axis=0)
     # What any of them learned from is known to the fusion.
     looked = [part.copied for part in parts if part.copied is not None]
@@ -150,7 +150,7 @@ def fuse_runs(folders: Sequence[Path], weights: str | None) -> Fused:
         each=tuple(score(part.probs, part.labels) for part in parts),
         together=score(answers.probs, answers.labels),
         answers=answers,
-        apart={} if copied is None else without_copies(answers.probs, answers.labels, copied),
+        apart={} if copied is None else deduplicated(answers.probs, answers.labels, copied),
     )
 
 
@@ -158,7 +158,7 @@ def keep_fusion(fused: Fused, project: Path, name: str) -> Path:
     """Write a fusion's report and answers into a new folder `project/fuse/name-N`, which can be fused again."""
     run = new_run(project, "fuse", name)
     run.write_json("score.json", {**fused.to_dict(), "epoch_chosen_by": "each run's own rule"})
-    save_answers(fused.answers, run.folder / FILE)
+    save_predictions(fused.answers, run.folder / FILE)
     write_page(run)
     run.log(fused.text(), show=False)
     return run.folder

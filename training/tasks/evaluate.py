@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.data.clips import Clips
 from amr_edge.data.store import Store
-from amr_edge.metrics import Score, per_class_rows, score, without_copies
+from amr_edge.metrics import Score, deduplicated, per_class_rows, score
 from amr_edge.skeleton import Mask
 from amr_edge.training.engine.checkpoint import save_weights
 from amr_edge.training.engine.predictions import FILE as ANSWERS
-from amr_edge.training.engine.predictions import Answers, save_answers
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.predictions import SavedPredictions, save_predictions
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.report.html_report import write_page
 from amr_edge.training.report.plots import draw_confusion, draw_curves, per_class_figure, save_png
@@ -59,12 +59,12 @@ def draw_worst(store: Store, tested: NDArray[np.int64], card: Card, probs: NDArr
 
 
 def evaluate_run(
-    run: Run, model: Classifier, card: Card, store: Store, train: Mask, test: Mask, device: torch.device
+    run: RunFolder, model: Classifier, card: Card, store: Store, train: Mask, test: Mask, device: torch.device
 ) -> tuple[Score, dict[str, float | int | None]]:
     """Score the last weights on the test part and write what a person wants to see into the run.
 
     Returns:
-        The score, and what is left of it without copies of what was learned from (see `without_copies`).
+        The score, and what is left of it without copies of what was learned from (see `deduplicated`).
 
     Writes score.json, per_class.csv, answers.csv, answers.npz, confusion_matrix.png, per_class.png, worst_clips.png,
     curves.png, report.html, and the card with its metrics into the last weights.
@@ -74,7 +74,7 @@ def evaluate_run(
     probs = predict(model, clips, device)  # (N, K)
     result = score(probs, clips.labels)
     copied = store.copies(labelled, train)[labelled]
-    apart = without_copies(probs, clips.labels, copied)
+    apart = deduplicated(probs, clips.labels, copied)
     metrics = {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class}
     save_weights(run.last, model, replace(card, metrics=metrics, data={**card.data, "test_clips": result.clips}))
     epochs = run.results()
@@ -90,7 +90,7 @@ def evaluate_run(
             **({"labels": card.data["labels"]} if "labels" in card.data else {}),
         },
     )
-    answers = Answers(
+    answers = SavedPredictions(
         names=tuple(clips.names),
         labels=clips.labels,
         probs=probs,
@@ -99,7 +99,7 @@ def evaluate_run(
         split=str(card.data.get("split", "")),
         copied=copied,
     )
-    save_answers(answers, run.folder / ANSWERS)
+    save_predictions(answers, run.folder / ANSWERS)
     rows = per_class_rows(result, card.classes)
     run.write_table("per_class.csv", ("class", "clips", "right", "taken_for"), rows)
     run.write_table(

@@ -21,12 +21,12 @@ from amr_edge.training.data.batch import Batch
 from amr_edge.training.data.label_subsets import Subset
 from amr_edge.training.data.random_views import Views
 from amr_edge.training.engine.checkpoint import load_encoder
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.run_folder import Run, versions
-from amr_edge.training.engine.trainer import Stage, fit
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.run_folder import RunFolder, versions
+from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.patchify import token_present
-from amr_edge.training.models.token_selection import TokenChoice, choice_of
+from amr_edge.training.models.token_selection import TokenSelector, choice_of
 from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.objectives.masking import keep_random, keep_ranked
 from amr_edge.training.tasks.predict import validated
@@ -36,7 +36,7 @@ NONE_NAMES = ("idle", "none", "nothing", "background")
 
 
 def tokens_for_step(
-    batch: Batch, config: FinetuneConfig, choice: TokenChoice, rng: np.random.Generator, generator: torch.Generator
+    batch: Batch, config: FinetuneConfig, choice: TokenSelector, rng: np.random.Generator, generator: torch.Generator
 ) -> Tensor | None:
     """The tokens that a training step looks at: all, or a random budget of random or moving ones.
 
@@ -77,11 +77,11 @@ def finetune(
     train: Mask,
     split: str,
     recipe: Recipe,
-    run: Run,
+    run: RunFolder,
     *,
     init: Path | None,
     seed: int,
-    machine: Machine,
+    machine: RunOptions,
     subset: Subset | None = None,
     validation: Mask | None = None,
     resume: bool = False,
@@ -158,5 +158,5 @@ def finetune(
         machine=machine,
         judge=None if held_out is None else partial(validated, model, held_out, machine.device),
     )
-    fit(stage, run, resume=resume)
+    train_loop(stage, run, resume=resume)
     return model.eval(), card

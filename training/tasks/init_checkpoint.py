@@ -21,7 +21,7 @@ from amr_edge.training.engine.checkpoint import load_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class InitCheckpoint:
     """A checkpoint to start from.
 
     Attributes:
@@ -35,7 +35,7 @@ class Origin:
     card: Card
 
 
-def open_origin(path: Path) -> Origin:
+def open_origin(path: Path) -> InitCheckpoint:
     """The checkpoint at `path`.
 
     Raises:
@@ -43,16 +43,16 @@ def open_origin(path: Path) -> Origin:
         CardError: If it has no card, or says too little of its encoder.
     """
     _, card = load_weights(path)
-    return Origin(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), card=card)
+    return InitCheckpoint(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), card=card)
 
 
-def recipe_name(origin: Origin) -> str:
+def recipe_name(origin: InitCheckpoint) -> str:
     """The recipe that the checkpoint was trained with, where it is one of ours; amr-small otherwise."""
     name = str(origin.card.recipe.get("name", ""))
     return name if name in RECIPES else "amr-small"
 
 
-def continued(base: Recipe, origin: Origin) -> Recipe:
+def continued(base: Recipe, origin: InitCheckpoint) -> Recipe:
     """The recipe with the checkpoint's encoder and clips; what else it says stays.
 
     Only where its masks and windows no longer divide the clips they are replaced by the nearest that do: they rank
@@ -85,7 +85,7 @@ def continued(base: Recipe, origin: Origin) -> Recipe:
     )
 
 
-def check_unchanged(made: Recipe, origin: Origin) -> None:
+def check_unchanged(made: Recipe, origin: InitCheckpoint) -> None:
     """Refuse settings that the checkpoint's weights do not fit.
 
     Raises:
@@ -105,7 +105,7 @@ def check_unchanged(made: Recipe, origin: Origin) -> None:
             )
 
 
-def check_clips(origin: Origin, prepare: PrepareConfig, store: Store, *, transfer: bool) -> tuple[str, ...]:
+def check_clips(origin: InitCheckpoint, prepare: PrepareConfig, store: Store, *, transfer: bool) -> tuple[str, ...]:
     """Whether the checkpoint can see these recordings, and what a person should know if it can.
 
     Args:
@@ -161,7 +161,7 @@ def clips_learned_from(card: Card, store: Store, test: Mask) -> int:
     return int((learned & test).sum())
 
 
-def seen_before(origin: Origin, store: Store, test: Mask) -> tuple[str, ...]:
+def train_test_overlap(origin: InitCheckpoint, store: Store, test: Mask) -> tuple[str, ...]:
     """A note if clips to test on are among those that the checkpoint was trained on."""
     card = origin.card
     both = clips_learned_from(card, store, test)

@@ -11,32 +11,39 @@ from amr_edge.errors import ConfigError, DataError
 from amr_edge.skeleton import Mask
 from amr_edge.training.config import Recipe, override, recipe, student
 from amr_edge.training.data.batch import fit_to_data
-from amr_edge.training.data.label_subsets import FILE, Subset, asked_subset, check_taught, load_subset, save_subset
-from amr_edge.training.engine.device import Machine, choose_device, choose_precision
-from amr_edge.training.engine.run_folder import Run, new_run
+from amr_edge.training.data.label_subsets import (
+    FILE,
+    Subset,
+    load_subset,
+    require_all_classes,
+    resolve_subset,
+    save_subset,
+)
+from amr_edge.training.engine.device import RunOptions, choose_device, choose_precision
+from amr_edge.training.engine.run_folder import RunFolder, new_run
 from amr_edge.training.tasks.distill import (
     Teacher,
     check_student,
     data_of,
-    in_the_teachers_words,
     open_teacher,
-    seen_by,
     split_of,
+    teacher_train_overlap,
+    with_teacher_classes,
 )
 from amr_edge.training.tasks.init_checkpoint import (
-    Origin,
+    InitCheckpoint,
     check_clips,
     check_unchanged,
     continued,
     open_origin,
     recipe_name,
-    seen_before,
+    train_test_overlap,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a person typed after `amr-edge pretrain`, `finetune`, `train`, `distil` or `probe`."""
+    """What a person typed after `amr-edge pretrain`, `finetune`, `train`, `distill` or `probe`."""
 
     verb: str
     data: Path | None
@@ -64,7 +71,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sides:
+class SplitMasks:
     """What teaches, what examines, what chooses the epoch, and what a person should know about it.
 
     Attributes:
@@ -102,12 +109,12 @@ class Work:
 
     store: Store
     split: str
-    sides: Sides
+    sides: SplitMasks
     subset: Subset | None
     recipe: Recipe
-    run: Run
+    run: RunFolder
     seed: int
-    machine: Machine
+    machine: RunOptions
     init: Path | None
     resume: bool
     validate: str | None = None
@@ -120,10 +127,10 @@ class Work:
         return "last" if self.validate is None else f"validation subjects {self.validate}"
 
 
-def machine_of(order: Order) -> Machine:
+def machine_of(order: Order) -> RunOptions:
     """What the order computes on."""
     device = choose_device(order.device)
-    return Machine(
+    return RunOptions(
         device=device,
         precision=choose_precision(order.precision, device),
         accumulate=order.accumulate,
@@ -135,7 +142,7 @@ def machine_of(order: Order) -> Machine:
 
 def weights_in(path: Path) -> Path:
     """The checkpoint that `path` means: itself, or the last weights of a run folder."""
-    return Run(path).last if path.is_dir() else path
+    return RunFolder(path).last if path.is_dir() else path
 
 
 def store_of(order: Order, otherwise: Path | None = None) -> Store:
@@ -158,7 +165,7 @@ def _validation(store: Store, train: Mask, subjects: str) -> Mask:
     return held_out
 
 
-def sides_of(store: Store, name: str, *, seed: int, validate: str | None, taught: bool) -> Sides:
+def sides_of(store: Store, name: str, *, seed: int, validate: str | None, taught: bool) -> SplitMasks:
     """The sides of a split, with the subjects that choose the epoch taken out of its training part.
 
     Args:
@@ -184,20 +191,20 @@ def sides_of(store: Store, name: str, *, seed: int, validate: str | None, taught
         # Everybody who validates goes, labelled or not: pre-training must not see them either.
         train = train & ~np.isin(store.subjects, np.unique(store.subjects[validation]))
     if taught and (train & (store.labels >= 0)).any():
-        check_taught(store, train, name)
-    return Sides(train=train, test=test, validation=validation, notes=notes)
+        require_all_classes(store, train, name)
+    return SplitMasks(train=train, test=test, validation=validation, notes=notes)
 
 
 def _teacher(order: Order) -> Teacher | None:
     """Whom a student learns from, on the data that the order names or else on the teacher's own."""
-    if order.verb != "distil":
+    if order.verb != "distill":
         return None
     if order.teacher is None:
         raise ConfigError("TEACHER is missing; give the run folder or the checkpoint of a fine-tuned model")
     return open_teacher(weights_in(order.teacher))
 
 
-def _fitted(order: Order, origin: Origin | None, store: Store, train: Mask) -> Recipe:
+def _fitted(order: Order, origin: InitCheckpoint | None, store: Store, train: Mask) -> Recipe:
     """The recipe as asked for, fitted to the data or to the checkpoint; what was set by hand stays as it was set."""
     base = recipe(order.recipe or ("amr-small" if origin is None else recipe_name(origin)))
     if origin is not None:
@@ -214,7 +221,7 @@ def _fitted(order: Order, origin: Origin | None, store: Store, train: Mask) -> R
     return replace(made, prepare=prepare, persons=min(made.persons, int(store.persons.max())))
 
 
-def origin_of(order: Order) -> Origin | None:
+def origin_of(order: Order) -> InitCheckpoint | None:
     """The checkpoint that the order starts from.
 
     Raises:
@@ -227,7 +234,7 @@ def origin_of(order: Order) -> Origin | None:
     return open_origin(weights_in(order.init))
 
 
-def fresh(order: Order, *, store: Store | None = None, into: Run | None = None) -> Work:
+def fresh(order: Order, *, store: Store | None = None, into: RunFolder | None = None) -> Work:
     """Work that starts now.
 
     Args:
@@ -240,7 +247,7 @@ def fresh(order: Order, *, store: Store | None = None, into: Run | None = None) 
         store = store_of(order, None if teacher is None else data_of(teacher))
     data_hash = store.content_hash  # of the file, whatever words a teacher has for it
     if teacher is not None:
-        store = in_the_teachers_words(store, teacher, unlabelled=order.unlabelled)
+        store = with_teacher_classes(store, teacher, unlabelled=order.unlabelled)
     name = order.split or (split_of(teacher, store) if teacher is not None else None)
     name = name or ("all" if order.unlabelled else offers(store)[0])
     taught = order.verb in ("train", "finetune")
@@ -250,17 +257,17 @@ def fresh(order: Order, *, store: Store | None = None, into: Run | None = None) 
     if teacher is None:
         made = _fitted(order, origin, store, sides.train)
         if origin is not None:
-            notes += check_clips(origin, made.prepare, store, transfer=order.transfer) + seen_before(
+            notes += check_clips(origin, made.prepare, store, transfer=order.transfer) + train_test_overlap(
                 origin, store, sides.test
             )
     else:
         made = override(student(order.student, teacher.card.prepare, teacher.card.persons), order.settings)
         check_student(made, teacher)
-        notes += seen_by(teacher, store, sides.test)
+        notes += teacher_train_overlap(teacher, store, sides.test)
     subset = None
     if order.labels is not None:
-        subset = asked_subset(order.labels, store, sides.train, name, order.seed)
-        check_taught(store, subset.mask(len(store)), name)
+        subset = resolve_subset(order.labels, store, sides.train, name, order.seed)
+        require_all_classes(store, subset.mask(len(store)), name)
     if sides.validation is None and made.finetune.optim.patience and order.verb != "pretrain":
         # Said here, because `train` would come to it only after hours of pre-training.
         raise ConfigError(
@@ -318,7 +325,7 @@ def resumed(order: Order, folder: Path, *, store: Store | None = None) -> Work:
         folder: The run.
         store: Its recordings, if they are open already.
     """
-    run = Run(folder)
+    run = RunFolder(folder)
     made, said = run.read_settings()
     if said.get("verb") != order.verb:
         raise ConfigError(f"{folder} is a run of `amr-edge {said.get('verb')}`; resume it with that command")
@@ -328,12 +335,12 @@ def resumed(order: Order, folder: Path, *, store: Store | None = None) -> Work:
         raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
     unlabelled = said.get("unlabelled") is True
     teacher = None
-    if order.verb == "distil":
+    if order.verb == "distill":
         teacher = _teacher(replace(order, teacher=order.teacher or Path(str(said["teacher"]))))
     if teacher is not None:
         if teacher.sha256 != said["teacher_sha256"]:
             raise DataError(f"{teacher.path} is not the teacher that {folder} was started with; give the same file")
-        store = in_the_teachers_words(store, teacher, unlabelled=unlabelled)
+        store = with_teacher_classes(store, teacher, unlabelled=unlabelled)
     name, seed = str(said["split"]), int(str(said["seed"]))
     validate = None if said["validate"] is None else str(said["validate"])
     sides = sides_of(store, name, seed=seed, validate=validate, taught=False)

@@ -16,27 +16,27 @@ from amr_edge.data.clips import Clips
 from amr_edge.data.splits import offers
 from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.metrics import Score, copies_in_words, per_class_rows, report, score, without_copies
+from amr_edge.metrics import Score, copies_in_words, deduplicated, per_class_rows, report, score
 from amr_edge.skeleton import Mask
 from amr_edge.terminal import progress, table
 from amr_edge.training.config import AugmentConfig, override
 from amr_edge.training.data.batch import Batch, fit_to_data, to_batch
 from amr_edge.training.data.label_subsets import FILE as LABELS
-from amr_edge.training.data.label_subsets import Subset, asked_subset, check_taught, save_subset
+from amr_edge.training.data.label_subsets import Subset, require_all_classes, resolve_subset, save_subset
 from amr_edge.training.data.random_views import Views
 from amr_edge.training.engine.checkpoint import load_encoder, save_weights
-from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.predictions import FILE as ANSWERS
-from amr_edge.training.engine.predictions import Answers, save_answers
-from amr_edge.training.engine.run_folder import Run, environment, new_run, versions
-from amr_edge.training.models.build import encoder_of
+from amr_edge.training.engine.predictions import SavedPredictions, save_predictions
+from amr_edge.training.engine.run_folder import RunFolder, environment, new_run, versions
+from amr_edge.training.models.build import build_encoder
 from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.models.knn import neighbours
+from amr_edge.training.models.knn import neighbors
 from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.report.html_report import write_page
 from amr_edge.training.report.plots import draw_confusion
-from amr_edge.training.tasks.init_checkpoint import Origin, check_clips, seen_before
-from amr_edge.training.tasks.job import Order, Sides, machine_of, origin_of, sides_of, store_of
+from amr_edge.training.tasks.init_checkpoint import InitCheckpoint, check_clips, train_test_overlap
+from amr_edge.training.tasks.job import Order, SplitMasks, machine_of, origin_of, sides_of, store_of
 from amr_edge.training.tasks.pretrain import describe
 
 NEIGHBOURS = (1, 5, 20)
@@ -108,7 +108,7 @@ class Frozen:
         machine: What to compute on.
     """
 
-    def __init__(self, model: Classifier, card: Card, share: float, machine: Machine) -> None:
+    def __init__(self, model: Classifier, card: Card, share: float, machine: RunOptions) -> None:
         self.machine = machine
         self.tokens = card.tokens_at(share)
         self._model = model.to(machine.device).eval()
@@ -266,16 +266,16 @@ class Ready:
 
     store: Store
     split: str
-    sides: Sides
+    sides: SplitMasks
     subset: Subset | None
-    origin: Origin
+    origin: InitCheckpoint
     card: Card
     frozen: Frozen
     model: Classifier
     config: ProbeConfig
     share: float
     seed: int
-    run: Run
+    run: RunFolder
     validate: str | None
 
     def part(self, which: Mask) -> Clips:
@@ -336,13 +336,13 @@ def ready(order: Order, *, variant: str, share: float, method: str) -> Ready:
             )
     theirs = origin.card.prepare
     notes = sides.notes + check_clips(origin, theirs, store, transfer=order.transfer)
-    notes += seen_before(origin, store, sides.test)
+    notes += train_test_overlap(origin, store, sides.test)
     if origin.card.kind == "classifier":
         notes += (f"{origin.path} was fine-tuned with labels: this is not an evaluation of pre-training alone",)
     subset = None
     if order.labels is not None:
-        subset = asked_subset(order.labels, store, sides.train, name, order.seed)
-        check_taught(store, subset.mask(len(store)), name)
+        subset = resolve_subset(order.labels, store, sides.train, name, order.seed)
+        require_all_classes(store, subset.mask(len(store)), name)
     window_s = fit_to_data(theirs, store, sides.train).window_s
     card = replace(
         origin.card,
@@ -360,7 +360,7 @@ def ready(order: Order, *, variant: str, share: float, method: str) -> Ready:
         recipe={"name": f"probe {variant}", "seed": order.seed, "init": f"sha256:{origin.sha256}"},
         versions=versions(),
     )
-    encoder = encoder_of(origin.card)
+    encoder = build_encoder(origin.card)
     load_encoder(origin.path, encoder, origin.card)
     model = Classifier(encoder, len(store.classes))
     run = new_run(order.project, "probe", order.name or origin.card.name)
@@ -421,7 +421,7 @@ def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32], 
     run.write_table("per_class.csv", ("class", "clips", "right", "taken_for"), per_class_rows(result, card.classes))
     title = f"probe of {probe.origin.card.name}, {probe.split}: top-1 {result.top1:.3f}"
     draw_confusion(result.confusion, card.classes, title, run.folder / "confusion_matrix.png")
-    answers = Answers(
+    answers = SavedPredictions(
         names=tuple(test.names),
         labels=test.labels,
         probs=probs,
@@ -430,7 +430,7 @@ def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32], 
         split=probe.split,
         copied=copied,
     )
-    save_answers(answers, run.folder / ANSWERS)
+    save_predictions(answers, run.folder / ANSWERS)
     write_page(run)
 
 
@@ -459,7 +459,7 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     result = score(probs, test.labels)
     chosen_by = "last" if probe.validate is None else f"validation subjects {probe.validate}"
     copied = probe.copied()
-    apart = without_copies(probs, test.labels, copied)
+    apart = deduplicated(probs, test.labels, copied)
     metrics = {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class}
     chosen = {"epoch": fitted.epoch, "epoch_chosen_by": chosen_by}
     probe.model.head.load_state_dict({"weight": fitted.weight, "bias": fitted.bias})
@@ -490,7 +490,7 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     )
 
 
-def neighbour_probe(probe: Ready) -> tuple[str, dict[str, object]]:
+def neighbor_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     """Cosine nearest neighbours on whole clips, for 1, 5 and 20 of them; nothing is trained, no epoch is chosen.
 
     Returns:
@@ -498,10 +498,10 @@ def neighbour_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     """
     learned, test = probe.learned, probe.part(probe.sides.test)
     known, asked = probe.frozen.whole(learned), probe.frozen.whole(test)
-    votes = {k: neighbours(known, learned.labels, asked, k, len(probe.card.classes)) for k in NEIGHBOURS}
+    votes = {k: neighbors(known, learned.labels, asked, k, len(probe.card.classes)) for k in NEIGHBOURS}
     results = {k: score(probs, test.labels) for k, probs in votes.items()}
     copied = probe.copied()
-    apart = without_copies(votes[NEIGHBOURS[0]], test.labels, copied)
+    apart = deduplicated(votes[NEIGHBOURS[0]], test.labels, copied)
     rows = [(k, round(result.top1, 4), round(result.mean_class, 4)) for k, result in results.items()]
     answer: dict[str, object] = {
         **_said(probe),
@@ -526,4 +526,4 @@ def carry_out_probe(order: Order, *, variant: str, share: float, knn: bool) -> t
     if order.threads:
         torch.set_num_threads(order.threads)
     probe = ready(order, variant=variant, share=share, method="knn" if knn else "linear")
-    return neighbour_probe(probe) if knn else linear_probe(probe)
+    return neighbor_probe(probe) if knn else linear_probe(probe)

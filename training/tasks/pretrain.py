@@ -12,9 +12,9 @@ from amr_edge.data.store import Store
 from amr_edge.skeleton import Mask, layout
 from amr_edge.training.config import Recipe
 from amr_edge.training.data.random_views import Views
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.run_folder import Run, versions
-from amr_edge.training.engine.trainer import Stage, fit
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.run_folder import RunFolder, versions
+from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.objectives.masked_reconstruction import MaskedReconstruction
 
@@ -51,10 +51,10 @@ def pretrain(
     train: Mask,
     split: str,
     recipe: Recipe,
-    run: Run,
+    run: RunFolder,
     *,
     seed: int,
-    machine: Machine,
+    machine: RunOptions,
     resume: bool = False,
 ) -> Encoder:
     """Fit the recipe's pretext task on the training part of a store.
@@ -105,5 +105,5 @@ def pretrain(
         seed=seed,
         machine=machine,
     )
-    fit(stage, run, resume=resume)
+    train_loop(stage, run, resume=resume)
     return encoder

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pretrained:
+class PretrainResult:
     """An encoder that was pre-trained.
 
     Attributes:
@@ -26,7 +26,7 @@ class Pretrained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
+class TestMetrics:
     """How good the weights that count are on the test part.
 
     Attributes:
@@ -63,7 +63,7 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class TrainResult:
     """A classifier that was trained.
 
     Attributes:
@@ -80,7 +80,7 @@ class Trained:
     run: Path
     weights: Path
     recipe: Mapping[str, Any]
-    examined: Examined | None
+    examined: TestMetrics | None
     seed: int
     split: str
     seconds: float
@@ -106,7 +106,7 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Distilled(Trained):
+class DistillResult(TrainResult):
     """A student that was taught.
 
     Attributes:
@@ -119,11 +119,11 @@ class Distilled(Trained):
     def to_dict(self) -> dict[str, object]:
         """For machines."""
         # Not super(): a class with slots is made anew, and the name that super() looks up is the old one's.
-        return {**Trained.to_dict(self), "beside_the_teacher": self.beside_the_teacher}
+        return {**TrainResult.to_dict(self), "beside_the_teacher": self.beside_the_teacher}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class FoldResult:
     """One subject who was left out of everything that a model learned from.
 
     Attributes:
@@ -146,7 +146,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EachLeftOut:
+class CrossValidationResult:
     """One model for each subject, judged on that subject alone.
 
     Attributes:
@@ -161,7 +161,7 @@ class EachLeftOut:
     """
 
     run: Path
-    folds: tuple[LeftOut, ...]
+    folds: tuple[FoldResult, ...]
     mean: float
     std: float
     pooled: Mapping[str, float]
@@ -184,4 +184,4 @@ class EachLeftOut:
         }
 
 
-Outcome = Pretrained | Trained | EachLeftOut
+Outcome = PretrainResult | TrainResult | CrossValidationResult

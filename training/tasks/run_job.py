@@ -11,11 +11,11 @@ from amr_edge.data.store import Store, open_store
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.metrics import copies_in_words, report
 from amr_edge.training.config import recipe
-from amr_edge.training.data.label_subsets import asked_subset
+from amr_edge.training.data.label_subsets import resolve_subset
 from amr_edge.training.engine.checkpoint import load_classifier, save_weights
 from amr_edge.training.engine.distributed import world
-from amr_edge.training.engine.predictions import FILE, load_answers
-from amr_edge.training.engine.run_folder import Run, new_run
+from amr_edge.training.engine.predictions import FILE, load_predictions
+from amr_edge.training.engine.run_folder import RunFolder, new_run
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.report.html_report import write_page
 from amr_edge.training.report.plots import draw_curves
@@ -25,22 +25,30 @@ from amr_edge.training.tasks.cross_validation import (
     Summary,
     fold_name,
     subjects_to_leave_out,
-    summarise,
+    summarize,
     write_folds,
 )
-from amr_edge.training.tasks.distill import Teacher, compare, distil, told
+from amr_edge.training.tasks.distill import Teacher, compare, distill, told
 from amr_edge.training.tasks.evaluate import evaluate_run
 from amr_edge.training.tasks.finetune import finetune
 from amr_edge.training.tasks.job import Order, Work, fresh, origin_of, resumed, sides_of, store_of, weights_in
 from amr_edge.training.tasks.pretrain import pretrain
-from amr_edge.training.tasks.results import Distilled, EachLeftOut, Examined, LeftOut, Outcome, Pretrained, Trained
+from amr_edge.training.tasks.results import (
+    CrossValidationResult,
+    DistillResult,
+    FoldResult,
+    Outcome,
+    PretrainResult,
+    TestMetrics,
+    TrainResult,
+)
 
-__all__ = ["Order", "carry_out", "weights_in", "work_off"]
+__all__ = ["Order", "run_job", "weights_in", "work_off"]
 
 Told = tuple[str, Outcome]  # for a person, for a program
 
 
-def carry_out(order: Order) -> tuple[str, dict[str, object]]:
+def run_job(order: Order) -> tuple[str, dict[str, object]]:
     """Do what was ordered: what to tell a person, and the same for a machine; see `work_off`."""
     text, outcome = work_off(order)
     return text, outcome.to_dict()
@@ -61,7 +69,7 @@ def work_off(order: Order) -> Told:
     if order.resume is None and order.split == EVERY_SUBJECT and order.verb in ("train", "finetune"):
         return _leave_one_out(order, None)
     if order.resume is not None:
-        _, said = Run(order.resume).read_settings()
+        _, said = RunFolder(order.resume).read_settings()
         if said.get("split") == EVERY_SUBJECT:
             return _leave_one_out(order, order.resume)
     work = resumed(order, order.resume) if order.resume else fresh(order)
@@ -72,7 +80,7 @@ def work_off(order: Order) -> Told:
         raise
 
 
-def _pretrain(work: Work, run: Run) -> None:
+def _pretrain(work: Work, run: RunFolder) -> None:
     pretrain(
         work.store,
         work.sides.train,
@@ -86,7 +94,7 @@ def _pretrain(work: Work, run: Run) -> None:
     draw_curves(run.results(), "pre-training", run.folder / "curves.png")
 
 
-def settle(run: Run, chosen_by: str) -> tuple[Classifier, Card, str]:
+def select_checkpoint(run: RunFolder, chosen_by: str) -> tuple[Classifier, Card, str]:
     """Put the weights that count where everything looks for them, `weights/last.safetensors`.
 
     Those are the last epoch's, or those that validation chose; the card says which. `state.safetensors` keeps the
@@ -111,7 +119,7 @@ def settle(run: Run, chosen_by: str) -> tuple[Classifier, Card, str]:
     return model, card, words
 
 
-def _examine(work: Work, model: Classifier, card: Card) -> tuple[str, Examined | None]:
+def _examine(work: Work, model: Classifier, card: Card) -> tuple[str, TestMetrics | None]:
     """Score a run on its test part, write its report and keep its answers; nothing if no test clip has a label."""
     run, store = work.run, work.store
     examined = work.sides.test & (store.labels >= 0)
@@ -120,7 +128,7 @@ def _examine(work: Work, model: Classifier, card: Card) -> tuple[str, Examined |
     sides, device = work.sides, work.machine.device
     result, apart = evaluate_run(run, model.to(device), card, store, sides.train, sides.test, device)
     text = "\n".join(filter(None, (report(result, card.classes), copies_in_words(apart))))
-    return text, Examined(
+    return text, TestMetrics(
         top1=result.top1,
         top5=result.top5,
         mean_class=result.mean_class,
@@ -132,9 +140,9 @@ def _examine(work: Work, model: Classifier, card: Card) -> tuple[str, Examined |
     )
 
 
-def _distil(work: Work, teacher: Teacher) -> Told:
+def _distill(work: Work, teacher: Teacher) -> Told:
     run, sides = work.run, work.sides
-    distil(
+    distill(
         work.store,
         sides.train,
         work.split,
@@ -147,7 +155,7 @@ def _distil(work: Work, teacher: Teacher) -> Told:
         validation=sides.validation,
         resume=work.resume,
     )
-    model, card, which = settle(run, work.chosen_by)
+    model, card, which = select_checkpoint(run, work.chosen_by)
     text, scored = _examine(work, model, card)
     lines = [text] if text else []
     examined = sides.test & (work.store.labels >= 0)
@@ -157,7 +165,7 @@ def _distil(work: Work, teacher: Teacher) -> Told:
     lines.append(told(beside, on="the test part" if text else "what it learned from; nothing is left to test on"))
     run.log("\n".join(lines), show=False)
     lines += [f"{which}: {run.last}", f"next: amr-edge export {run.folder} --onnx"]
-    return "\n".join(lines), Distilled(
+    return "\n".join(lines), DistillResult(
         run=run.folder,
         weights=run.last,
         recipe=asdict(work.recipe),
@@ -178,9 +186,9 @@ def _stages(verb: str, work: Work) -> Told:
         text = (
             f"pre-trained: loss {loss:.4f}, weights {run.last}\nnext: amr-edge finetune --data ... --init {run.folder}"
         )
-        return text, Pretrained(run=run.folder, weights=run.last, loss=loss)
+        return text, PretrainResult(run=run.folder, weights=run.last, loss=loss)
     if work.teacher is not None:
-        return _distil(work, work.teacher)
+        return _distill(work, work.teacher)
     if verb == "train":
         stage = run.stage("pretrain")
         _pretrain(work, stage)
@@ -198,7 +206,7 @@ def _stages(verb: str, work: Work) -> Told:
         validation=work.sides.validation,
         resume=work.resume,
     )
-    model, card, which = settle(run, work.chosen_by)
+    model, card, which = select_checkpoint(run, work.chosen_by)
     text, scored = _examine(work, model, card)
     if text:
         run.log(f"{text}\n{which}", show=False)
@@ -207,7 +215,7 @@ def _stages(verb: str, work: Work) -> Told:
     rows = run.results() + (run.stage("pretrain").results() if verb == "train" else [])
     if work.subset is not None:
         text = f"{text}\nlabels: {work.subset.told()}"
-    return f"{text}\n{which}: {run.last}\nnext: amr-edge export {run.folder} --onnx", Trained(
+    return f"{text}\n{which}: {run.last}\nnext: amr-edge export {run.folder} --onnx", TrainResult(
         run=run.folder,
         weights=run.last,
         recipe=asdict(work.recipe),
@@ -243,13 +251,15 @@ def _leave_one_out(order: Order, folder: Path | None) -> Told:
             Fold(
                 subject=subject,
                 run=run.folder,
-                answers=load_answers(run.folder / FILE),
+                answers=load_predictions(run.folder / FILE),
                 epoch=int(score["epoch"]),
                 chosen_by=str(score["epoch_chosen_by"]),
-                seconds=sum(row["seconds"] for stage in (run, Run(run.folder / "pretrain")) for row in stage.results()),
+                seconds=sum(
+                    row["seconds"] for stage in (run, RunFolder(run.folder / "pretrain")) for row in stage.results()
+                ),
             )
         )
-    summary = summarise(folds)
+    summary = summarize(folds)
     write_folds(parent, summary)
     write_page(parent)
     parent.log(summary.text(), show=False)
@@ -258,13 +268,13 @@ def _leave_one_out(order: Order, folder: Path | None) -> Told:
     return told, _each_left_out(summary, parent, order.seed)
 
 
-def _each_left_out(summary: Summary, parent: Run, seed: int) -> EachLeftOut:
+def _each_left_out(summary: Summary, parent: RunFolder, seed: int) -> CrossValidationResult:
     mean, deviation = summary.top1
     pooled, own = summary.pooled, [fold.score for fold in summary.folds]
-    return EachLeftOut(
+    return CrossValidationResult(
         run=parent.folder,
         folds=tuple(
-            LeftOut(
+            FoldResult(
                 subject=fold.subject,
                 clips=len(fold.answers),
                 top1=each.top1,
@@ -284,7 +294,7 @@ def _each_left_out(summary: Summary, parent: Run, seed: int) -> EachLeftOut:
     )
 
 
-def _folds_begun(order: Order) -> tuple[Order, Store, Run]:
+def _folds_begun(order: Order) -> tuple[Order, Store, RunFolder]:
     """Open the data and make the folder that the folds lie in."""
     store = store_of(order)
     # Every refusal comes before the first hour of computing.
@@ -292,7 +302,7 @@ def _folds_begun(order: Order) -> tuple[Order, Store, Run]:
         name = fold_name(subject)
         sides = sides_of(store, name, seed=order.seed, validate=order.validate, taught=True)
         if order.labels is not None:
-            asked_subset(order.labels, store, sides.train, name, order.seed)
+            resolve_subset(order.labels, store, sides.train, name, order.seed)
     origin = origin_of(order)
     name = order.recipe or "amr-small"
     made = recipe(name)
@@ -317,9 +327,9 @@ def _folds_begun(order: Order) -> tuple[Order, Store, Run]:
     return order, store, parent
 
 
-def _folds_resumed(order: Order, folder: Path) -> tuple[Order, Store, Run]:
+def _folds_resumed(order: Order, folder: Path) -> tuple[Order, Store, RunFolder]:
     """The order that the folder was begun with, on the machine of this one."""
-    parent = Run(folder)
+    parent = RunFolder(folder)
     _, said = parent.read_settings()
     if said.get("verb") != order.verb:
         raise ConfigError(f"{folder} is a run of `amr-edge {said.get('verb')}`; resume it with that command")

@@ -45,7 +45,7 @@ class Reader(Protocol):
     def CLASSES(self) -> tuple[str, ...] | None:  # noqa: N802
         """Class names in the order of the labels; None if the files say."""
 
-    def recognises(self, path: Path) -> bool:
+    def recognizes(self, path: Path) -> bool:
         """Whether a file is of this format, by its name and perhaps its first bytes; never raises."""
 
     def read(self, path: Path) -> Iterator[Recording]:
@@ -105,7 +105,7 @@ def find(root: str | Path, format: str = "auto") -> Found:  # noqa: A002 - the o
     if not root.exists():
         raise ReadError(f"{root}: expected a file or folder of recordings, there is none; check the path")
     if root.is_file():
-        known = asked or next((reader for reader in READERS if reader.recognises(root)), None)
+        known = asked or next((reader for reader in READERS if reader.recognizes(root)), None)
         if known is None:
             raise ReadError(
                 f"{root}: the file is of no format known here; say which with --format, one of {', '.join(FORMATS[1:])}"
@@ -115,7 +115,7 @@ def find(root: str | Path, format: str = "auto") -> Found:  # noqa: A002 - the o
     others: list[Path] = []
     for path in _walk(root):
         candidates = (asked,) if asked else READERS
-        known = next((reader for reader in candidates if reader.recognises(path)), None)
+        known = next((reader for reader in candidates if reader.recognizes(path)), None)
         if known is not None:
             files.setdefault(known.NAME, []).append(path)
         elif not any(companion(path) for companion in _COMPANIONS):

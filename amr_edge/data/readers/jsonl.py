@@ -58,7 +58,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Frame:
+class JsonlFrame:
     """One line after the first: P people at one instant.
 
     Attributes:
@@ -74,7 +74,7 @@ class Frame:
     seen: bool
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether it is a .jsonl whose first line is our header, or an empty one."""
     if path.suffix != ".jsonl":
         return False
@@ -151,7 +151,7 @@ def parse_header(line: str | bytes, where: str) -> Header:
     )
 
 
-def parse_frame(line: str | bytes, header: Header, where: str) -> Frame:
+def parse_frame(line: str | bytes, header: Header, where: str) -> JsonlFrame:
     """Who a later line says was seen.
 
     Args:
@@ -203,7 +203,7 @@ def parse_frame(line: str | bytes, header: Header, where: str) -> Frame:
         raise ReadError(
             f"{where}: a joint lies beyond {FARTHEST:.0g} or the time is not finite; check the sender's units"
         )
-    return Frame(time_s=time_s, ids=tuple(ids), poses=values.astype(np.float32), seen=bool(sizes))
+    return JsonlFrame(time_s=time_s, ids=tuple(ids), poses=values.astype(np.float32), seen=bool(sizes))
 
 
 def read(path: Path) -> Iterator[Recording]:
@@ -217,7 +217,7 @@ def read(path: Path) -> Iterator[Recording]:
     """
     with path.open("rb") as file:
         header: Header | None = None
-        frames: list[Frame] = []
+        frames: list[JsonlFrame] = []
         for number, line in enumerate(file, start=1):
             where = f"{path}, line {number}"
             if not line.strip():

@@ -89,7 +89,7 @@ def named(name: str) -> tuple[str | None, int | None, int | None]:
     return classes[action - 1] if 1 <= action <= len(classes) else None, int(match[3]), int(match[2])
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether the name ends as Kinect v2 skeleton texts do."""
     return path.suffix == ".skeleton"
 

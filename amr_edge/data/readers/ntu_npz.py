@@ -34,7 +34,7 @@ _PERSONS = 2
 _WIDTH = _PERSONS * len(NTU25) * 3
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether an .npz has clips and labels under NTU's names."""
     if path.suffix != ".npz":
         return False

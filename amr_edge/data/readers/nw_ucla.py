@@ -45,7 +45,7 @@ FPS = 15.0
 _FILE = re.compile(r"a\d{2}_s(\d{2})_e\d{2}_v(\d{2})\.json")
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether the name is that of a Northwestern-UCLA clip."""
     return _FILE.fullmatch(path.name) is not None
 

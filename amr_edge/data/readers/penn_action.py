@@ -48,7 +48,7 @@ _FILE = re.compile(r"\d{4}\.mat")
 _PARTS = {1: ("train",), -1: ("test",)}
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether the name is that of a Penn Action annotation."""
     return _FILE.fullmatch(path.name) is not None
 

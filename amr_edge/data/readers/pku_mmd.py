@@ -41,7 +41,7 @@ def _labels_folder(folder: Path) -> bool:
     return "label" in folder.name.lower()
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether the name is that of a recording, and its folder does not say that it holds labels."""
     return _FILE.fullmatch(path.name) is not None and not _labels_folder(path.parent)
 

@@ -119,7 +119,7 @@ class _Unpickler(pickle.Unpickler):
         return _NAMES[module, name]
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether a pickle holds annotations."""
     if path.suffix not in (".pkl", ".pickle"):
         return False

@@ -13,7 +13,7 @@ TERMS = "as the store says"
 CLASSES: tuple[str, ...] | None = None
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether it is a store."""
     return path.suffix == ".npz" and is_store(path)
 

@@ -58,7 +58,7 @@ def _room(path: Path) -> tuple[str, str]:
     return (parts[-3], parts[-2]) if len(parts) >= 3 else ("", "")
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether this is a file of Kinect positions; its angles and the Vicon files are companions."""
     match = _FILE.fullmatch(path.name)
     return match is not None and match[4] == "positions" and _room(path) == ("Kinect", "Positions")

@@ -93,7 +93,7 @@ def _room(path: Path) -> tuple[str, ...]:
     return path.absolute().parts[-3:-1]
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether this is a file of Vicon positions."""
     return _FILE.fullmatch(path.name) is not None and _room(path) == ("Vicon", "Positions")
 

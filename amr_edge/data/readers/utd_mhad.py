@@ -59,7 +59,7 @@ _TO_KINECT20 = [FILE_ORDER.index(joint) for joint in KINECT20.joints]
 _FILE = re.compile(r"a(\d{1,2})_s(\d{1,2})_t(\d{1,2})_skeleton\.mat")
 
 
-def recognises(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether the name is that of a UTD-MHAD skeleton."""
     return _FILE.fullmatch(path.name) is not None
 

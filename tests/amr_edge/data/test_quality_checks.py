@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amr_edge.data.quality_checks import KINDS, Copies, findings, forward_share, torso_m
+from amr_edge.data.quality_checks import KINDS, Duplicates, findings, forward_share, torso_m
 from amr_edge.data.recording import Recording
 from amr_edge.skeleton import COCO17, KINECT20, NTU25, Layout
 
@@ -134,7 +134,7 @@ def test_a_body_that_never_moves_at_all_is_not_a_frozen_joint() -> None:
 
 
 def test_whoever_shows_the_same_again_is_a_copy_named_or_not_and_nobody_is_no_copy() -> None:
-    copies = Copies()
+    copies = Duplicates()
     poses = np.random.default_rng(0).normal(size=(1, 12, 25, 3)).astype(np.float32)
     one = Recording(poses=poses, times_s=np.arange(12) / 30, layout="ntu25")
     assert list(copies.of(one)) == []

@@ -15,12 +15,12 @@ from amr_edge.data.recording import Recording
 from amr_edge.data.splits import (
     NTU_TRAIN_SUBJECTS,
     Split,
-    by_chance,
     by_number,
     by_parity,
     by_parts,
     ntu_setups,
     offers,
+    random_split,
     split,
 )
 from amr_edge.data.store import Store, write_store
@@ -59,7 +59,7 @@ def test_no_recording_is_on_both_sides_and_an_unknown_number_is_on_neither(
 def test_chance_covers_everything_once_and_every_class_on_both_sides(
     labels: np.ndarray, share: float, seed: int
 ) -> None:
-    teaches, examines = by_chance(labels, share, np.random.default_rng(seed))
+    teaches, examines = random_split(labels, share, np.random.default_rng(seed))
     assert (teaches ^ examines).all()
     for label in np.unique(labels):
         here = labels == label
@@ -71,9 +71,9 @@ def test_chance_covers_everything_once_and_every_class_on_both_sides(
 
 def test_chance_repeats_with_its_seed_and_differs_with_another() -> None:
     labels = np.repeat(np.arange(4), 25)
-    first = by_chance(labels, 0.2, np.random.default_rng(1))[1]
-    assert np.array_equal(first, by_chance(labels, 0.2, np.random.default_rng(1))[1])
-    assert not np.array_equal(first, by_chance(labels, 0.2, np.random.default_rng(2))[1])
+    first = random_split(labels, 0.2, np.random.default_rng(1))[1]
+    assert np.array_equal(first, random_split(labels, 0.2, np.random.default_rng(1))[1])
+    assert not np.array_equal(first, random_split(labels, 0.2, np.random.default_rng(2))[1])
     assert [int(first[labels == label].sum()) for label in range(4)] == [5, 5, 5, 5]
 
 

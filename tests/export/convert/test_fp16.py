@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from amr_edge.errors import CheckFailedError
-from amr_edge.export.convert.fp16 import halve, ranking
+from amr_edge.export.convert.fp16 import ranking, to_fp16
 from amr_edge.export.convert.onnx import save_onnx
 from amr_edge.runtime.inference.onnx_metadata import read_onnx
 from amr_edge.runtime.inference.session import open_session
@@ -40,7 +40,7 @@ def full(request: pytest.FixtureRequest, full_precision: Callable[..., Path]) ->
 
 
 def test_products_are_fp16_and_what_sums_or_squares_is_fp32(full: Path) -> None:
-    half = halve(onnx.load(full))
+    half = to_fp16(onnx.load(full))
     opset = read_onnx(full).opset
     found = float_types_by_operator(half)
     assert found["MatMul"] == {HALF}  # tokens are ranked in doubles
@@ -56,7 +56,7 @@ def test_tokens_are_ranked_in_full_precision_where_it_is_fp32(full_precision: Ca
     model = onnx.load(full_precision(opset, tokens=10))
     before = [node for node in model.graph.node if ranking(model).intersection(node.output)]
     assert sum(node.op_type == "MatMul" for node in before) == 3  # middles, energies and shares
-    after = halve(model)
+    after = to_fp16(model)
     kinds, names = types(after), {name for node in before for name in node.output}
     kept = [node for node in after.graph.node if names.intersection(node.output)]
     assert kept == before
@@ -64,14 +64,14 @@ def test_tokens_are_ranked_in_full_precision_where_it_is_fp32(full_precision: Ca
 
 
 def test_the_softmax_inside_attention_stays_fp32(full_precision: Callable[..., Path]) -> None:
-    half = halve(onnx.load(full_precision(23)))
+    half = to_fp16(onnx.load(full_precision(23)))
     inside = [{a.name: a.i for a in node.attribute} for node in half.graph.node if node.op_type == "Attention"]
     assert len(inside) == 2
     assert all(attributes["softmax_precision"] == FULL for attributes in inside)
 
 
 def test_the_residual_sum_stays_fp32(full: Path) -> None:
-    half = halve(onnx.load(full))
+    half = to_fp16(onnx.load(full))
     kinds = types(half)
     normed = {node.input[0] for node in half.graph.node if node.op_type == "LayerNormalization"}
     made = {name: node.op_type for node in half.graph.node for name in node.output}
@@ -81,13 +81,13 @@ def test_the_residual_sum_stays_fp32(full: Path) -> None:
 
 def test_inputs_and_outputs_are_those_of_the_fp32_file(full: Path) -> None:
     before = onnx.load(full).graph
-    after = halve(onnx.load(full)).graph
+    after = to_fp16(onnx.load(full)).graph
     for one, other in ((before.input, after.input), (before.output, after.output)):
         assert [(value.name, value.type) for value in one] == [(value.name, value.type) for value in other]
 
 
 def test_every_weight_of_a_product_is_there_once_in_fp16(full: Path) -> None:
-    before, half = onnx.load(full), halve(onnx.load(full))
+    before, half = onnx.load(full), to_fp16(onnx.load(full))
     constants = {tensor.name: tensor for tensor in half.graph.initializer}
     weights = [n.input[1] for n in half.graph.node if n.op_type == "MatMul" and n.input[1] in constants]
     assert len(weights) == 1 + 2 * 4  # the first, and four in each block
@@ -100,7 +100,7 @@ def test_every_weight_of_a_product_is_there_once_in_fp16(full: Path) -> None:
 
 def test_the_fp16_file_answers_as_the_fp32_file(full: Path, tmp_path: Path) -> None:
     one = open_session(full, engine="onnxruntime", threads=1)
-    half = save_onnx(halve(onnx.load(full)), one.card, tmp_path / "half.onnx")
+    half = save_onnx(to_fp16(onnx.load(full)), one.card, tmp_path / "half.onnx")
     rng = np.random.default_rng(0)
     values = rng.normal(size=(6, 2, 16, 25, 3)).astype(np.float32)
     present = rng.random(values.shape[:-1]) < 0.9
@@ -122,18 +122,18 @@ def linear(weight: np.ndarray) -> onnx.ModelProto:
 
 
 def test_a_product_that_is_an_output_is_cast_back() -> None:
-    half = halve(linear(np.eye(2, dtype=np.float32)))
+    half = to_fp16(linear(np.eye(2, dtype=np.float32)))
     assert [node.op_type for node in half.graph.node] == ["Cast", "MatMul", "Cast"]
     assert [node.output[0] for node in half.graph.node] == ["x_fp16", "y_fp16", "y"]
 
 
 def test_a_weight_beyond_fp16_is_refused_with_its_size() -> None:
     with pytest.raises(CheckFailedError, match=r"'w' reaches 7e\+04, fp16 ends at 65504"):
-        halve(linear(np.full((2, 2), 7e4, dtype=np.float32)))
+        to_fp16(linear(np.full((2, 2), 7e4, dtype=np.float32)))
 
 
 def test_the_graph_that_is_given_is_not_changed() -> None:
     model = linear(np.eye(2, dtype=np.float32))
     before = model.SerializeToString()
-    halve(model)
+    to_fp16(model)
     assert model.SerializeToString() == before

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from amr_edge.data.store import Store
 from amr_edge.errors import CheckFailedError, ConfigError, DataError
-from amr_edge.export.convert.int8 import linears, quantise_dynamic, quantise_static, ranges
+from amr_edge.export.convert.int8 import linears, quantize_dynamic, quantize_static, ranges
 from amr_edge.export.convert.precision import LIMITS, calibration, file_name, lowered, stratified
 from amr_edge.export.export_onnx import export_run
 from amr_edge.export.verify.parity import Limits
@@ -22,7 +22,7 @@ from amr_edge.export.verify.verification_data import part_of
 from amr_edge.runtime.inference.onnx_metadata import read_onnx
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.training.engine.checkpoint import load_classifier
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 
 WIDE = Limits(probability=1.0, agreement=0.0, accuracy=1.0)
 
@@ -52,7 +52,7 @@ W = np.float32([[0.63, -6.3], [-0.315, 3.15]])  # columns reach 0.63 and 6.3: st
 
 
 def test_weights_are_rounded_for_each_output_to_63_steps() -> None:
-    made = {t.name: numpy_helper.to_array(t) for t in quantise_dynamic(three(W)).graph.initializer}
+    made = {t.name: numpy_helper.to_array(t) for t in quantize_dynamic(three(W)).graph.initializer}
     np.testing.assert_array_equal(made["w_int8"], [[63, -63], [-32, 32]])  # -31.5 and 31.5 go to the even step
     np.testing.assert_allclose(made["w_scale"], [0.01, 0.1], rtol=1e-6)
     assert "w" not in made
@@ -61,7 +61,7 @@ def test_weights_are_rounded_for_each_output_to_63_steps() -> None:
 
 def test_a_calibrated_linear_worked_by_hand() -> None:
     x = np.float32([[1.27, -0.5], [3.0, 0.004]])
-    model = quantise_static(three(W), {"a": 1.27})  # steps of 0.01, cut off at 1.27
+    model = quantize_static(three(W), {"a": 1.27})  # steps of 0.01, cut off at 1.27
     rounded = np.float32([[1.27, -0.5], [1.27, 0.0]])
     weight = np.float32([[0.63, -6.3], [-0.32, 3.2]])
     np.testing.assert_allclose(answer(model, x), rounded @ weight, atol=1e-5)
@@ -76,7 +76,7 @@ def test_a_dynamic_linear_is_off_by_no_more_than_its_steps_allow(seed: int) -> N
     step_x = (max(x.max(), 0) - min(x.min(), 0)) / 255
     # |x w - x' w'| <= |x| |w - w'| + |x - x'| |w'|, the zero point itself rounded: a whole step of x
     allowed = np.abs(x).sum(axis=1, keepdims=True) * step_w / 2 + step_x * (np.abs(weight) + step_w).sum(axis=0)
-    assert (np.abs(answer(quantise_dynamic(three(weight)), x) - x @ weight) <= allowed + 1e-4).all()
+    assert (np.abs(answer(quantize_dynamic(three(weight)), x) - x @ weight) <= allowed + 1e-4).all()
 
 
 def test_ranges_end_at_the_largest_value_of_the_clips() -> None:
@@ -92,12 +92,12 @@ def test_ranges_that_mean_nothing_are_refused(feeds: list[dict[str, np.ndarray]]
 
 def test_a_weight_that_is_nan_is_refused() -> None:
     with pytest.raises(CheckFailedError, match="'w' has NaN"):
-        quantise_dynamic(three(np.full((2, 2), np.nan, np.float32)))
+        quantize_dynamic(three(np.full((2, 2), np.nan, np.float32)))
 
 
 def test_a_column_of_zeros_stays_zero() -> None:
     weight = np.float32([[0, 1], [0, 2]])
-    assert (answer(quantise_dynamic(three(weight)), np.float32([[1, 2]]))[:, 0] == 0).all()
+    assert (answer(quantize_dynamic(three(weight)), np.float32([[1, 2]]))[:, 0] == 0).all()
 
 
 @pytest.mark.parametrize("opset", [20, 23])
@@ -109,7 +109,7 @@ def test_only_the_linears_inside_the_blocks_change(
     chosen = linears(full)
     assert len(chosen) == 2 * 4  # query, key and value in one, out and two of the feed-forward in each of two blocks
     made = (
-        quantise_static(full, dict.fromkeys([x.activation for x in chosen], 1.0)) if static else quantise_dynamic(full)
+        quantize_static(full, dict.fromkeys([x.activation for x in chosen], 1.0)) if static else quantize_dynamic(full)
     )
     onnx.checker.check_model(made, full_check=True)
     before, after = (Counter(node.op_type for node in model.graph.node) for model in (full, made))
@@ -126,7 +126,7 @@ def test_only_the_linears_inside_the_blocks_change(
 @pytest.mark.parametrize(
     ("precision", "engine"), [("fp16", "onnxruntime"), ("int8", "onnxruntime"), ("int8-static", "openvino")]
 )
-def test_an_export_below_fp32_is_proven_kept_and_says_what_it_is(run: Run, precision: str, engine: str) -> None:
+def test_an_export_below_fp32_is_proven_kept_and_says_what_it_is(run: RunFolder, precision: str, engine: str) -> None:
     pytest.importorskip(engine)
     exported = export_run(run.folder, precision=precision, engine=engine, limits=WIDE, sample=4)
     assert exported.path == run.folder / "export" / f"model.{precision}.onnx"
@@ -145,7 +145,7 @@ def test_an_export_below_fp32_is_proven_kept_and_says_what_it_is(run: Run, preci
 
 
 @pytest.mark.slow
-def test_a_precision_past_its_limit_leaves_no_file_unless_it_is_forced(run: Run) -> None:
+def test_a_precision_past_its_limit_leaves_no_file_unless_it_is_forced(run: RunFolder) -> None:
     strict = Limits(probability=1e-9, agreement=0.0, accuracy=1.0)
     with pytest.raises(CheckFailedError, match=r"a probability differs by .*allowed is 1e-09.*--force") as refusal:
         export_run(run.folder, precision="fp16", limits=strict)
@@ -158,7 +158,7 @@ def test_a_precision_past_its_limit_leaves_no_file_unless_it_is_forced(run: Run)
     assert json.loads(path.with_name("model.fp16.report.json").read_text())["proven"] is False
 
 
-def test_the_calibration_sample_is_of_training_clips_only_and_of_every_class(run: Run, store: Store) -> None:
+def test_the_calibration_sample_is_of_training_clips_only_and_of_every_class(run: RunFolder, store: Store) -> None:
     part = part_of(run.folder, None, None)
     _, card = load_classifier(run.last)
     assert not (part.train & part.which).any()
@@ -182,7 +182,7 @@ def test_a_stratified_sample_is_as_even_as_the_classes_allow(labels: list[int], 
         assert taken[label] == most or all(taken[label] >= other - 1 for other in taken.values())
 
 
-def test_a_calibration_on_no_clips_is_refused(run: Run) -> None:
+def test_a_calibration_on_no_clips_is_refused(run: RunFolder) -> None:
     part = part_of(run.folder, None, None)
     _, card = load_classifier(run.last)
     with pytest.raises(ConfigError, match="at least 1 clip"):

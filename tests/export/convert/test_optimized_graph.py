@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from amr_edge.card import Card
 from amr_edge.export.convert.deploy_module import Deployed
 from amr_edge.export.convert.onnx import write_onnx
-from amr_edge.export.convert.optimized_graph import Lean
+from amr_edge.export.convert.optimized_graph import OptimizedGraph
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.training.config import EncoderConfig
@@ -64,7 +64,7 @@ def test_the_lean_form_answers_as_the_trained_model(seed: int, persons: int, hol
     with torch.inference_mode():
         expected = Deployed(trained, card)(clip, present, ranks)[0]
         for fused in (False, True):
-            logits, probs = Lean(trained, card, fused_attention=fused)(clip, present, ranks)
+            logits, probs = OptimizedGraph(trained, card, fused_attention=fused)(clip, present, ranks)
             torch.testing.assert_close(logits, expected, atol=2e-4, rtol=1e-4)
             torch.testing.assert_close(probs, logits.softmax(dim=1))
 
@@ -74,14 +74,14 @@ def test_all_tokens_built_in_are_those_of_the_model_without_a_budget() -> None:
     clip, present = clips(1, 2, 0.02)
     with torch.inference_mode():
         torch.testing.assert_close(
-            Lean(trained, card, TOKENS)(clip, present)[0], trained(clip, present), atol=2e-4, rtol=1e-4
+            OptimizedGraph(trained, card, TOKENS)(clip, present)[0], trained(clip, present), atol=2e-4, rtol=1e-4
         )
 
 
 def test_the_lean_form_leaves_the_trained_model_as_it_was() -> None:
     trained, card = model()
     before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
-    Lean(trained, card)
+    OptimizedGraph(trained, card)
     after = trained.state_dict()
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 

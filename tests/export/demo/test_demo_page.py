@@ -22,25 +22,25 @@ def test_only_finished_events_count_and_they_are_put_in_order() -> None:
     assert [e["label"] for e in events_of(records)] == ["a", "b"]
 
 
-def test_an_action_is_recognised_by_an_event_of_its_label_while_a_window_can_see_it() -> None:
+def test_an_action_is_recognized_by_an_event_of_its_label_while_a_window_can_see_it() -> None:
     told = match([event("wave", 3.0, 5.0), event("clap", 10.5, 11.0)], SPANS, window_s=2.0)
-    assert (told.recognised, told.actions, told.false_events, told.repeats) == (2, 3, 0, 0)
+    assert (told.recognized, told.actions, told.false_events, told.repeats) == (2, 3, 0, 0)
     assert told.median_delay_s == pytest.approx((1.0 + 2.5) / 2)
 
 
 def test_an_event_too_early_too_late_or_of_another_label_is_false() -> None:
     told = match([event("wave", 1.0, 3.0), event("wave", 8.5, 9.0), event("clap", 11.5, 12.0)], SPANS, window_s=2.0)
-    assert (told.recognised, told.false_events) == (0, 3)
+    assert (told.recognized, told.false_events) == (0, 3)
     assert math.isnan(told.median_delay_s)
 
 
 def test_an_action_told_in_pieces_is_one_action_and_no_false_event() -> None:
     told = match([event("wave", 2.5, 3.0), event("wave", 3.5, 5.0)], SPANS[:1], window_s=2.0)
-    assert (told.recognised, told.repeats, told.false_events) == (1, 1, 0)
+    assert (told.recognized, told.repeats, told.false_events) == (1, 1, 0)
 
 
 @pytest.mark.slow
-def test_the_demo_goes_from_nothing_to_recognised_actions_and_a_page(
+def test_the_demo_goes_from_nothing_to_recognized_actions_and_a_page(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["demo", "--train", "--out", str(tmp_path / "demo"), "--json"]) == 0

@@ -25,20 +25,22 @@ from amr_edge.preprocess import Clip
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.training.config import EncoderConfig
 from amr_edge.training.engine.checkpoint import load_classifier
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.token_selection import macs
 
 SHARES = (1.0, 0.5, 0.1)
 RNG = np.random.default_rng
 
 
-def whole(run: Run, store: Store) -> tuple[Clip, np.ndarray]:
+def whole(run: RunFolder, store: Store) -> tuple[Clip, np.ndarray]:
     _, card = load_classifier(run.last)
     clips = Clips(store, store.subjects == 2, card.prepare, card.persons)
     return clips.whole(np.arange(len(clips))), clips.labels
 
 
-def test_torch_and_the_file_choose_the_same_tokens_on_every_budget(run: Run, store: Store, tmp_path: Path) -> None:
+def test_torch_and_the_file_choose_the_same_tokens_on_every_budget(
+    run: RunFolder, store: Store, tmp_path: Path
+) -> None:
     model, card = load_classifier(run.last)
     path = write_onnx(model, card, tmp_path / "model.onnx")
     clips, _ = whole(run, store)
@@ -52,7 +54,7 @@ def test_torch_and_the_file_choose_the_same_tokens_on_every_budget(run: Run, sto
         np.testing.assert_allclose(session.probs(clips.values, clips.present), ours.numpy(), atol=1e-5)
 
 
-def test_a_full_budget_answers_as_the_model_that_knows_no_budgets(run: Run, store: Store) -> None:
+def test_a_full_budget_answers_as_the_model_that_knows_no_budgets(run: RunFolder, store: Store) -> None:
     model, card = load_classifier(run.last)
     clips, _ = whole(run, store)
     with torch.inference_mode():
@@ -62,7 +64,7 @@ def test_a_full_budget_answers_as_the_model_that_knows_no_budgets(run: Run, stor
 
 
 def test_a_file_with_its_budget_built_in_answers_as_the_one_that_is_asked_for_it(
-    run: Run, store: Store, tmp_path: Path
+    run: RunFolder, store: Store, tmp_path: Path
 ) -> None:
     model, card = load_classifier(run.last)
     free = open_session(write_onnx(model, card, tmp_path / "free.onnx"), engine="onnxruntime", budget=0.25)
@@ -79,13 +81,13 @@ def test_a_file_with_its_budget_built_in_answers_as_the_one_that_is_asked_for_it
 
 
 @pytest.mark.parametrize("tokens", [0, 101])
-def test_a_file_cannot_look_at_more_tokens_than_there_are(run: Run, tmp_path: Path, tokens: int) -> None:
+def test_a_file_cannot_look_at_more_tokens_than_there_are(run: RunFolder, tmp_path: Path, tokens: int) -> None:
     model, card = load_classifier(run.last)
     with pytest.raises(ConfigError, match="1 to 100 tokens"):
         write_onnx(model, card, tmp_path / "model.onnx", tokens=tokens)
 
 
-def test_an_absent_person_changes_no_answer_on_any_budget(run: Run, store: Store) -> None:
+def test_an_absent_person_changes_no_answer_on_any_budget(run: RunFolder, store: Store) -> None:
     model, card = load_classifier(run.last)
     deployed = Deployed(model, card)
     clips, _ = whole(run, store)
@@ -97,7 +99,7 @@ def test_an_absent_person_changes_no_answer_on_any_budget(run: Run, store: Store
             torch.testing.assert_close(first[1], second[1], atol=1e-6, rtol=0)
 
 
-def test_the_curve_of_a_checkpoint_is_that_of_its_file(run: Run) -> None:
+def test_the_curve_of_a_checkpoint_is_that_of_its_file(run: RunFolder) -> None:
     trained = measure_curve(run.folder, None, None, SHARES, RNG(0))
     path = export_run(run.folder).path
     assert measure_curve(path, None, None, SHARES, RNG(0)) == trained
@@ -107,7 +109,7 @@ def test_the_curve_of_a_checkpoint_is_that_of_its_file(run: Run) -> None:
     assert [point.macs for point in trained.points] == [macs(small, 100), macs(small, 50), macs(small, 10)]
 
 
-def test_a_point_of_the_curve_is_the_score_of_a_session_on_that_budget(run: Run, store: Store) -> None:
+def test_a_point_of_the_curve_is_the_score_of_a_session_on_that_budget(run: RunFolder, store: Store) -> None:
     path = export_run(run.folder).path
     clips, labels = whole(run, store)
     probs = open_session(path, engine="onnxruntime", budget=0.1).probs(clips.values, clips.present)
@@ -132,7 +134,7 @@ def test_the_control_shows_as_many_tokens_as_the_budget_and_only_existing_ones(
     np.testing.assert_array_equal(hidden.values, np.where(hidden.present[..., None], clips.values, 0))
 
 
-def test_the_curve_is_kept_in_the_card_and_goes_into_the_next_export(run: Run) -> None:
+def test_the_curve_is_kept_in_the_card_and_goes_into_the_next_export(run: RunFolder) -> None:
     curve = measure_curve(run.folder, None, None, SHARES, RNG(0))
     before, card = load_classifier(run.last)
     keep_curve(run, curve)
@@ -143,7 +145,7 @@ def test_the_curve_is_kept_in_the_card_and_goes_into_the_next_export(run: Run) -
     assert open_session(export_run(run.folder).path).card.budget_curve == curve.points
 
 
-def test_the_command_measures_draws_and_keeps(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_command_measures_draws_and_keeps(run: RunFolder, capfd: pytest.CaptureFixture[str]) -> None:
     assert amr_edge(["evaluate", str(run.folder), "--budgets", "0.1,1,0.5", "--json"]) == 0
     said = json.loads(capfd.readouterr().out)
     assert [row["share"] for row in said["budgets"]] == [1.0, 0.5, 0.1]
@@ -153,7 +155,7 @@ def test_the_command_measures_draws_and_keeps(run: Run, capfd: pytest.CaptureFix
 
 
 def test_a_curve_on_other_data_is_told_but_not_kept(
-    run: Run, store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    run: RunFolder, store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     picture = tmp_path / "seen.png"
     options = ["--budgets", "1", "--data", str(store.path), "--split", "all", "--out", str(picture)]
@@ -169,7 +171,7 @@ def test_budgets_that_are_no_shares_are_refused(text: str) -> None:
         shares_of(text)
 
 
-def test_an_export_is_proven_on_a_full_and_on_small_budgets(run: Run) -> None:
+def test_an_export_is_proven_on_a_full_and_on_small_budgets(run: RunFolder) -> None:
     exported = export_run(run.folder)
     assert [(proof.share, proof.tokens) for proof in exported.proofs] == [(1.0, 100), (0.25, 25), (0.1, 10)]
     assert max(proof.parity.max_difference for proof in exported.proofs) < 1e-5

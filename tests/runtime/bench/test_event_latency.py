@@ -11,8 +11,8 @@ from amr_edge.data.recording import Span
 from amr_edge.errors import DataError
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.runtime.bench.event_latency import Confirmed, action_latency, matched
-from amr_edge.runtime.frame import Sighting
-from amr_edge.runtime.sources.recorded import Take
+from amr_edge.runtime.frame import Frame
+from amr_edge.runtime.sources.recorded import SourceRun
 from amr_edge.skeleton import KINECT20, Mask
 
 
@@ -37,7 +37,7 @@ def oracle(card_of: Callable[..., Card]) -> Oracle:
     return Oracle(card_of(classes=("none", "wave"), none_class="none", stride_s=0.1, prepare=prepare))
 
 
-def take(spans: tuple[Span, ...], marked: tuple[Span, ...], seconds: float = 12.0) -> Take:
+def take(spans: tuple[Span, ...], marked: tuple[Span, ...], seconds: float = 12.0) -> SourceRun:
     """One person before a camera at 20 fps; a far joint marks the frames in which the oracle will see a wave."""
     sightings = []
     for k in range(int(seconds * 20)):
@@ -45,8 +45,8 @@ def take(spans: tuple[Span, ...], marked: tuple[Span, ...], seconds: float = 12.
         pose[0, :, 1] = np.linspace(0, 1, 20)
         if any(span.start_s <= k / 20 <= span.end_s for span in marked):
             pose[0, 7, 0] = 100.0
-        sightings.append(Sighting(time_s=k / 20, poses=pose, ids=(0,)))
-    return Take(title="made", layout=KINECT20, units="m", sightings=sightings, spans=spans)
+        sightings.append(Frame(time_s=k / 20, poses=pose, ids=(0,)))
+    return SourceRun(title="made", layout=KINECT20, units="m", sightings=sightings, spans=spans)
 
 
 def frozen() -> float:

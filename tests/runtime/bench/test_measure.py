@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.bench.measure import ENOUGH, MeasureConfig, Timed, doubts, measure, summarise
+from amr_edge.runtime.bench.measure import ENOUGH, MeasureConfig, Timed, doubts, measure, summarize
 
 
 class Clock:
@@ -75,7 +75,7 @@ def test_one_outlier_in_a_hundred_moves_the_99th_percentile_and_not_the_median()
     clock = Clock()
     (plain,) = run(Slow(clock), clock=clock, seconds=0.0, warmup_s=0.0, count=1000)
     (spiky,) = run(Slow(clock, outlier_every=100), clock=clock, seconds=0.0, warmup_s=0.0, count=1000)
-    before, after = summarise(plain.values()), summarise(spiky.values())
+    before, after = summarize(plain.values()), summarize(spiky.values())
     assert before.percentiles["p50"] == pytest.approx(after.percentiles["p50"]) == pytest.approx(10)
     assert before.percentiles["p99"] == pytest.approx(10)
     assert after.percentiles["p99"] == pytest.approx(50)
@@ -94,7 +94,7 @@ def test_a_call_that_sleeps_a_known_time_is_reported_within_two_percent() -> Non
         sleep=time.sleep,
         rng=np.random.default_rng(0),
     )
-    found = summarise(timed.values())
+    found = summarize(timed.values())
     assert found.percentiles["p50"] == pytest.approx(asleep_s * 1e3, rel=0.02)
     assert found.least >= asleep_s * 1e3
 
@@ -109,8 +109,8 @@ def test_models_take_turns_so_that_drift_hits_all_alike() -> None:
 
     first, second = Ageing(clock), Ageing(clock)
     one, two = run(first, second, clock=clock, seconds=4.0, warmup_s=0.1, turn_s=0.1)
-    a, b = (summarise(timed.values()).percentiles["p50"] for timed in (one, two))
-    assert summarise(one.values()).largest > 1.5 * summarise(one.values()).least
+    a, b = (summarize(timed.values()).percentiles["p50"] for timed in (one, two))
+    assert summarize(one.values()).largest > 1.5 * summarize(one.values()).least
     assert a == pytest.approx(b, rel=0.05)
     assert len(one.turns) == len(two.turns) > 20
 
@@ -137,7 +137,7 @@ def test_a_paced_run_begins_at_the_frames_of_a_camera_and_waits_in_between() -> 
     begun_s = np.array(slow.begun_s[timed.warmup :])
     assert np.diff(begun_s) == pytest.approx(1 / 30)
     assert timed.late == 0
-    assert summarise(timed.values()).percentiles["p50"] == pytest.approx(4)
+    assert summarize(timed.values()).percentiles["p50"] == pytest.approx(4)
     assert sum(clock.waits) == pytest.approx(len(begun_s) * (1 / 30 - 0.004))
 
 
@@ -172,21 +172,21 @@ def test_a_run_that_slows_down_by_a_fifth_is_unstable() -> None:
 
 @pytest.mark.parametrize(("count", "known"), [(50, "p95"), (100, "p99"), (999, "p99"), (1000, "p99.9")])
 def test_a_percentile_without_a_run_beyond_it_is_not_told(count: int, known: str) -> None:
-    shares = summarise(np.arange(1.0, count + 1)).percentiles
+    shares = summarize(np.arange(1.0, count + 1)).percentiles
     names = list(shares)
     told = [name for name in names if not math.isnan(shares[name])]
     assert told == names[: names.index(known) + 1]
 
 
 def test_percentiles_of_101_numbers_worked_by_hand() -> None:
-    found = summarise(np.arange(101.0))
+    found = summarize(np.arange(101.0))
     assert [found.percentiles[name] for name in ("p50", "p90", "p95", "p99")] == [50, 90, 95, 99]
     assert (found.least, found.largest, found.mean, found.count) == (0, 100, 50, 101)
 
 
 @given(st.lists(st.floats(0.001, 1e4), min_size=2, max_size=300))
 def test_the_numbers_of_any_run_are_ordered(values_ms: list[float]) -> None:
-    found = summarise(np.array(values_ms))
+    found = summarize(np.array(values_ms))
     shares = [value for value in found.percentiles.values() if not math.isnan(value)]
     ordered = [found.least, *shares, found.largest]
     assert ordered == sorted(ordered)
@@ -207,4 +207,4 @@ def test_nothing_to_measure_is_refused() -> None:
     with pytest.raises(ConfigError, match="nothing to measure"):
         run(clock=clock)
     with pytest.raises(ConfigError, match="nothing to summarise"):
-        summarise(np.array([]))
+        summarize(np.array([]))

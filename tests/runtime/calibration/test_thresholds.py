@@ -16,10 +16,10 @@ from amr_edge.cli import run
 from amr_edge.data.recording import Recording, Span
 from amr_edge.data.store import write_store
 from amr_edge.errors import CheckFailedError, ConfigError, DataError
-from amr_edge.runtime.calibration.thresholds import Answered, answered, calibrate, judged, keep
+from amr_edge.runtime.calibration.thresholds import PredictedRecording, answered, calibrate, judged, keep
 from amr_edge.runtime.inference.onnx_metadata import checksum, read_onnx, sealed, with_card
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.runtime.pipeline.recognizer import Answer
+from amr_edge.runtime.pipeline.recognizer import Prediction
 from amr_edge.temperature import fit_temperature, nll, tempered
 
 CardOf = Callable[..., Card]
@@ -71,13 +71,13 @@ def test_a_temperature_changes_no_answer_and_keeps_sums(seed: int, temperature: 
     np.testing.assert_allclose(tempered(warm, 1 / temperature), probs, atol=1e-4)
 
 
-def sequence(*stretches: tuple[float, tuple[float, float, float]], spans: tuple[Span, ...] = ()) -> Answered:
+def sequence(*stretches: tuple[float, tuple[float, float, float]], spans: tuple[Span, ...] = ()) -> PredictedRecording:
     """Four answers a second, stretch after stretch of the same probabilities; windows of one second."""
     answers, now_s = [], 1.0
     for seconds, probs in stretches:
         for _ in range(round(seconds * 4)):
             answers.append(
-                Answer(
+                Prediction(
                     start_s=now_s - 1.0,
                     time_s=now_s,
                     person=0,
@@ -87,13 +87,13 @@ def sequence(*stretches: tuple[float, tuple[float, float, float]], spans: tuple[
                 )
             )
             now_s += 0.25
-    return Answered(spans, 0.0, now_s - 0.25, tuple(answers))
+    return PredictedRecording(spans, 0.0, now_s - 0.25, tuple(answers))
 
 
 NONE, WAVE, SIT, PHANTOM = (0.98, 0.01, 0.01), (0.1, 0.85, 0.05), (0.1, 0.3, 0.6), (0.22, 0.08, 0.7)
 
 
-def day(count: int = 20) -> list[Answered]:
+def day(count: int = 20) -> list[PredictedRecording]:
     """Waves that are seen surely, sitting that is seen hesitantly, and idleness that looks like sitting at times."""
     made = []
     for k in range(count):

@@ -25,7 +25,7 @@ from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Span
 from amr_edge.errors import ConfigError
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime.demo.demo import Shown, perform
+from amr_edge.runtime.demo.demo import DemoResult, perform
 from amr_edge.runtime.inference.session import Session, open_session
 from amr_edge.runtime.render.html_playback import Words, write_playback
 from amr_edge.runtime.render.truth_comparison import match
@@ -111,14 +111,14 @@ def session(box: Path) -> Session:
 
 
 @pytest.fixture(scope="module")
-def performed(session: Session, tmp_path_factory: pytest.TempPathFactory) -> tuple[Shown, list[str]]:
+def performed(session: Session, tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, list[str]]:
     said: list[str] = []
     return perform(tmp_path_factory.mktemp("demo"), session, seed=0, say=said.append), said
 
 
-def test_both_sets_are_told_and_each_is_said_as_it_begins_and_ends(performed: tuple[Shown, list[str]]) -> None:
+def test_both_sets_are_told_and_each_is_said_as_it_begins_and_ends(performed: tuple[DemoResult, list[str]]) -> None:
     shown, said = performed
-    assert (shown.told.recognised, shown.told.actions) == (2, 2)
+    assert (shown.told.recognized, shown.told.actions) == (2, 2)
     begun = [line.split()[2:4] for line in said if "begins" in line]
     assert ["squat", "begins"] in begun
     assert any("squat ends" in line for line in said)
@@ -128,7 +128,7 @@ def test_both_sets_are_told_and_each_is_said_as_it_begins_and_ends(performed: tu
     assert squat.end_s < raised.start_s
 
 
-def test_what_is_written_is_what_was_told(performed: tuple[Shown, list[str]], session: Session) -> None:
+def test_what_is_written_is_what_was_told(performed: tuple[DemoResult, list[str]], session: Session) -> None:
     shown, _ = performed
     records = [json.loads(line) for line in shown.events.read_text(encoding="utf-8").splitlines()]
     assert records[-1]["type"] == "summary"
@@ -181,7 +181,7 @@ class Parsed(HTMLParser):
             self.script += data
 
 
-def test_the_page_is_one_file_that_asks_for_nothing(performed: tuple[Shown, list[str]]) -> None:
+def test_the_page_is_one_file_that_asks_for_nothing(performed: tuple[DemoResult, list[str]]) -> None:
     shown, _ = performed
     text = shown.report.read_text(encoding="utf-8")
     page = Parsed(text)
@@ -231,7 +231,7 @@ def test_every_event_is_the_first_of_an_action_a_further_one_or_false(
         for place, start_s in enumerate(starts)
     ]
     told = match(events, spans, window_s)
-    assert told.recognised + told.repeats + told.false_events == len(events)
+    assert told.recognized + told.repeats + told.false_events == len(events)
     assert (len(told.rows), told.actions) == (len(spans) + told.repeats + told.false_events, len(spans))
     assert [row["start_s"] for row in told.rows] == sorted(row["start_s"] for row in told.rows)
 
@@ -256,7 +256,7 @@ def test_the_command_tells_a_table_with_latency_and_the_next_command(
 
 def test_live_on_the_written_recording_tells_the_same_events(
     box: Path,
-    performed: tuple[Shown, list[str]],
+    performed: tuple[DemoResult, list[str]],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -342,7 +342,7 @@ def test_the_demo_needs_nothing_but_the_core(box: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [1000, 390])
 def test_the_page_opens_at_an_instant_that_its_address_names(
-    performed: tuple[Shown, list[str]], width: int, browser: Browser
+    performed: tuple[DemoResult, list[str]], width: int, browser: Browser
 ) -> None:
     shown, _ = performed
     at_s = shown.done.recording.spans[0].start_s + 6
@@ -356,7 +356,7 @@ def test_the_page_opens_at_an_instant_that_its_address_names(
 
 
 def test_the_page_starts_to_play_by_itself_and_stops_when_told(
-    performed: tuple[Shown, list[str]], browser: Browser
+    performed: tuple[DemoResult, list[str]], browser: Browser
 ) -> None:
     # A browser may stamp the first frame with an instant long before the script of the page began.
     browser.before(

@@ -18,7 +18,7 @@ from amr_edge.optional_dependencies import EXTRAS
 from amr_edge.runtime.doctor import checks, system_info
 from amr_edge.runtime.doctor.checks import Check
 from amr_edge.runtime.doctor.cli import screen
-from amr_edge.runtime.doctor.system_info import Around, Probed
+from amr_edge.runtime.doctor.system_info import ProbeResult, SystemInfo
 
 FACTS: dict[str, dict[str, Any]] = {
     "onnxruntime": {"providers": ["CPUExecutionProvider"]},
@@ -41,16 +41,16 @@ HEALTHY = {
 
 
 @pytest.fixture
-def around(tmp_path: Path) -> Around:
+def around(tmp_path: Path) -> SystemInfo:
     """A desktop on which everything works but CUDA, camera and pose model."""
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemTotal: 16000000 kB\nMemAvailable: 9000000 kB\nSwapFree: 0 kB\n")
-    return Around(
+    return SystemInfo(
         root=tmp_path,
         environ={"OMP_WAIT_POLICY": "PASSIVE", "DISPLAY": ":0", "AMR_EDGE_CACHE": str(tmp_path / "cache")},
         installed=HEALTHY,
         required=['onnx>=1.17; extra == "export"', 'mediapipe>=0.10.30; extra == "pose"', "numpy>=1.24"],
-        probe=lambda package: Probed(facts=FACTS[package]),
+        probe=lambda package: ProbeResult(facts=FACTS[package]),
         platform="linux",
         python=(3, 12, 1),
         bits=64,
@@ -59,11 +59,11 @@ def around(tmp_path: Path) -> Around:
     )
 
 
-def lines(around: Around, area: str) -> list[Check]:
+def lines(around: SystemInfo, area: str) -> list[Check]:
     return [check for check in checks.examine(around) if check.area == area]
 
 
-def test_every_line_that_fails_has_a_cure_and_no_line_that_is_well_has_one(around: Around) -> None:
+def test_every_line_that_fails_has_a_cure_and_no_line_that_is_well_has_one(around: SystemInfo) -> None:
     worst = replace(
         around,
         installed={
@@ -73,7 +73,7 @@ def test_every_line_that_fails_has_a_cure_and_no_line_that_is_well_has_one(aroun
             "tensorrt": "10",
             "openvino": "1",
         },
-        probe=lambda _: Probed(facts=None, trouble="it crashed"),
+        probe=lambda _: ProbeResult(facts=None, trouble="it crashed"),
         environ={"OMP_WAIT_POLICY": "ACTIVE"},
         python=(3, 9, 0),
         wall_s=0.0,
@@ -85,7 +85,7 @@ def test_every_line_that_fails_has_a_cure_and_no_line_that_is_well_has_one(aroun
             assert check.said
 
 
-def test_a_healthy_desktop_is_well(around: Around) -> None:
+def test_a_healthy_desktop_is_well(around: SystemInfo) -> None:
     states = {check.name: check.state for check in checks.examine(around)}
     assert states["ONNX Runtime"] == states["OpenVINO"] == states["MediaPipe"] == states["extra export"] == "ok"
     assert states["OpenMP"] == states["memory"] == states["clock"] == states["display"] == "ok"
@@ -100,7 +100,7 @@ def test_a_healthy_desktop_is_well(around: Around) -> None:
         (("opencv-python-headless", "opencv-contrib-python"), "pip install opencv-contrib-python"),
     ],
 )
-def test_two_packages_that_write_one_folder_are_a_clash(around: Around, both: tuple[str, str], keep: str) -> None:
+def test_two_packages_that_write_one_folder_are_a_clash(around: SystemInfo, both: tuple[str, str], keep: str) -> None:
     (clash,) = checks.clashes(replace(around, installed={**HEALTHY, **dict.fromkeys(both, "1.0")}))
     assert clash.state == "bad"
     assert all(name in clash.said and name in clash.cure for name in both)
@@ -108,14 +108,14 @@ def test_two_packages_that_write_one_folder_are_a_clash(around: Around, both: tu
     assert list(checks.clashes(around)) == []
 
 
-def test_an_old_package_of_an_extra_is_named_with_its_version(around: Around) -> None:
+def test_an_old_package_of_an_extra_is_named_with_its_version(around: SystemInfo) -> None:
     old = replace(around, installed={**HEALTHY, "onnx": "1.9.0"})
     (export,) = lines(old, "export")
     assert (export.state, "onnx 1.9.0 (asked: 1.17 or newer)" in export.said) == ("warn", True)
     assert lines(around, "export")[0].state == "ok"
 
 
-def test_an_extra_that_is_not_here_gets_the_line_to_type(around: Around) -> None:
+def test_an_extra_that_is_not_here_gets_the_line_to_type(around: SystemInfo) -> None:
     bare = replace(around, installed={"onnxruntime": "1.20.0"})
     (train,) = lines(bare, "train")
     assert (train.state, train.cure) == ("absent", 'pip install "amr-edge[train]"')
@@ -144,14 +144,14 @@ def test_a_real_engine_tells_its_providers() -> None:
     assert "CPUExecutionProvider" in found.facts["providers"]
 
 
-def test_mediapipe_before_the_tasks_interface_is_bad(around: Around) -> None:
+def test_mediapipe_before_the_tasks_interface_is_bad(around: SystemInfo) -> None:
     old = replace(around, installed={**HEALTHY, "mediapipe": "0.10.21"})
     check = next(check for check in checks.examine(old) if check.name == "MediaPipe")
     assert check.state == "bad"
     assert "Tasks" in check.said
 
 
-def test_a_fetched_pose_model_that_changed_must_be_fetched_again(around: Around, tmp_path: Path) -> None:
+def test_a_fetched_pose_model_that_changed_must_be_fetched_again(around: SystemInfo, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "pose_landmarker_full.task").write_bytes(b"changed")
@@ -160,7 +160,7 @@ def test_a_fetched_pose_model_that_changed_must_be_fetched_again(around: Around,
     assert (check.state, check.cure) == ("bad", "amr-edge pose fetch full --force")
 
 
-def test_a_camera_is_named_and_a_closed_one_gets_its_group(around: Around) -> None:
+def test_a_camera_is_named_and_a_closed_one_gets_its_group(around: SystemInfo) -> None:
     (around.root / "dev").mkdir()
     device = around.root / "dev/video0"
     device.touch()
@@ -181,12 +181,14 @@ def test_a_camera_is_named_and_a_closed_one_gets_its_group(around: Around) -> No
         (1.8e9, (True, 5.0), "ok", "held by a time server"),
     ],
 )
-def test_the_clock(around: Around, wall_s: float, kernel: tuple[bool, float] | None, state: str, words: str) -> None:
+def test_the_clock(
+    around: SystemInfo, wall_s: float, kernel: tuple[bool, float] | None, state: str, words: str
+) -> None:
     check = checks.clock(replace(around, wall_s=wall_s, kernel_clock=kernel))
     assert (check.state, words in check.said) == (state, True), check
 
 
-def test_too_little_memory_for_a_build_is_said_with_both_numbers(around: Around) -> None:
+def test_too_little_memory_for_a_build_is_said_with_both_numbers(around: SystemInfo) -> None:
     (around.root / "proc/meminfo").write_text("MemTotal: 4000000 kB\nMemAvailable: 600000 kB\nSwapFree: 100000 kB\n")
     check = checks.memory(around)
     assert check.state == "warn"
@@ -196,7 +198,7 @@ def test_too_little_memory_for_a_build_is_said_with_both_numbers(around: Around)
 
 
 @pytest.fixture
-def jetson(around: Around, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Around]:
+def jetson(around: SystemInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SystemInfo]:
     """jetson("orin-nano", locked=True): a machine with the files of a board."""
     # The trees are written by the conftest of tests/runtime/bench, whose fixtures pytest gives to that folder only.
     spec = importlib.util.spec_from_file_location("jetson_trees", Path(__file__).parents[1] / "bench" / "conftest.py")
@@ -206,13 +208,13 @@ def jetson(around: Around, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     monkeypatch.setitem(sys.modules, "jetson_trees", trees)  # dataclasses look their module up there
     spec.loader.exec_module(trees)
 
-    def make(name: str, **how: Any) -> Around:
+    def make(name: str, **how: Any) -> SystemInfo:
         return replace(around, root=trees.plant(tmp_path / name, trees.BOARDS[name], **how))
 
     return make
 
 
-def test_a_jetson_tells_software_mode_and_heat(jetson: Callable[..., Around]) -> None:
+def test_a_jetson_tells_software_mode_and_heat(jetson: Callable[..., SystemInfo]) -> None:
     board, mode, heat = lines(jetson("orin-nano"), "jetson")
     assert "L4T 36.4.3, JetPack 6.2" in board.said
     assert (mode.state, mode.said) == ("warn", "25W, clocks free")
@@ -220,13 +222,15 @@ def test_a_jetson_tells_software_mode_and_heat(jetson: Callable[..., Around]) ->
     assert (heat.state, heat.said) == ("ok", "not slowed down, hottest tj-thermal 50 °C")
 
 
-def test_a_jetson_at_full_speed_is_well_and_a_slowed_one_is_not(jetson: Callable[..., Around]) -> None:
+def test_a_jetson_at_full_speed_is_well_and_a_slowed_one_is_not(jetson: Callable[..., SystemInfo]) -> None:
     assert lines(jetson("agx-orin", locked=True), "jetson")[1].state == "ok"
     assert "cpu-throttle-alert" in lines(jetson("thor", slowed=1), "jetson")[2].said
 
 
-def test_tensorrt_outside_the_virtual_environment_of_a_jetson_is_explained(jetson: Callable[..., Around]) -> None:
-    machine = replace(jetson("orin-nano"), probe=lambda _: Probed(facts=None, trouble="No module named 'tensorrt'"))
+def test_tensorrt_outside_the_virtual_environment_of_a_jetson_is_explained(jetson: Callable[..., SystemInfo]) -> None:
+    machine = replace(
+        jetson("orin-nano"), probe=lambda _: ProbeResult(facts=None, trouble="No module named 'tensorrt'")
+    )
     check = checks.tensorrt(machine)
     assert check.state == "bad"
     assert "the system has 10.3.0" in check.said
@@ -247,7 +251,7 @@ def test_a_report_for_an_issue_holds_no_name_and_no_home() -> None:
     assert checks.private_names({"USER": "root"}, Path("/root"), "localhost") == {"/root": "~"}
 
 
-def test_the_screen_fits_its_width(around: Around) -> None:
+def test_the_screen_fits_its_width(around: SystemInfo) -> None:
     text = screen(list(checks.examine(around)), 80)
     assert max(map(len, text.splitlines())) <= 80
     assert text.splitlines()[-1] == "next: amr-edge demo"

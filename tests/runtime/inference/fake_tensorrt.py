@@ -31,7 +31,7 @@ class World:
     build_fails: str | None = None  # what TensorRT logs before it returns None
     during_build: Any = None  # called once while building
     profile_refused: bool = False
-    deserialise_fails: bool = False
+    deserialize_fails: bool = False
     no_context: bool = False
     execute_fails: bool = False
     refuse: str = ""  # "shape" or "address"
@@ -326,7 +326,7 @@ def tensorrt(world: World, version: str = "10.3.0") -> ModuleType:
             self._log = logger
 
         def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
-            if not serialized_engine.startswith(MAGIC) or world.deserialise_fails:
+            if not serialized_engine.startswith(MAGIC) or world.deserialize_fails:
                 self._log.log(LoggerSeverity.ERROR, "Error Code 1: Serialization (magic tag does not match.)")
                 return None
             head, _, model = serialized_engine[len(MAGIC) :].partition(b"\n")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-SOURCES = [ROOT / "runtime" / "engines" / f"{name}.py" for name in ("tensorrt", "tensorrt_build", "cuda")]
+SOURCES = [ROOT / "runtime" / "inference" / f"{name}.py" for name in ("tensorrt", "tensorrt_build", "cuda")]
 STORED = HERE / "tensorrt_api.json"
 VERSIONS = ("10.3", "10.13", "10.16", "11.4")
 

@@ -440,7 +440,7 @@ def test_a_manifest_holds_what_a_person_wants_to_know(build: Build) -> None:
 
 def test_an_engine_that_tensorrt_does_not_take_is_refused_with_its_reason(build: Build, install: Install) -> None:
     engine = build()
-    install(deserialise_fails=True)
+    install(deserialize_fails=True)
     with pytest.raises(ReadError, match=r"cannot load the engine \(Error Code 1: Serialization"):
         open_engine(engine)
 

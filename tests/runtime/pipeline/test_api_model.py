@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amr_edge import (
-    AnswerRecord,
     Card,
     ClipError,
     ConfigError,
     EventRecord,
     LayoutError,
     MissingError,
+    PredictionRecord,
     PrepareConfig,
     ReadError,
     Recording,
@@ -150,10 +150,10 @@ def test_a_stream_a_live_run_and_the_command_say_the_same(
     model = load(folder / "model.onnx", engine="onnxruntime", threads=1)
     recording = made._people(np.random.default_rng(seed), persons=persons, seconds=4.0, holes=holes)
     records = list(live(recording, model))
-    said = [record for record in records if isinstance(record, AnswerRecord | EventRecord)]
+    said = [record for record in records if isinstance(record, PredictionRecord | EventRecord)]
     streamed = pushed(model, recording)
     assert [{name: record.line[name] for name in each} for record, each in zip(said, streamed, strict=True)] == streamed
-    answers = [record for record in records if isinstance(record, AnswerRecord)]
+    answers = [record for record in records if isinstance(record, PredictionRecord)]
     offline = model.predict(recording)
     assert [(a.time_s, a.person, a.label) for a in answers] == [
         (round(a.time_s, 6), a.person, a.label) for a in offline
@@ -175,10 +175,10 @@ def test_live_gives_the_lines_that_the_command_writes(
         return {k: v for k, v in dict(line).items() if k != "latency_ms"}  # type: ignore[call-overload]
 
     assert [timeless(record.line) for record in records] == [timeless(line) for line in lines]
-    assert {type(record) for record in records} == {AnswerRecord, EventRecord, RecordingRecord, SummaryRecord}
+    assert {type(record) for record in records} == {PredictionRecord, EventRecord, RecordingRecord, SummaryRecord}
     assert [record_of(line).type for line in lines] == [record.type for record in records]
     assert isinstance(records[-1], SummaryRecord)
-    assert records[-1].answers == sum(isinstance(record, AnswerRecord) for record in records)
+    assert records[-1].answers == sum(isinstance(record, PredictionRecord) for record in records)
     (recording,) = [record for record in records if isinstance(record, RecordingRecord)]
     assert recording.answers == records[-1].answers
 
@@ -320,7 +320,7 @@ def test_repetitions_and_gates_of_a_card_with_rules_reach_records_and_streams(
     records = list(live(squats, model))
     ends = [record for record in records if isinstance(record, EventRecord) and record.event == "end"]
     assert 1 <= sum(record.reps or 0 for record in ends) <= 3
-    gates = [record.gated for record in records if isinstance(record, AnswerRecord)]
+    gates = [record.gated for record in records if isinstance(record, PredictionRecord)]
     assert set(gates) == {None, "squat"}  # he stands before and after
     streamed = [each for each in pushed(model, squats) if isinstance(each, dict)]
     assert [each["reps"] for each in streamed if each.get("event") == "end"] == [record.reps for record in ends]

@@ -19,7 +19,7 @@ from amr_edge.runtime.pipeline.attribution import (
     kept_tokens,
     token_energy,
 )
-from amr_edge.runtime.pipeline.recognizer import Answer
+from amr_edge.runtime.pipeline.recognizer import Prediction
 from amr_edge.skeleton import COCO17, KINECT20, Mask
 
 JOINT, FRAMES = KINECT20.index("right_hand"), slice(8, 10)  # what the constructed model looks at, and nothing else
@@ -60,8 +60,8 @@ def clip(bodies: int = 1, seed: int = 0) -> tuple[NDArray[np.float32], Mask]:
     return values, np.ones((bodies, 16, 20), dtype=np.bool_)
 
 
-def answer(card: Card, people: tuple[int, ...] = (7,), **changes: Any) -> Answer:
-    told = Answer(
+def answer(card: Card, people: tuple[int, ...] = (7,), **changes: Any) -> Prediction:
+    told = Prediction(
         start_s=0.5,
         time_s=2.0,
         person=people[0] if card.persons == 1 else None,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from amr_edge.errors import MissingError
-from amr_edge.runtime.pipeline.tracker import Tracks
+from amr_edge.runtime.pipeline.tracker import Tracker
 from amr_edge.runtime.pose.open_pose import open_pose
 from amr_edge.runtime.sources.video import VideoFile
 
@@ -32,7 +32,7 @@ def test_everybody_of_a_clip_keeps_one_id(clip: str, people: int) -> None:
     if "AMR_EDGE_DATA" not in os.environ:
         pytest.skip("AMR_EDGE_DATA is not set: no clips and no BlazePose models here")
     data = Path(os.environ["AMR_EDGE_DATA"])
-    tracks, seen = Tracks(), dict[int, int]()
+    tracks, seen = Tracker(), dict[int, int]()
     try:
         pose = open_pose("full", people=4, environ=os.environ)
     except MissingError as why:

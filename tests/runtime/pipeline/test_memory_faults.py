@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from amr_edge.errors import ClipError
-from amr_edge.runtime.frame import Picture, Sighting
-from amr_edge.runtime.sources import open_source
+from amr_edge.runtime.frame import Frame, Image
+from amr_edge.runtime.sources import open_source as open_source_module
 from amr_edge.runtime.sources.health import Health, Status
-from amr_edge.runtime.sources.open_source import SourceConfig, opened
-from amr_edge.runtime.sources.recorded import Take
+from amr_edge.runtime.sources.open_source import SourceConfig, open_source
+from amr_edge.runtime.sources.recorded import SourceRun
 from amr_edge.runtime.sources.video import Camera
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.skeleton import KINECT20
@@ -98,11 +98,11 @@ class Failing:
     def __init__(self) -> None:
         self.asked = 0
 
-    def __call__(self, picture: Picture) -> Sighting:
+    def __call__(self, picture: Image) -> Frame:
         self.asked += 1
         if self.asked % 10 == 0:
             raise ClipError("the estimator failed on a picture")
-        return Sighting(time_s=picture.time_s, poses=np.zeros((1, 20, 3), np.float32), picture=picture)
+        return Frame(time_s=picture.time_s, poses=np.zeros((1, 20, 3), np.float32), picture=picture)
 
     def close(self) -> None:
         """Nothing to release."""
@@ -121,14 +121,14 @@ def watched(clip: Path, health: Health) -> int:
     """How many pictures of a video are answered."""
     stages = Stages(lambda: 0.0, np.random.default_rng(0))
     how: dict[str, Any] = {"stages": stages, "note": lambda _: None, "skipped": lambda _: None, "health": health}
-    with opened(str(clip), SourceConfig(), environ={}, **how) as takes:
-        return sum(1 for take in takes if isinstance(take, Take) for _ in take)
+    with open_source(str(clip), SourceConfig(), environ={}, **how) as takes:
+        return sum(1 for take in takes if isinstance(take, SourceRun) for _ in take)
 
 
 def test_pictures_that_the_estimator_fails_on_are_all_counted_told_once_and_not_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(open_source, "open_pose", lambda *_, **__: Failing())
+    monkeypatch.setattr(open_source_module, "open_pose", lambda *_, **__: Failing())
     clip = film(tmp_path / "clip.avi", 300)
     told: list[Status] = []
     health = Health(told.append)
@@ -146,7 +146,7 @@ def test_pictures_that_the_estimator_fails_on_are_all_counted_told_once_and_not_
 def test_cut_videos_one_after_the_other_are_all_counted_and_leave_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(open_source, "open_pose", lambda *_, **__: Failing())
+    monkeypatch.setattr(open_source_module, "open_pose", lambda *_, **__: Failing())
     clip = film(tmp_path / "cut.avi", 80)
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
     told: list[Status] = []

@@ -13,10 +13,10 @@ from amr_edge.card import Card
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ClipError, ConfigError, LayoutError
 from amr_edge.preprocess import PrepareConfig, motion_energy, prepare
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import Session, open_session
 from amr_edge.runtime.pipeline.one_euro import strength
-from amr_edge.runtime.pipeline.recognizer import Answer, Stream, check_source, recognise, scene_clip
+from amr_edge.runtime.pipeline.recognizer import Prediction, Recognizer, check_source, recognize, scene_clip
 from amr_edge.skeleton import COCO17, KINECT20, MEDIAPIPE33, NTU25, PENN13, present_joints
 
 WriteModel = Callable[..., Path]
@@ -24,12 +24,12 @@ CardOf = Callable[..., Card]
 People = Callable[..., Recording]
 
 
-def sightings(recording: Recording, *, absent_rows: bool = False) -> Iterator[Sighting]:
+def sightings(recording: Recording, *, absent_rows: bool = False) -> Iterator[Frame]:
     """Frame by frame; somebody without a joint is left out, or stays as a row of NaN."""
     for frame, time_s in enumerate(recording.times_s):
         poses = recording.poses[:, frame]
         here = np.flatnonzero(present_joints(poses).any(axis=-1) | absent_rows)
-        yield Sighting(time_s=float(time_s), poses=poses[here], ids=tuple(int(person) for person in here))
+        yield Frame(time_s=float(time_s), poses=poses[here], ids=tuple(int(person) for person in here))
 
 
 def streamed(
@@ -39,13 +39,13 @@ def streamed(
     absent_rows: bool = False,
     early: float | None = None,
     smooth: str = "off",
-) -> list[Answer]:
-    stream = Stream(session, recording.skeleton, recording.units, early=early, smooth=strength(smooth))
+) -> list[Prediction]:
+    stream = Recognizer(session, recording.skeleton, recording.units, early=early, smooth=strength(smooth))
     answers = [a for s in sightings(recording, absent_rows=absent_rows) for a in stream.push(s)]
     return answers + stream.flush()
 
 
-def assert_same(left: list[Answer], right: list[Answer]) -> None:
+def assert_same(left: list[Prediction], right: list[Prediction]) -> None:
     assert [(a.time_s, a.start_s, a.person, a.people, a.partial, a.early) for a in left] == [
         (a.time_s, a.start_s, a.person, a.people, a.partial, a.early) for a in right
     ]
@@ -97,7 +97,7 @@ def test_streaming_frame_by_frame_equals_the_whole_recording(
         recording = replace(recording, poses=recording.poses[:, here], times_s=recording.times_s[here])
     assert_same(
         streamed(recording, session, absent_rows=absent_rows, early=early, smooth=smooth),
-        recognise(recording, session, early=early, smooth=strength(smooth)),
+        recognize(recording, session, early=early, smooth=strength(smooth)),
     )
 
 
@@ -106,8 +106,8 @@ def test_somebody_who_starts_anew_is_smoothed_anew(write_model: WriteModel, peop
     whole = people(np.random.default_rng(4), seconds=8.0)
     whole.poses[:, 60:150] = np.nan  # 3 s: longer than the window of 1 s and its longest gap
     back = replace(whole, poses=whole.poses[:, 150:], times_s=whole.times_s[150:])
-    later = [a for a in recognise(whole, session, smooth=strength("high")) if a.time_s > 6.0]
-    alone = recognise(back, session, smooth=strength("high"))
+    later = [a for a in recognize(whole, session, smooth=strength("high")) if a.time_s > 6.0]
+    alone = recognize(back, session, smooth=strength("high"))
     for answer in later:
         (same,) = [a for a in alone if a.time_s == answer.time_s]
         np.testing.assert_array_equal(answer.probs, same.probs)
@@ -116,7 +116,7 @@ def test_somebody_who_starts_anew_is_smoothed_anew(write_model: WriteModel, peop
 def test_smoothing_changes_what_a_model_sees_of_a_jittery_body(write_model: WriteModel, people: People) -> None:
     session, recording = open_session(write_model()), people(np.random.default_rng(0), seconds=2.0)
     recording.poses[:] += np.random.default_rng(1).normal(0, 0.02, recording.poses.shape).astype(np.float32)
-    off, high = recognise(recording, session), recognise(recording, session, smooth=strength("high"))
+    off, high = recognize(recording, session), recognize(recording, session, smooth=strength("high"))
     assert [a.time_s for a in off] == [a.time_s for a in high]
     assert max(np.abs(a.probs - b.probs).max() for a, b in zip(off, high, strict=True)) > 1e-3
 
@@ -125,8 +125,8 @@ def test_a_temperature_of_two_takes_the_root_of_the_odds(
     write_model: WriteModel, card_of: CardOf, people: People
 ) -> None:
     recording = people(np.random.default_rng(0), seconds=1.0)
-    (plain,) = recognise(recording, open_session(write_model()))
-    (calm,) = recognise(recording, open_session(write_model(card_of(temperature=2.0), name="calm.onnx")))
+    (plain,) = recognize(recording, open_session(write_model()))
+    (calm,) = recognize(recording, open_session(write_model(card_of(temperature=2.0), name="calm.onnx")))
     odds, calmer = plain.probs[1] / plain.probs[0], calm.probs[1] / calm.probs[0]
     assert calmer == pytest.approx(np.sqrt(odds), rel=1e-4)
     assert calm.probs.sum() == pytest.approx(1, abs=1e-6)
@@ -146,7 +146,7 @@ def test_after_a_pause_of_the_source_nothing_is_made_up_for(session: Session, pe
     answers = streamed(recording, session)
     # 73 / 30 s is the first frame after the pause; what was due in it is asked once.
     assert [round(a.time_s * 30) for a in answers] == [30, 38, 73, 75, 83, 90, 98, 105, 113, 120]
-    assert_same(answers, recognise(recording, session))
+    assert_same(answers, recognize(recording, session))
 
 
 def test_two_people_get_an_answer_each_out_of_one_forward(
@@ -191,8 +191,8 @@ def test_nobody_gets_no_answer(session: Session, people: People) -> None:
     recording = people(np.random.default_rng(3), holes=1.0)
     assert np.isnan(recording.poses).all()
     assert streamed(recording, session, absent_rows=True) == []
-    assert recognise(recording, session) == []
-    assert Stream(session, KINECT20, "m").flush() == []
+    assert recognize(recording, session) == []
+    assert Recognizer(session, KINECT20, "m").flush() == []
 
 
 def test_somebody_away_for_seconds_gets_no_answer_meanwhile(write_model: WriteModel, people: People) -> None:
@@ -213,27 +213,27 @@ def test_answers_do_not_depend_on_where_the_clock_starts(session: Session, peopl
 
 
 def test_memory_is_flat_over_many_passers_by(write_model: WriteModel, people: People) -> None:
-    stream = Stream(open_session(write_model()), KINECT20, "m")
+    stream = Recognizer(open_session(write_model()), KINECT20, "m")
     one = people(np.random.default_rng(0), seconds=0.0).poses[:, 0]
     for step in range(400):
-        stream.push(Sighting(time_s=step * 0.5, poses=one, ids=(step,)))
+        stream.push(Frame(time_s=step * 0.5, poses=one, ids=(step,)))
         assert stream.in_view <= 3
 
 
 def test_people_without_ids_get_them_from_their_places(write_model: WriteModel, people: People) -> None:
     session = open_session(write_model())
     recording = people(np.random.default_rng(6), persons=2, seconds=2.0)
-    stream = Stream(session, KINECT20, "m")
+    stream = Recognizer(session, KINECT20, "m")
     answers = []
     for frame, time_s in enumerate(recording.times_s):
         order = [0, 1] if frame % 3 else [1, 0]  # a detector names people in any order
-        answers += stream.push(Sighting(time_s=float(time_s), poses=recording.poses[order, frame]))
+        answers += stream.push(Frame(time_s=float(time_s), poses=recording.poses[order, frame]))
     by_person = {
         person: [answer.probs for answer in answers if answer.person == person]
         for person in {answer.person for answer in answers}
     }
     known: dict[int, list[np.ndarray]] = {0: [], 1: []}
-    for answer in recognise(recording, session):
+    for answer in recognize(recording, session):
         known[answer.people[0]].append(answer.probs)
     assert len(by_person) == 2
     # The first frame named person 1 first.
@@ -246,10 +246,10 @@ def test_a_window_begins_anew_when_an_identity_breaks(write_model: WriteModel, p
     session, recording = open_session(write_model()), people(np.random.default_rng(6), seconds=4.0)
     recording.poses[:, 60:] += np.float32([3.0, 0.0, 0.0])  # at 2 s the detector finds another body
 
-    def answers(whole: Recording) -> list[Answer]:
-        stream = Stream(session, KINECT20, "m", smooth=strength(smooth))
+    def answers(whole: Recording) -> list[Prediction]:
+        stream = Recognizer(session, KINECT20, "m", smooth=strength(smooth))
         seen = zip(whole.times_s, np.moveaxis(whole.poses, 1, 0), strict=True)
-        return [a for time_s, poses in seen for a in stream.push(Sighting(time_s=float(time_s), poses=poses))]
+        return [a for time_s, poses in seen for a in stream.push(Frame(time_s=float(time_s), poses=poses))]
 
     both = answers(recording)
     assert {a.person for a in both if a.time_s < 2.0} == {0}
@@ -261,12 +261,12 @@ def test_a_window_begins_anew_when_an_identity_breaks(write_model: WriteModel, p
 
 def test_the_picture_tells_people_apart_whose_poses_share_an_origin(write_model: WriteModel, people: People) -> None:
     recording = people(np.random.default_rng(6), persons=1, seconds=1.0)
-    stream = Stream(open_session(write_model()), KINECT20, "m")
+    stream = Recognizer(open_session(write_model()), KINECT20, "m")
     for frame, time_s in enumerate(recording.times_s):
         twins = recording.poses[[0, 0], frame]  # both hang from the origin
         pixels = twins[..., :2] * 100 + np.float32([[[100, 100]], [[500, 100]]])
         order = [0, 1] if frame % 2 else [1, 0]
-        stream.push(Sighting(time_s=float(time_s), poses=twins, pixels=pixels[order].astype(np.float32)))
+        stream.push(Frame(time_s=float(time_s), poses=twins, pixels=pixels[order].astype(np.float32)))
         assert stream.ids == ((1, 0) if frame % 2 else (0, 1))
 
 
@@ -296,7 +296,7 @@ def test_a_lone_person_in_a_scene_of_two_is_a_clip_of_one_body(
             batches.append(values.shape[:2])
             return session.probs(values, present)
 
-    assert_same(streamed(recording, Watched()), recognise(recording, Watched()))
+    assert_same(streamed(recording, Watched()), recognize(recording, Watched()))
     # Five answers frame by frame; at once, the clips of one body are filled up with an absent one.
     assert batches == [(1, 1), (1, 1), (1, 2), (1, 2), (1, 2), (5, 2)]
 
@@ -308,19 +308,19 @@ def test_motion_energy_leaves_absent_joints_out() -> None:
 
 @pytest.mark.parametrize("time_s", [0.5, 0.4, float("nan")])
 def test_times_that_do_not_rise_are_refused_with_a_way_out(session: Session, time_s: float) -> None:
-    stream = Stream(session, KINECT20, "m")
+    stream = Recognizer(session, KINECT20, "m")
     nobody = np.zeros((0, 20, 3), np.float32)
-    stream.push(Sighting(time_s=0.5, poses=nobody))
+    stream.push(Frame(time_s=0.5, poses=nobody))
     with pytest.raises(ClipError, match=r"must be finite and rise, got .* after 0.5 s; sort the frames"):
-        stream.push(Sighting(time_s=time_s, poses=nobody))
+        stream.push(Frame(time_s=time_s, poses=nobody))
 
 
 def test_poses_of_another_layout_are_refused(session: Session) -> None:
-    stream = Stream(session, KINECT20, "m")
+    stream = Recognizer(session, KINECT20, "m")
     with pytest.raises(ClipError, match=r"\(P, 20, 2 or 3\).*\(1, 25, 3\)"):
-        stream.push(Sighting(time_s=0.0, poses=np.zeros((1, 25, 3), np.float32)))
+        stream.push(Frame(time_s=0.0, poses=np.zeros((1, 25, 3), np.float32)))
     with pytest.raises(ClipError, match="2 different ids"):
-        stream.push(Sighting(time_s=0.0, poses=np.zeros((2, 20, 3), np.float32), ids=(4, 4)))
+        stream.push(Frame(time_s=0.0, poses=np.zeros((2, 20, 3), np.float32), ids=(4, 4)))
 
 
 def test_pixels_are_refused_by_a_model_of_metres_that_does_not_rescale(card_of: CardOf) -> None:
@@ -354,7 +354,7 @@ def test_a_source_with_a_few_joints_less_gets_a_note_that_names_them(card_of: Ca
 def test_an_answer_as_a_dictionary_has_its_five_best_classes_first(session: Session) -> None:
     classes = tuple("abcdefg")
     probs = np.float32([0.02, 0.4, 0.05, 0.3, 0.1, 0.08, 0.05])
-    answer = Answer(start_s=1.0, time_s=2.0, person=3, people=(3,), classes=classes, probs=probs)
+    answer = Prediction(start_s=1.0, time_s=2.0, person=3, people=(3,), classes=classes, probs=probs)
     told = answer.to_dict()
     assert (told["label"], told["person"]) == ("b", 3)
     assert [name for name, _ in told["top"]] == ["b", "d", "e", "f", "c"]

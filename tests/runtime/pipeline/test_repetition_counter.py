@@ -1,4 +1,4 @@
-"""Live answers are believed if the window bears them out, and repetitions are counted the same in every way."""
+"""LivePipeline answers are believed if the window bears them out, and repetitions are counted the same in every way."""
 
 import json
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from amr_edge.data.recording import Recording
 from amr_edge.errors import CardError, ConfigError
 from amr_edge.kinematics import FEATURES, RULES, Cycle, Quality
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.runtime.pipeline.event_detector import DecideConfig, Decider, Event
-from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig
-from amr_edge.runtime.pipeline.recognizer import Answer, Stream, recognise
-from amr_edge.runtime.pipeline.repetition_counter import Moving, Rep, Tally, counting_of
+from amr_edge.runtime.pipeline.event_detector import Event, EventConfig, EventDetector
+from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
+from amr_edge.runtime.pipeline.recognizer import Prediction, Recognizer, recognize
+from amr_edge.runtime.pipeline.repetition_counter import Rep, RepetitionCounter, Tally, counting_of
 from amr_edge.runtime.sources.recorded import take_of
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.skeleton import CANONICAL15, Mask, layout, present_joints, remap
@@ -87,18 +87,18 @@ def recorded(*people: np.ndarray, name: str = "canonical15") -> Recording:
     return Recording(poses=poses, times_s=np.arange(len(people[0])) / FPS, layout=name, source="set")
 
 
-def streamed(recording: Recording, session: Says, *, quality: bool = False) -> list[Answer]:
-    stream = Stream(session, recording.skeleton, recording.units, quality=quality)
-    answers: list[Answer] = []
+def streamed(recording: Recording, session: Says, *, quality: bool = False) -> list[Prediction]:
+    stream = Recognizer(session, recording.skeleton, recording.units, quality=quality)
+    answers: list[Prediction] = []
     for frame, time_s in enumerate(recording.times_s):
         poses = recording.poses[:, frame]
         here = np.flatnonzero(present_joints(poses).any(axis=-1))
-        answers += stream.push(Sighting(time_s=float(time_s), poses=poses[here], ids=tuple(here.tolist())))
+        answers += stream.push(Frame(time_s=float(time_s), poses=poses[here], ids=tuple(here.tolist())))
     return answers + stream.flush()
 
 
 def told(recording: Recording, session: Says, *, quality: bool = False) -> list[Event]:
-    decider = Decider(session.card)
+    decider = EventDetector(session.card)
     answers = streamed(recording, session, quality=quality)
     events = [event for each in answers for event in decider.push(each.time_s, [each])]
     return [*events, *decider.flush()]
@@ -178,7 +178,7 @@ def test_streaming_frame_by_frame_counts_and_believes_as_the_whole_recording(see
     recording = recorded(*people)
     session = Says(card_of(quality={"squat": JUDGE.to_json()}), 0.9, 0.05, 0.05)
     live = streamed(recording, session, quality=True)
-    whole = recognise(recording, session, quality=True)
+    whole = recognize(recording, session, quality=True)
     assert [(a.time_s, a.person, a.gated, a.reps) for a in live] == [
         (a.time_s, a.person, a.gated, a.reps) for a in whole
     ]
@@ -203,14 +203,14 @@ KEYS_OF_AN_EVENT = {"event", "person", "label", "start_s", "end_s", "done_s", "p
 
 def test_rules_on_a_model_for_a_scene_are_refused_before_anything_is_seen() -> None:
     with pytest.raises(CardError, match="2 people"):
-        Stream(Says(card_of(persons=2), 1, 0, 0), CANONICAL15, "m")
+        Recognizer(Says(card_of(persons=2), 1, 0, 0), CANONICAL15, "m")
 
 
 # --- memory ----------------------------------------------------------------------------------------------------
 
 
 def test_nobody_who_asks_for_nothing_makes_memory_grow() -> None:
-    moving = Moving(counting_of(card_of()), CANONICAL15)
+    moving = RepetitionCounter(counting_of(card_of()), CANONICAL15)
     pose = squatting(np.zeros(1))[0]
     for frame in range(3000):
         moving.push(frame / 100, pose)
@@ -219,7 +219,7 @@ def test_nobody_who_asks_for_nothing_makes_memory_grow() -> None:
 
 
 def test_hours_of_one_event_are_a_handful_of_numbers() -> None:
-    decider = Decider(card_of())
+    decider = EventDetector(card_of())
     for k in range(4000):
         rep = Rep(0, 0, Cycle(k - 0.5, k + 0.5, 100.0, 95.0), None)
         other = Rep(1, 0, Cycle(k - 0.5, k + 0.5, 100.0, 95.0), None)
@@ -235,8 +235,8 @@ def squat_rep(end_s: float) -> Rep:
     return Rep(0, 0, Cycle(end_s - 1, end_s, 100.0, 95.0), None)
 
 
-def events_of(*answers: Answer, config: DecideConfig | None = None) -> list[Event]:
-    decider = Decider(card_of(), config or DecideConfig(smooth_s=0.0))
+def events_of(*answers: Prediction, config: EventConfig | None = None) -> list[Event]:
+    decider = EventDetector(card_of(), config or EventConfig(smooth_s=0.0))
     return [*(event for each in answers for event in decider.push(each.time_s, [each])), *decider.flush()]
 
 
@@ -250,7 +250,7 @@ def test_a_rest_between_two_repetitions_does_not_end_their_set() -> None:
 
 
 def test_a_set_that_is_over_ended_when_it_was_last_believed() -> None:
-    decider = Decider(card_of(), DecideConfig(smooth_s=0.0, pause_s=2.5))
+    decider = EventDetector(card_of(), EventConfig(smooth_s=0.0, pause_s=2.5))
     told = {0.25 * k: decider.push(0.25 * k, [said(0.25 * k, probs=SQUAT if k < 12 else NONE)]) for k in range(30)}
     ends = {time_s: event for time_s, events in told.items() for event in events if event.event == "end"}
     assert {time_s: event.end_s for time_s, event in ends.items()} == {5.5: 2.75}
@@ -269,7 +269,7 @@ def test_another_exercise_ends_a_set_that_rests_at_once() -> None:
 
 def test_what_has_no_repetitions_is_over_when_it_is_not_believed() -> None:
     free = replace(card_of(), rules={})
-    decider = Decider(free, DecideConfig(smooth_s=0.0))
+    decider = EventDetector(free, EventConfig(smooth_s=0.0))
     told = {k: decider.push(0.25 * k, [said(0.25 * k, probs=SQUAT if k < 12 else NONE)]) for k in range(14)}
     assert [k for k, events in told.items() if events and events[-1].event == "end"] == [12]
 
@@ -277,8 +277,8 @@ def test_what_has_no_repetitions_is_over_when_it_is_not_believed() -> None:
 @given(st.lists(st.sampled_from([SQUAT, RAISE, NONE]), max_size=60), st.sampled_from([0.0, 1.0, 2.5]))
 def test_whoever_rests_is_told_in_no_more_pieces_than_without_rests(doing: list[Any], pause_s: float) -> None:
     answers = [said(0.25 * k, probs=probs) for k, probs in enumerate(doing)]
-    plain = events_of(*answers, config=DecideConfig(smooth_s=0.0, pause_s=0.0))
-    rested = events_of(*answers, config=DecideConfig(smooth_s=0.0, pause_s=pause_s))
+    plain = events_of(*answers, config=EventConfig(smooth_s=0.0, pause_s=0.0))
+    rested = events_of(*answers, config=EventConfig(smooth_s=0.0, pause_s=pause_s))
     ends = [[e for e in events if e.event == "end"] for events in (plain, rested)]
     assert len(ends[1]) <= len(ends[0])
     assert all(one.end_s <= other.start_s for one, other in pairwise(ends[1]))
@@ -286,8 +286,8 @@ def test_whoever_rests_is_told_in_no_more_pieces_than_without_rests(doing: list[
         assert any(e.label == event.label and e.start_s <= event.start_s and e.end_s >= event.end_s for e in ends[1])
 
 
-def said(time_s: float, *reps: Rep, probs: tuple[float, ...] = SQUAT) -> Answer:
-    return Answer(
+def said(time_s: float, *reps: Rep, probs: tuple[float, ...] = SQUAT) -> Prediction:
+    return Prediction(
         start_s=time_s - 4.2, time_s=time_s, person=0, people=(0,), classes=CLASSES,
         probs=np.float32(probs), reps=reps,
     )  # fmt: skip
@@ -335,7 +335,9 @@ def lines_of(session: Any, recording: Recording, *, quality: bool = False) -> li
     ticks = iter(range(10**6))
     stages = Stages(lambda: next(ticks) * 1e-3, np.random.default_rng(0))
     lines: list[dict[str, Any]] = []
-    live = Live(session, config=LiveConfig(quality=quality), stages=stages, emit=lines.append, note=lambda _: None)
+    live = LivePipeline(
+        session, config=LiveConfig(quality=quality), stages=stages, emit=lines.append, note=lambda _: None
+    )
     live.run([take_of(recording)])
     live.close_with("end")
     return [json.loads(json.dumps(line)) for line in lines]

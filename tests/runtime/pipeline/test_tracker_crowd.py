@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.pipeline.tracker import MOST_MISSING, Tracks, TracksConfig
+from amr_edge.runtime.pipeline.tracker import MOST_MISSING, Tracker, TrackerConfig
 from amr_edge.synthetic import crowd, subject
 
 FPS = 20.0
@@ -54,10 +54,10 @@ def followed(
     *,
     every: int = 1,
     extra: Sequence[Sequence[np.ndarray]] | None = None,
-    tracks: Tracks | None = None,
+    tracks: Tracker | None = None,
 ) -> Told:
     """The ids of people (M, T, V, 2) who stand at x_m (M, T) while found (M, T), listed in any order."""
-    tracks = tracks or Tracks()
+    tracks = tracks or Tracker()
     told = Told([set() for _ in acting], [0] * len(acting))
     for frame in range(0, acting.shape[1], every):
         here = [int(who) for who in np.flatnonzero(found[:, frame])]
@@ -104,7 +104,7 @@ def test_whoever_is_overtaken_in_front_of_the_camera_is_found_again_behind(
     t_s = np.arange(acting.shape[1]) / FPS - 4.0
     x_m = np.stack([pace * t_s, pace * slower * t_s])
     found = hidden(x_m)
-    if (~found[1]).sum() / FPS > TracksConfig().return_s:
+    if (~found[1]).sum() / FPS > TrackerConfig().return_s:
         return
     assert followed(acting, x_m, found, np.random.default_rng(seed)).stable
 
@@ -152,7 +152,7 @@ def test_whoever_comes_back_later_or_elsewhere_is_somebody_new() -> None:
 
 def test_a_child_who_comes_where_a_grown_up_left_is_somebody_new() -> None:
     acting = bodies(1, 1)
-    tracks = Tracks()
+    tracks = Tracker()
     assert tracks.assign(0.0, acting[:, 0]) == (0,)
     child = child_of(acting[0, 40])[None]
     assert tracks.assign(1.5, child) == (1,)
@@ -202,7 +202,7 @@ def child_of(body: np.ndarray) -> np.ndarray:
 
 def test_somebody_else_where_somebody_is_missing_gets_an_id_after_a_quarter_of_a_second() -> None:
     acting = bodies(1, 1)
-    tracks = Tracks(TracksConfig(reach_per_s=0.0))
+    tracks = Tracker(TrackerConfig(reach_per_s=0.0))
     assert tracks.assign(0.0, acting[:, 0]) == (0,)
     given_ids = [tracks.assign(frame / FPS, child_of(acting[0, frame])[None])[0] for frame in range(1, 10)]
     assert given_ids == [None] * 5 + [1] * 4  # the first at 0.05 s, 0.25 s later the sixth
@@ -210,7 +210,7 @@ def test_somebody_else_where_somebody_is_missing_gets_an_id_after_a_quarter_of_a
 
 def test_a_person_whose_track_was_led_astray_is_the_same_after_a_quarter_of_a_second() -> None:
     acting = bodies(1, 1)
-    tracks = Tracks()
+    tracks = Tracker()
     assert tracks.assign(0.0, acting[:, 0]) == (0,)
     assert tracks.assign(1 / FPS, acting[:, 0] + np.float32([40, 0])) == (0,)  # 27 cm beside
     beside = acting[:, 0] - np.float32([20, 0])
@@ -226,7 +226,7 @@ def test_ghosts_take_no_memory_and_people_keep_their_ids_among_them() -> None:
         for _ in range(frames)
     ]
     x_m = np.stack([np.full(frames, -0.8), np.full(frames, 0.8)])
-    tracks = Tracks()
+    tracks = Tracker()
     told = followed(acting, x_m, np.ones((2, frames), dtype=np.bool_), rng, extra=ghosts, tracks=tracks)
     assert [len(ids) for ids in told.ids] == [1, 1]
     assert len(tracks.alive) <= MOST_MISSING + 3
@@ -237,10 +237,10 @@ def test_ghosts_take_no_memory_and_people_keep_their_ids_among_them() -> None:
 )
 def test_returns_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="return_s"):
-        TracksConfig(**wrong)
+        TrackerConfig(**wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"double": -0.1}, {"trial_s": -1.0}])
 def test_trials_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="double and trial_s"):
-        TracksConfig(**wrong)
+        TrackerConfig(**wrong)

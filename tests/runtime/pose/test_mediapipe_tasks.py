@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
-from amr_edge.runtime.frame import Picture, Sighting
+from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.pose.download import fetch
 from amr_edge.runtime.pose.mediapipe_tasks import MediaPipePose
 from amr_edge.runtime.sources.video import VideoFile
@@ -36,20 +36,20 @@ def estimator(lite: Path) -> Iterator[MediaPipePose]:
 
 
 @pytest.fixture(scope="session")
-def tai_chi(data: Path, lite: Path) -> list[Sighting]:
+def tai_chi(data: Path, lite: Path) -> list[Frame]:
     """What is seen of one person who stands, turns and steps, every picture of the clip."""
     with MediaPipePose(lite) as opened:
         return [opened(picture) for picture in VideoFile(data / "videos" / "stgcn_ta_chi.mp4")]
 
 
-def joint(sightings: list[Sighting], name: str) -> np.ndarray:
+def joint(sightings: list[Frame], name: str) -> np.ndarray:
     """(T, C) of one joint of the first person, where one was seen."""
     index = MediaPipePose.layout.index(name)
     return np.stack([sighting.poses[0, index] for sighting in sightings if len(sighting.poses)])
 
 
 @pytest.mark.data
-def test_a_person_is_seen_with_33_joints_in_nearly_every_picture(tai_chi: list[Sighting]) -> None:
+def test_a_person_is_seen_with_33_joints_in_nearly_every_picture(tai_chi: list[Frame]) -> None:
     assert len(tai_chi) == 300
     seen = [sighting for sighting in tai_chi if len(sighting.poses)]
     assert len(seen) > 0.9 * len(tai_chi)
@@ -64,7 +64,7 @@ def test_a_person_is_seen_with_33_joints_in_nearly_every_picture(tai_chi: list[S
 
 
 @pytest.mark.data
-def test_y_points_up(tai_chi: list[Sighting]) -> None:
+def test_y_points_up(tai_chi: list[Frame]) -> None:
     hips = (joint(tai_chi, "left_hip") + joint(tai_chi, "right_hip")) / 2
     above = joint(tai_chi, "nose")[:, 1] - hips[:, 1]
     below = joint(tai_chi, "left_ankle")[:, 1] - hips[:, 1]
@@ -73,7 +73,7 @@ def test_y_points_up(tai_chi: list[Sighting]) -> None:
 
 
 @pytest.mark.data
-def test_left_is_left_in_a_right_handed_space(tai_chi: list[Sighting]) -> None:
+def test_left_is_left_in_a_right_handed_space(tai_chi: list[Frame]) -> None:
     # From the right hip to the left, crossed with up, is where the person faces, and so do the toes. A mirrored
     # or a left-handed space turns the sign.
     across = joint(tai_chi, "left_hip") - joint(tai_chi, "right_hip")
@@ -86,7 +86,7 @@ def test_left_is_left_in_a_right_handed_space(tai_chi: list[Sighting]) -> None:
 
 
 @pytest.mark.data
-def test_poses_are_metres_around_the_middle_of_the_hips(tai_chi: list[Sighting]) -> None:
+def test_poses_are_metres_around_the_middle_of_the_hips(tai_chi: list[Frame]) -> None:
     hips = (joint(tai_chi, "left_hip") + joint(tai_chi, "right_hip")) / 2
     assert np.nanmax(np.abs(hips)) < 0.05
     thigh = np.linalg.norm(joint(tai_chi, "left_hip") - joint(tai_chi, "left_knee"), axis=-1)
@@ -94,7 +94,7 @@ def test_poses_are_metres_around_the_middle_of_the_hips(tai_chi: list[Sighting])
 
 
 @pytest.mark.data
-def test_pixels_lie_in_the_picture_with_y_down_and_agree_with_the_poses(tai_chi: list[Sighting]) -> None:
+def test_pixels_lie_in_the_picture_with_y_down_and_agree_with_the_poses(tai_chi: list[Frame]) -> None:
     nose, hip = MediaPipePose.layout.index("nose"), MediaPipePose.layout.index("left_hip")
     for sighting in tai_chi:
         assert sighting.pixels is not None
@@ -110,7 +110,7 @@ def test_pixels_lie_in_the_picture_with_y_down_and_agree_with_the_poses(tai_chi:
 @pytest.mark.data
 def test_a_mirrored_picture_swaps_left_and_right(data: Path, lite: Path) -> None:
     picture = next(iter(VideoFile(data / "videos" / "stgcn_clean_and_jerk.mp4")))
-    flipped = Picture(image=np.ascontiguousarray(picture.image[:, ::-1]), time_s=0.0)
+    flipped = Image(image=np.ascontiguousarray(picture.image[:, ::-1]), time_s=0.0)
     index = MediaPipePose.layout.index
     x = []
     for view in (picture, flipped):
@@ -127,14 +127,14 @@ def test_a_mirrored_picture_swaps_left_and_right(data: Path, lite: Path) -> None
 def test_times_that_repeat_or_run_back_are_survived(data: Path, estimator: MediaPipePose) -> None:
     pictures = [picture for picture, _ in zip(VideoFile(data / "videos" / "stgcn_ta_chi.mp4"), range(8), strict=False)]
     for picture, time_s in zip(pictures, (0.0, 0.0, 0.0, 0.0004, 5.0, 1.0, 1.0, 1.001), strict=True):
-        sighting = estimator(Picture(image=picture.image, time_s=time_s))
+        sighting = estimator(Image(image=picture.image, time_s=time_s))
         assert len(sighting.poses) == 1
         assert sighting.time_s == time_s
 
 
 @pytest.mark.data
 def test_an_empty_room_has_nobody_in_it(estimator: MediaPipePose) -> None:
-    sighting = estimator(Picture(image=np.full((120, 160, 3), 127, np.uint8), time_s=0.0))
+    sighting = estimator(Image(image=np.full((120, 160, 3), 127, np.uint8), time_s=0.0))
     assert sighting.poses.shape == (0, 33, 3)
     assert sighting.pixels is not None
     assert sighting.pixels.shape == (0, 33, 2)
@@ -155,7 +155,7 @@ def test_a_picture_that_is_not_contiguous_is_read_the_same(data: Path, lite: Pat
     strided = np.repeat(picture.image, 2, axis=1)[:, ::2]
     assert not strided.flags.c_contiguous
     with MediaPipePose(lite) as one, MediaPipePose(lite) as other:
-        here, there = one(picture), other(Picture(image=strided, time_s=0.0))
+        here, there = one(picture), other(Image(image=strided, time_s=0.0))
     np.testing.assert_array_equal(here.poses, there.poses)
 
 
@@ -183,13 +183,13 @@ def test_two_passers_by_are_two_people_when_asked_for(data: Path, lite: Path) ->
 )
 def test_what_is_no_rgb_picture_is_refused(estimator: MediaPipePose, image: np.ndarray) -> None:
     with pytest.raises(ClipError, match="uint8, RGB"):
-        estimator(Picture(image=image, time_s=0.0))
+        estimator(Image(image=image, time_s=0.0))
 
 
 @pytest.mark.data
 def test_a_time_that_is_no_number_is_refused(estimator: MediaPipePose) -> None:
     with pytest.raises(ClipError, match="finite"):
-        estimator(Picture(image=np.zeros((8, 8, 3), np.uint8), time_s=float("nan")))
+        estimator(Image(image=np.zeros((8, 8, 3), np.uint8), time_s=float("nan")))
 
 
 @pytest.mark.data
@@ -198,7 +198,7 @@ def test_closing_twice_is_allowed_and_a_closed_estimator_says_so(lite: Path) -> 
     opened.close()
     opened.close()
     with pytest.raises(ClipError, match="closed"):
-        opened(Picture(image=np.zeros((8, 8, 3), np.uint8), time_s=0.0))
+        opened(Image(image=np.zeros((8, 8, 3), np.uint8), time_s=0.0))
 
 
 def test_a_missing_model_names_the_command_that_brings_it(tmp_path: Path) -> None:

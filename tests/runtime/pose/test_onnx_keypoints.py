@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from amr_edge.cli import run
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
-from amr_edge.runtime.frame import Picture
+from amr_edge.runtime.frame import Image
 from amr_edge.runtime.pose import model_spec
 from amr_edge.runtime.pose.model_spec import Decoding, Description, Detector, Input
 from amr_edge.runtime.pose.onnx_keypoints import Found, OnnxPose, best, direct, heatmap, simcc
@@ -85,13 +85,13 @@ def described(model: Path, kind: str, **changes: Any) -> Description:
     return replace(plain, **changes)
 
 
-def dots(size: tuple[int, int], *places: tuple[int, int, int]) -> Picture:
+def dots(size: tuple[int, int], *places: tuple[int, int, int]) -> Image:
     """A black picture with a dot of 5 x 5 pixels, brightest in its middle, for each (x, y, channel)."""
     image = np.zeros((size[1], size[0], 3), np.uint8)
     for x, y, channel in places:
         image[y - 2 : y + 3, x - 2 : x + 3, channel] = 120
         image[y, x, channel] = 255
-    return Picture(image=image, time_s=0.5)
+    return Image(image=image, time_s=0.5)
 
 
 def joint(sighting: Any, name: str, person: int = 0) -> list[float]:
@@ -99,7 +99,7 @@ def joint(sighting: Any, name: str, person: int = 0) -> list[float]:
 
 
 @pytest.mark.parametrize("batch", ["N", 1])
-def test_simcc_finds_each_colour_where_it_was_drawn(tmp_path: Path, batch: int | str) -> None:
+def test_simcc_finds_each_color_where_it_was_drawn(tmp_path: Path, batch: int | str) -> None:
     model = by_simcc(tmp_path / "m.onnx", batch=batch)
     picture = dots((48, 64), (10, 20, 0), (30, 40, 1), (40, 50, 2))
     with OnnxPose(described(model, "simcc")) as estimator:
@@ -148,14 +148,14 @@ def test_mean_and_deviation_are_applied_after_the_division(tmp_path: Path) -> No
 
 def test_a_picture_of_other_proportions_is_cut_out_with_proportions_kept(tmp_path: Path) -> None:
     # 192 x 128 onto 48 x 64: a quarter of the size, 32 rows of picture in the middle of 64.
-    picture = Picture(image=np.zeros((128, 192, 3), np.uint8), time_s=0.0)
+    picture = Image(image=np.zeros((128, 192, 3), np.uint8), time_s=0.0)
     picture.image[60:69, 96:105, 0] = 255
     (x, y) = joint(OnnxPose(described(by_simcc(tmp_path / "m.onnx"), "simcc"))(picture), "nose")
     assert abs(x - 100) <= 4
     assert abs(y - 64) <= 4
 
 
-def test_a_heatmap_is_a_quarter_cell_nearer_to_the_higher_neighbour(tmp_path: Path) -> None:
+def test_a_heatmap_is_a_quarter_cell_nearer_to_the_higher_neighbor(tmp_path: Path) -> None:
     maps = np.zeros((1, 2, 5, 6), np.float32)
     maps[0, 0, 2, 3], maps[0, 0, 2, 4], maps[0, 0, 1, 3] = 0.9, 0.5, 0.2
     maps[0, 1, 0, 0] = 0.4  # at the edge there is no neighbour to compare
@@ -167,8 +167,8 @@ def test_a_heatmap_is_a_quarter_cell_nearer_to_the_higher_neighbour(tmp_path: Pa
     assert plain[0, 0].tolist() == [12.0, 8.0]
 
 
-def test_a_heatmap_model_finds_colours_within_a_cell(tmp_path: Path) -> None:
-    picture = Picture(image=np.zeros((64, 48, 3), np.uint8), time_s=0.0)
+def test_a_heatmap_model_finds_colors_within_a_cell(tmp_path: Path) -> None:
+    picture = Image(image=np.zeros((64, 48, 3), np.uint8), time_s=0.0)
     picture.image[20:24, 8:12, 0] = picture.image[40:44, 32:36, 2] = 255
     sighting = OnnxPose(described(by_heatmap(tmp_path / "m.onnx"), "heatmap"))(picture)
     assert joint(sighting, "nose") == [8, 20]
@@ -197,7 +197,7 @@ def test_a_one_stage_model_gives_each_person_once_the_best_first(tmp_path: Path,
     model = by_rows(tmp_path / "m.onnx", rows, last=last)
     said = described(model, "direct", size=(64, 64), fit="letterbox", decode={"columns_last": last})
     # A picture of 128 x 64 lies on the sheet at half its size, 16 rows down.
-    picture = Picture(image=np.zeros((64, 128, 3), np.uint8), time_s=0.0)
+    picture = Image(image=np.zeros((64, 128, 3), np.uint8), time_s=0.0)
     sighting = OnnxPose(said, people=5)(picture)
     assert len(sighting.poses) == 2
     assert [joint(sighting, "nose", k) for k in (0, 1)] == [[42, 8], [100, 8]]
@@ -288,7 +288,7 @@ def test_what_contradicts_the_description_is_refused_when_it_is_opened(tmp_path:
 def test_a_closed_estimator_and_what_is_no_picture_are_refused(tmp_path: Path) -> None:
     estimator = OnnxPose(described(by_simcc(tmp_path / "m.onnx"), "simcc"))
     with pytest.raises(ClipError, match="uint8, RGB"):
-        estimator(Picture(image=np.zeros((4, 4), np.uint8), time_s=0.0))
+        estimator(Image(image=np.zeros((4, 4), np.uint8), time_s=0.0))
     estimator.close()
     estimator.close()
     with pytest.raises(ClipError, match="closed"):
@@ -314,7 +314,7 @@ def test_a_yolo_pose_model_is_opened_by_its_name_and_its_rows_are_read(tmp_path:
     row = [320, 320, 100, 200, 0.9, *(value for k in range(17) for value in (300 + k, 250 + k, 0.8))]
     model = by_rows(tmp_path / "y.onnx", np.array([row, [0] * 56]), size=(640, 640))
     estimator = open_pose(f"yolo-pose:{model}", people=2, environ={})
-    sighting = estimator(Picture(image=np.zeros((640, 640, 3), np.uint8), time_s=0.0))
+    sighting = estimator(Image(image=np.zeros((640, 640, 3), np.uint8), time_s=0.0))
     assert sighting.poses.shape == (1, 17, 2)
     assert joint(sighting, "right_ankle") == [316, 266]
 
@@ -342,7 +342,7 @@ def test_an_rtmpose_model_is_opened_by_its_name_with_and_without_a_detector(tmp_
     image[100:103, 200:203] = 255
     for pose, title in ((f"rtmpose:{model}", "whole picture"), (f"rtmpose:{model}+{detector}", "with a detector")):
         estimator = open_pose(pose, people=2, environ={})
-        (x, y) = joint(estimator(Picture(image=image, time_s=0.0)), "left_wrist")
+        (x, y) = joint(estimator(Image(image=image, time_s=0.0)), "left_wrist")
         assert abs(x - 201) < 4
         assert abs(y - 101) < 4
         assert title in estimator.title
@@ -362,7 +362,7 @@ Change = Callable[[dict[str, Any]], Any]
         (lambda d: d.pop("input"), "does not say 'input'"),
         (lambda d: d["input"].update(size=[0, 3]), "input.size"),
         (lambda d: d["input"].update(std=[1, 0, 1]), "must not be 0"),
-        (lambda d: d["input"].update(colour="rgb"), "input has no field colour"),
+        (lambda d: d["input"].update(color="rgb"), "input has no field color"),
         (lambda d: d["decode"].update({"as": "guess"}), "simcc, heatmap, direct"),
         (lambda d: d.update(schema=2), "pose description"),
         (lambda d: d.update(joint_score=None), "cannot be used"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from amr_edge.errors import ReadError
-from amr_edge.runtime.pose.task_bundle import DETECTOR, LANDMARKS, assemble, check, with_normalisation
+from amr_edge.runtime.pose.task_bundle import DETECTOR, LANDMARKS, assemble, check, with_normalization
 
 pytest.importorskip("mediapipe", reason="MediaPipe brings the schema of the bundles")
 flatbuffers = pytest.importorskip("flatbuffers")
@@ -64,14 +64,14 @@ def test_the_detector_is_told_to_expect_minus_one_to_one_and_the_landmark_model_
 def test_weights_go_through_unchanged(tiny: Callable[[int], bytes]) -> None:
     from mediapipe.tasks.metadata import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(with_normalisation(tiny(2), DETECTOR, "here"), 0)
+    model = schema.ModelT.InitFromPackedBuf(with_normalization(tiny(2), DETECTOR, "here"), 0)
     assert bytes(model.buffers[1].data) == bytes(np.arange(5000, dtype=np.uint8))
 
 
 def test_metadata_that_is_already_there_is_replaced_not_doubled(tiny: Callable[[int], bytes]) -> None:
-    once = with_normalisation(tiny(5), DETECTOR.__class__(member="x", outputs=5, mean=1.0, std=2.0), "here")
+    once = with_normalization(tiny(5), DETECTOR.__class__(member="x", outputs=5, mean=1.0, std=2.0), "here")
     assert scaling(once) == (1.0, 2.0)
-    assert scaling(with_normalisation(once, LANDMARKS, "here")) == (0.0, 255.0)
+    assert scaling(with_normalization(once, LANDMARKS, "here")) == (0.0, 255.0)
 
 
 def test_the_same_models_give_the_same_bytes(tiny: Callable[[int], bytes]) -> None:

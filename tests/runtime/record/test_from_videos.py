@@ -23,8 +23,8 @@ from amr_edge.data.recording import Recording
 from amr_edge.data.store import open_store
 from amr_edge.errors import ConfigError
 from amr_edge.runtime.record.from_videos import Clip, subjects_in
-from amr_edge.runtime.sources.open_source import SourceConfig, opened
-from amr_edge.runtime.sources.recorded import Take
+from amr_edge.runtime.sources.open_source import SourceConfig, open_source
+from amr_edge.runtime.sources.recorded import SourceRun
 from amr_edge.runtime.stage_timer import Stages
 
 cv2 = pytest.importorskip("cv2", reason="videos are read by OpenCV")
@@ -126,11 +126,11 @@ def test_the_poses_are_those_that_live_sees(tmp_path: Path, videos: Path, pose: 
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     source = SourceConfig(pose=str(pose))
     for name, recording in zip(open_store(tmp_path / "out.npz").names, open_store(tmp_path / "out.npz"), strict=True):
-        with opened(
+        with open_source(
             str(videos / name), source, stages=stages, note=lambda _: None, skipped=lambda _: None, environ={}
         ) as takes:
             (take,) = takes
-            assert isinstance(take, Take)
+            assert isinstance(take, SourceRun)
             sightings = list(take)
         np.testing.assert_array_equal(recording.times_s, [each.time_s for each in sightings])
         for at, sighting in enumerate(sightings):

@@ -26,10 +26,10 @@ from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Recording
 from amr_edge.data.store import open_store, write_store
 from amr_edge.errors import ClipError, ConfigError
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.record.preview import SIZE, Screen, figure
 from amr_edge.runtime.record.recorder import PATIENCE
-from amr_edge.runtime.record.take_scheduler import Director, DirectorConfig
+from amr_edge.runtime.record.take_scheduler import TakeScheduler, TakeSchedulerConfig
 from amr_edge.runtime.record.take_store import Takes
 from amr_edge.runtime.record.visibility import Gathering, movement
 from amr_edge.runtime.render.draw import Fit
@@ -65,9 +65,9 @@ def answer(capsys: Captured, *arguments: object) -> tuple[int, str, str]:
 # When a take begins and ends.
 
 
-def directed(config: DirectorConfig, times_s: list[float], keys: dict[float, str]) -> list[tuple[float, str]]:
+def directed(config: TakeSchedulerConfig, times_s: list[float], keys: dict[float, str]) -> list[tuple[float, str]]:
     """(when, cue) of every cue; a finished take is kept."""
-    director, cues = Director(config, {}), []
+    director, cues = TakeScheduler(config, {}), []
     for time_s in times_s:
         for cue in [director.press(key, time_s) for key in keys.get(time_s, "")] + [director.step(time_s)]:
             if cue:
@@ -78,7 +78,7 @@ def directed(config: DirectorConfig, times_s: list[float], keys: dict[float, str
 
 
 def test_prompts_follow_each_other_by_the_clock_of_the_source() -> None:
-    config = DirectorConfig(labels=("wave", "sit"), takes=1, seconds=2, countdown_s=1)
+    config = TakeSchedulerConfig(labels=("wave", "sit"), takes=1, seconds=2, countdown_s=1)
     said = directed(config, [0.0, 0.5, 1.0, 2.0, 3.0, 3.5, 4.5, 6.5, 7.0], {})
     assert said == [
         (0.0, "countdown"), (1.0, "begin"), (3.0, "end"), (3.5, "countdown"), (4.5, "begin"), (6.5, "end"),
@@ -86,7 +86,7 @@ def test_prompts_follow_each_other_by_the_clock_of_the_source() -> None:
 
 
 def test_without_prompts_nothing_happens_until_a_key_and_a_key_ends_a_take() -> None:
-    config = DirectorConfig(labels=("wave", "sit"), takes=2, seconds=2, countdown_s=1, timed=False)
+    config = TakeSchedulerConfig(labels=("wave", "sit"), takes=2, seconds=2, countdown_s=1, timed=False)
     keys = {1.0: " ", 2.5: " ", 3.0: "2", 9.0: "q"}
     said = directed(config, [0.0, 0.5, 1.0, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 9.0], keys)
     assert said == [
@@ -96,7 +96,7 @@ def test_without_prompts_nothing_happens_until_a_key_and_a_key_ends_a_take() -> 
 
 
 def test_a_digit_chooses_the_action_and_n_and_b_go_round() -> None:
-    director = Director(DirectorConfig(labels=("wave", "sit", "none"), timed=False), {})
+    director = TakeScheduler(TakeSchedulerConfig(labels=("wave", "sit", "none"), timed=False), {})
     assert director.press("3", 0.0) == "countdown"
     assert director.label == "none"
     director.press("n", 0.1)
@@ -107,7 +107,7 @@ def test_a_digit_chooses_the_action_and_n_and_b_go_round() -> None:
 
 
 def test_space_pauses_prompts_and_throws_away_what_was_on() -> None:
-    director = Director(DirectorConfig(labels=("wave",), countdown_s=0, seconds=2), {})
+    director = TakeScheduler(TakeSchedulerConfig(labels=("wave",), countdown_s=0, seconds=2), {})
     director.step(0.0)
     assert director.step(0.0) == "begin"
     assert director.press(" ", 1.0) == "drop"
@@ -118,7 +118,7 @@ def test_space_pauses_prompts_and_throws_away_what_was_on() -> None:
 
 def test_a_source_that_breaks_off_ends_a_take_that_is_half_there_and_drops_a_shorter_one() -> None:
     for last_s, cue in ((0.9, "drop"), (1.0, "end")):
-        director = Director(DirectorConfig(labels=("wave",), countdown_s=0, seconds=2), {})
+        director = TakeScheduler(TakeSchedulerConfig(labels=("wave",), countdown_s=0, seconds=2), {})
         director.step(0.0)
         director.step(0.0)
         assert director.cut(last_s) == cue
@@ -126,21 +126,23 @@ def test_a_source_that_breaks_off_ends_a_take_that_is_half_there_and_drops_a_sho
 
 
 def test_takes_that_are_there_are_not_asked_for_again() -> None:
-    config = DirectorConfig(labels=("wave", "sit"), takes=2)
-    director = Director(config, {"wave": 2, "sit": 1})
+    config = TakeSchedulerConfig(labels=("wave", "sit"), takes=2)
+    director = TakeScheduler(config, {"wave": 2, "sit": 1})
     assert (director.label, director.total, director.sentence()) == ("sit", 1, "sit: 2 of 2")
-    assert Director(config, {"wave": 2, "sit": 3}).state == "done"
+    assert TakeScheduler(config, {"wave": 2, "sit": 3}).state == "done"
 
 
 @pytest.mark.parametrize("wrong", [{"takes": 0}, {"seconds": 0.0}, {"countdown_s": -1.0}, {"labels": ()}])
 def test_a_session_of_nothing_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"expected labels|a take lasts"):
-        DirectorConfig(**{"labels": ("wave",), **wrong})
+        TakeSchedulerConfig(**{"labels": ("wave",), **wrong})
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 2.0), st.sampled_from(["", " ", "1", "n", "x", "u"])), max_size=60))
 def test_whatever_is_pressed_a_begin_is_followed_by_one_end_or_drop(presses: list[tuple[float, str]]) -> None:
-    director = Director(DirectorConfig(labels=("wave", "sit"), takes=3, seconds=1, countdown_s=0.5, timed=False), {})
+    director = TakeScheduler(
+        TakeSchedulerConfig(labels=("wave", "sit"), takes=3, seconds=1, countdown_s=0.5, timed=False), {}
+    )
     time_s, on = 0.0, False
     for step_s, key in presses:
         time_s += step_s
@@ -191,7 +193,7 @@ def test_a_person_who_was_out_of_sight_is_the_same_person_where_there_is_one(peo
     made.poses[:, 100:250] = np.nan  # five seconds
     gathering = Gathering(made.skeleton, "m")
     for sighting in take_of(made):
-        gathering.add(Sighting(time_s=sighting.time_s, poses=sighting.poses))  # without ids
+        gathering.add(Frame(time_s=sighting.time_s, poses=sighting.poses))  # without ids
     out, seen = gathering.finish(who="most", label=None, subject=None, source="x")
     np.testing.assert_array_equal(out.poses, made.poses)
     assert (seen.people, seen.with_person) == (1, 361 - 150)
@@ -208,9 +210,9 @@ def test_seldom_seen_joints_are_named(people: People) -> None:
 def test_times_that_go_back_are_refused(people: People) -> None:
     gathering = Gathering(KINECT20, "m")
     nobody = np.empty((0, 20, 3), np.float32)
-    gathering.add(Sighting(time_s=1.0, poses=nobody))
+    gathering.add(Frame(time_s=1.0, poses=nobody))
     with pytest.raises(ClipError, match=r"times must rise, got 1\.0 s after 1\.0 s"):
-        gathering.add(Sighting(time_s=1.0, poses=nobody))
+        gathering.add(Frame(time_s=1.0, poses=nobody))
 
 
 # Where they are kept.
@@ -543,7 +545,7 @@ def test_a_figure_is_where_the_body_is() -> None:
 def test_a_screen_that_is_no_terminal_gets_notes_only() -> None:
     out = io.StringIO()
     screen = Screen(out, now=lambda: 0.0)
-    screen.show(Sighting(time_s=0.0, poses=np.zeros((1, 20, 3), np.float32)), layout("kinect20"), "line")
+    screen.show(Frame(time_s=0.0, poses=np.zeros((1, 20, 3), np.float32)), layout("kinect20"), "line")
     screen.note("wave: go", ring=True)
     assert out.getvalue() == "wave: go\n"
 
@@ -557,7 +559,7 @@ def test_a_screen_draws_ten_times_a_second_at_most_and_over_itself() -> None:
 
     out, clock = Terminal(), [0.0]
     screen = Screen(out, now=lambda: clock[0])
-    nobody = Sighting(time_s=0.0, poses=np.empty((0, 20, 3), np.float32))
+    nobody = Frame(time_s=0.0, poses=np.empty((0, 20, 3), np.float32))
     for clock[0], line in ((0.0, "a"), (0.05, "b"), (0.2, "c")):
         screen.show(nobody, KINECT20, line)
     assert out.getvalue() == "a\n\x1b[1F\x1b[Jc\n"

@@ -9,8 +9,8 @@ import pytest
 
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError, ReadError
-from amr_edge.runtime.frame import Picture, Sighting
-from amr_edge.runtime.render.draw import BLACK_SIZE, COLOURS, HOT, Film, Fit, Person, draw, mirrored
+from amr_edge.runtime.frame import Frame, Image
+from amr_edge.runtime.render.draw import BLACK_SIZE, COLOURS, HOT, Fit, Person, VideoWriter, draw, mirrored
 from amr_edge.skeleton import COCO17, KINECT20
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed: no films")
@@ -32,11 +32,11 @@ def film_of(path: Path) -> tuple[list[np.ndarray], float]:
     return frames, fps
 
 
-def sighting(time_s: float, poses: np.ndarray, *, picture: np.ndarray | None = None) -> Sighting:
+def sighting(time_s: float, poses: np.ndarray, *, picture: np.ndarray | None = None) -> Frame:
     if picture is None:
-        return Sighting(time_s=time_s, poses=poses)
+        return Frame(time_s=time_s, poses=poses)
     pixels = poses[..., :2].astype(np.float32)
-    return Sighting(time_s=time_s, poses=poses, pixels=pixels, picture=Picture(image=picture, time_s=time_s))
+    return Frame(time_s=time_s, poses=poses, pixels=pixels, picture=Image(image=picture, time_s=time_s))
 
 
 def test_poses_fill_the_black_picture_but_for_the_margin() -> None:
@@ -103,7 +103,7 @@ def test_a_film_lasts_as_long_as_its_source(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     times_s = np.sort(rng.uniform(0, 2, 31))  # as irregular as a bad camera
     body = rng.normal(size=(1, 20, 3)).astype(np.float32)
-    with Film(tmp_path / "a.mp4") as film:
+    with VideoWriter(tmp_path / "a.mp4") as film:
         film.begin(25.0)
         for time_s in times_s:
             film.show(sighting(float(time_s), body), KINECT20, [Person(0, "wave 0.50")], "")
@@ -117,7 +117,7 @@ def test_a_film_lasts_as_long_as_its_source(tmp_path: Path) -> None:
 def test_a_film_over_pictures_shows_them_and_has_their_size(tmp_path: Path) -> None:
     picture = np.full((120, 161, 3), (200, 30, 30), np.uint8)  # an odd width, which the codec does not take
     nobody = np.zeros((0, 17, 3), np.float32)
-    with Film(tmp_path / "a.mp4") as film:
+    with VideoWriter(tmp_path / "a.mp4") as film:
         film.begin(30.0)
         for k in range(5):
             film.show(sighting(k / 30, nobody, picture=picture), COCO17, [], "")
@@ -128,7 +128,7 @@ def test_a_film_over_pictures_shows_them_and_has_their_size(tmp_path: Path) -> N
 
 def test_takes_follow_one_another_in_one_film(tmp_path: Path, people: Callable[..., Recording]) -> None:
     body = people(np.random.default_rng(0)).poses[:, 0]
-    with Film(tmp_path / "a.mp4") as film:
+    with VideoWriter(tmp_path / "a.mp4") as film:
         for _ in range(2):
             film.begin(10.0)
             for k in range(5):
@@ -138,7 +138,7 @@ def test_takes_follow_one_another_in_one_film(tmp_path: Path, people: Callable[.
 
 def test_a_long_pause_is_cut(tmp_path: Path) -> None:
     body = np.random.default_rng(0).normal(size=(1, 20, 3)).astype(np.float32)
-    with Film(tmp_path / "a.mp4") as film:
+    with VideoWriter(tmp_path / "a.mp4") as film:
         film.begin(10.0)
         for time_s in (0.0, 3600.0, 3600.1):
             film.show(sighting(time_s, body), KINECT20, [Person(0, "")], "")
@@ -146,7 +146,7 @@ def test_a_long_pause_is_cut(tmp_path: Path) -> None:
 
 
 def test_closing_twice_and_a_film_without_frames_are_fine(tmp_path: Path) -> None:
-    film = Film(tmp_path / "a.mp4")
+    film = VideoWriter(tmp_path / "a.mp4")
     film.close()
     film.close()
     assert not (tmp_path / "a.mp4").exists()
@@ -154,26 +154,26 @@ def test_closing_twice_and_a_film_without_frames_are_fine(tmp_path: Path) -> Non
 
 def test_other_names_than_mp4_and_absent_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="MP4"):
-        Film(tmp_path / "a.avi")
+        VideoWriter(tmp_path / "a.avi")
     with pytest.raises(ConfigError, match="does not exist"):
-        Film(tmp_path / "nowhere" / "a.mp4")
+        VideoWriter(tmp_path / "nowhere" / "a.mp4")
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").mkdir()
-    film = Film(tmp_path / "a.mp4")
+    film = VideoWriter(tmp_path / "a.mp4")
     film.begin(30.0)
     with pytest.raises(ReadError, match="cannot write"):
         film.show(sighting(0.0, np.zeros((0, 20, 3), np.float32)), KINECT20, [], "")
 
 
-def test_captions_of_neighbours_do_not_cover_each_other() -> None:
+def test_captions_of_neighbors_do_not_cover_each_other() -> None:
     image = np.zeros((300, 400, 3), np.uint8)
     pixels = np.full((2, 17, 2), NAN, np.float32)
     pixels[:, 0] = (100, 100)
     draw(cv2, image, pixels, COCO17, [Person(0, "one 0.93"), Person(1, "another 0.93")], "")
-    blue, orange = (np.abs(image.astype(int) - colour).max(axis=2) < 60 for colour in COLOURS[:2])
-    rows = [set(np.flatnonzero(colour[:95].any(axis=1)).tolist()) for colour in (blue, orange)]
+    blue, orange = (np.abs(image.astype(int) - color).max(axis=2) < 60 for color in COLOURS[:2])
+    rows = [set(np.flatnonzero(color[:95].any(axis=1)).tolist()) for color in (blue, orange)]
     assert rows[0]
     assert rows[1]
     assert not rows[0] & rows[1]

@@ -23,17 +23,17 @@ from amr_edge.card import Card
 from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.sinks.async_sink import Delivery, Outlet, OutletConfig, Record, RefusedError
+from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig, Delivery, Record, RefusedError
 from amr_edge.runtime.sinks.files import Srt, TextFile
 from amr_edge.runtime.sinks.mqtt import Mqtt
-from amr_edge.runtime.sinks.open_sink import sink_for
+from amr_edge.runtime.sinks.open_sink import open_sink
 from amr_edge.runtime.sinks.webhook import Webhook
 from amr_edge.runtime.sinks.websocket import WebSocketClient, WebSocketServer
 from amr_edge.runtime.sinks.window import no_display
 
 WriteModel = Callable[..., Path]
 People = Callable[..., Recording]
-QUICK = OutletConfig(first_wait_s=0.02, longest_wait_s=0.1, close_s=3.0)
+QUICK = AsyncSinkConfig(first_wait_s=0.02, longest_wait_s=0.1, close_s=3.0)
 
 
 def answer(k: int) -> Record:
@@ -46,8 +46,8 @@ def event(kind: str, person: int | None, start_s: float, end_s: float, label: st
     return {**told, "start_s": start_s, "end_s": end_s, "prob": 0.875, "latency_ms": 2.0}
 
 
-def through(sink: Any, records: list[Record], config: OutletConfig = QUICK) -> Delivery:
-    outlet = Outlet[Record](sink, config, note=lambda _: None)
+def through(sink: Any, records: list[Record], config: AsyncSinkConfig = QUICK) -> Delivery:
+    outlet = AsyncSink[Record](sink, config, note=lambda _: None)
     for record in records:
         outlet.put(record)
     return outlet.close()
@@ -85,8 +85,8 @@ class Stub:
 
 def test_what_blocks_for_ever_delays_nobody_and_is_counted() -> None:
     never = threading.Event()
-    outlet = Outlet[Record](
-        Stub(lambda _: never.wait(60) and None), OutletConfig(room=10, close_s=0.1), note=lambda _: None
+    outlet = AsyncSink[Record](
+        Stub(lambda _: never.wait(60) and None), AsyncSinkConfig(room=10, close_s=0.1), note=lambda _: None
     )
     begun_s = time.perf_counter()
     for k in range(5000):
@@ -107,8 +107,8 @@ def test_where_there_is_no_room_answers_are_lost_before_events() -> None:
         gate.wait(20)
         got.append(record)
 
-    outlet = Outlet[Record](
-        Stub(send), OutletConfig(room=4), note=lambda _: None, minor=lambda r: bool(r["type"] == "answer")
+    outlet = AsyncSink[Record](
+        Stub(send), AsyncSinkConfig(room=4), note=lambda _: None, minor=lambda r: bool(r["type"] == "answer")
     )
     outlet.put(answer(0))
     until(lambda: outlet.report().waiting == 1)
@@ -129,7 +129,7 @@ def test_a_replay_waits_for_a_slow_sink_and_loses_nothing() -> None:
         time.sleep(0.001)
         got.append(record)
 
-    done = through(Stub(send), [answer(k) for k in range(300)], OutletConfig(room=5, wait_for_room_s=5.0))
+    done = through(Stub(send), [answer(k) for k in range(300)], AsyncSinkConfig(room=5, wait_for_room_s=5.0))
     assert (done.sent, done.lost, done.whole) == (300, 0, True)
     assert [record["time_s"] for record in got] == list(range(300))
 
@@ -137,7 +137,7 @@ def test_a_replay_waits_for_a_slow_sink_and_loses_nothing() -> None:
 def test_a_replay_waits_only_once_for_a_sink_that_is_stuck() -> None:
     never = threading.Event()
     begun_s = time.perf_counter()
-    config = OutletConfig(room=5, wait_for_room_s=0.3, close_s=0.1)
+    config = AsyncSinkConfig(room=5, wait_for_room_s=0.3, close_s=0.1)
     done = through(Stub(lambda _: never.wait(60) and None), [answer(k) for k in range(500)], config)
     assert done.lost == 500
     assert 0.3 < time.perf_counter() - begun_s < 3.0
@@ -154,7 +154,7 @@ def test_failures_are_retried_in_order_and_told_once() -> None:
         got.append(record["time_s"])
 
     stub = Stub(send)
-    outlet = Outlet[Record](stub, QUICK, note=notes.append)
+    outlet = AsyncSink[Record](stub, QUICK, note=notes.append)
     for k in range(5):
         outlet.put(answer(k))
     until(lambda: len(got) == 5)
@@ -184,7 +184,7 @@ def test_a_vital_sink_that_fails_ends_the_run() -> None:
     def send(_: Record) -> None:
         raise BrokenPipeError
 
-    outlet = Outlet[Record](Stub(send), OutletConfig(vital=True), note=lambda _: None)
+    outlet = AsyncSink[Record](Stub(send), AsyncSinkConfig(vital=True), note=lambda _: None)
     outlet.put(answer(0))
     until(lambda: outlet.report().lost == 1)
     with pytest.raises(BrokenPipeError):
@@ -198,7 +198,7 @@ def test_a_vital_sink_that_fails_ends_the_run() -> None:
 
 def test_json_lines_are_the_records(tmp_path: Path) -> None:
     records = [answer(1), event("end", 0, 1, 2, 'say "hé"')]
-    assert through(sink_for(str(tmp_path / "out.jsonl")), records).whole
+    assert through(open_sink(str(tmp_path / "out.jsonl")), records).whole
     text = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
     assert [json.loads(line) for line in text.splitlines()] == records
 
@@ -207,7 +207,7 @@ def test_csv_has_a_row_for_each_answer_and_event(tmp_path: Path) -> None:
     counted = {**event("end", 0, 1, 9, "squat"), "reps": 3}
     summary = {"schema": 1, "type": "summary", "frames": 3}
     records = [answer(1), event("start", None, 1, 2, 'a, "b"'), counted, summary]
-    through(sink_for(str(tmp_path / "out.csv")), records)
+    through(open_sink(str(tmp_path / "out.csv")), records)
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["type"] for row in rows] == ["answer", "event", "event"]
@@ -225,7 +225,7 @@ def test_subtitles_are_sorted_by_start_however_events_end(tmp_path: Path) -> Non
         event("start", 1, 3662.0, 3662.0, "sit\n\ndown"),
         event("end", 1, 3662.0, 3662.0, "sit\n\ndown"),
     ]
-    through(sink_for(str(tmp_path / "out.srt")), records)
+    through(open_sink(str(tmp_path / "out.srt")), records)
     assert (tmp_path / "out.srt").read_text() == (
         "1\n00:00:01,000 --> 01:01:01,042\nperson 0: walk (88%)\n\n"
         "2\n00:00:02,000 --> 00:00:03,500\nperson 1: wave (88%)\n\n"
@@ -236,7 +236,7 @@ def test_subtitles_are_sorted_by_start_however_events_end(tmp_path: Path) -> Non
 def test_each_recording_has_its_own_subtitles(tmp_path: Path) -> None:
     end = {"schema": 1, "type": "recording", "recording": "a.jsonl"}
     events = [event("start", 0, 1, 1), event("end", 0, 1, 2)]
-    through(sink_for(str(tmp_path / "out.srt")), [*events, end, *events, end, {"schema": 1, "type": "summary"}])
+    through(open_sink(str(tmp_path / "out.srt")), [*events, end, *events, end, {"schema": 1, "type": "summary"}])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out-2.srt", "out.srt"]
     assert (tmp_path / "out.srt").read_text() == (tmp_path / "out-2.srt").read_text()
 
@@ -253,7 +253,7 @@ def test_a_full_disk_is_told_counted_and_survived(tmp_path: Path) -> None:
         pytest.skip("there is no /dev/full here: no full disk to write to")
     (tmp_path / "out.jsonl").symlink_to("/dev/full")
     notes: list[str] = []
-    outlet = Outlet[Record](TextFile(tmp_path / "out.jsonl"), QUICK, note=notes.append)
+    outlet = AsyncSink[Record](TextFile(tmp_path / "out.jsonl"), QUICK, note=notes.append)
     for k in range(10):
         outlet.put(answer(k))
     until(lambda: bool(notes))
@@ -269,11 +269,11 @@ def test_a_disk_that_fills_up_keeps_whole_records_and_goes_on_when_there_is_room
 import json, resource, signal, sys, time
 from pathlib import Path
 from amr_edge.runtime.sinks.files import TextFile
-from amr_edge.runtime.sinks.async_sink import Outlet, OutletConfig
+from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 path, notes = Path(sys.argv[1]), []
-outlet = Outlet(TextFile(path), OutletConfig(first_wait_s=0.02, longest_wait_s=0.1), note=notes.append)
+outlet = AsyncSink(TextFile(path), AsyncSinkConfig(first_wait_s=0.02, longest_wait_s=0.1), note=notes.append)
 for k in range(40):
     outlet.put({"type": "answer", "k": k, "text": "x" * 60})
 while not notes or not path.read_text().endswith("}\\n"):
@@ -359,7 +359,7 @@ def test_a_broker_gets_every_record_also_after_it_was_killed_and_restarted(broke
     before: list[Record] = []
     listener = subscribed(broker.port, "home/actions", before)
     notes: list[str] = []
-    outlet = Outlet[Record](Mqtt(f"mqtt://127.0.0.1:{broker.port}/home/actions"), QUICK, note=notes.append)
+    outlet = AsyncSink[Record](Mqtt(f"mqtt://127.0.0.1:{broker.port}/home/actions"), QUICK, note=notes.append)
     for k in range(20):
         outlet.put(answer(k))
     until(lambda: len(before) == 20)
@@ -426,7 +426,7 @@ def test_a_hook_that_stumbles_is_tried_again_and_one_that_refuses_is_not(hook: t
     handler.answers[:] = [503, 429, 200, 400, 302, 200]
     address = f"http://me:p%40ss@127.0.0.1:{at}/secret-path"
     sink = Webhook(address)
-    outlet = Outlet[Record](sink, QUICK, note=lambda _: None)
+    outlet = AsyncSink[Record](sink, QUICK, note=lambda _: None)
     for k in range(3):
         outlet.put(answer(k))
     until(lambda: len(handler.got) == 1 and outlet.report().waiting == 0)
@@ -443,7 +443,7 @@ def test_a_listener_on_this_machine_gets_the_records_and_a_foreign_page_none() -
     from websockets.exceptions import InvalidStatus
 
     server = WebSocketServer(0)
-    outlet = Outlet[Record](server, QUICK, note=lambda _: None)
+    outlet = AsyncSink[Record](server, QUICK, note=lambda _: None)
     address = f"ws://127.0.0.1:{server.port}"
     with pytest.raises(InvalidStatus, match="403"), client.connect(address, origin="https://evil.example"):
         pytest.fail("it was let in")
@@ -464,10 +464,10 @@ def test_a_listener_who_is_asleep_holds_up_nothing_not_even_the_end() -> None:
     pytest.importorskip("websockets", reason="websockets is not installed")
     code = """
 import socket, sys, time
-from amr_edge.runtime.sinks.async_sink import Outlet, OutletConfig
+from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig
 from amr_edge.runtime.sinks.websocket import WebSocketServer
 server = WebSocketServer(0)
-outlet = Outlet(server, OutletConfig(close_s=1.0), note=print)
+outlet = AsyncSink(server, AsyncSinkConfig(close_s=1.0), note=print)
 sleeper = socket.create_connection(("127.0.0.1", server.port))
 head = "GET / HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
 head += "Sec-WebSocket-Version: 13\\r\\n"
@@ -504,7 +504,7 @@ def test_a_server_elsewhere_gets_the_records_again_after_it_was_away() -> None:
 
     server = serve(0)
     at = server.socket.getsockname()[1]
-    outlet = Outlet[Record](WebSocketClient(f"ws://127.0.0.1:{at}/in"), QUICK, note=lambda _: None)
+    outlet = AsyncSink[Record](WebSocketClient(f"ws://127.0.0.1:{at}/in"), QUICK, note=lambda _: None)
     outlet.put(answer(0))
     until(lambda: got == [0])
     server.shutdown()
@@ -538,7 +538,7 @@ def test_a_server_elsewhere_gets_the_records_again_after_it_was_away() -> None:
 def test_words_that_name_no_sink_are_refused(word: str, sentence: str, monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=sentence):
-        sink_for(word)
+        open_sink(word)
 
 
 # The whole command.

@@ -11,13 +11,13 @@ import pytest
 
 from amr_edge.card import Card
 from amr_edge.data.recording import Recording
-from amr_edge.runtime.frame import Picture, Sighting
+from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.runtime.pipeline.pipeline import Live, LiveConfig
+from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.render.draw import Person, Scene
-from amr_edge.runtime.sinks.video import FilmSink
+from amr_edge.runtime.sinks.video import VideoSink
 from amr_edge.runtime.sinks.window import tiled
-from amr_edge.runtime.sources.recorded import Take, Together
+from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.runtime.ui.page import Page, Viewer
 from amr_edge.skeleton import KINECT20
@@ -33,13 +33,13 @@ def scene(place: int, time_s: float, *, places: int = 2, take: int = 1, grey: in
     picture = pixels = None
     if grey is not None:
         image = np.full((48 + 16 * place, 64, 3), grey, np.uint8)
-        picture, pixels = Picture(image=image, time_s=time_s), poses[..., :2] + 1000  # drawn outside
+        picture, pixels = Image(image=image, time_s=time_s), poses[..., :2] + 1000  # drawn outside
     return Scene(
         take=take,
         title=f"camera {place}",
         fps=10.0,
         layout=KINECT20,
-        sighting=Sighting(time_s=time_s, poses=poses, pixels=pixels, picture=picture),
+        sighting=Frame(time_s=time_s, poses=poses, pixels=pixels, picture=picture),
         people=(Person(0, ""),),
         banner="",
         place=place,
@@ -94,7 +94,7 @@ def test_whoever_comes_later_is_told_of_every_camera_that_is_on(page: Page) -> N
 
 def test_each_camera_has_a_film_in_its_own_time_and_size(tmp_path: Path) -> None:
     cv2: Any = pytest.importorskip("cv2", reason="OpenCV is not installed: no films")
-    sink = FilmSink(tmp_path / "out.mp4", mirror=False)
+    sink = VideoSink(tmp_path / "out.mp4", mirror=False)
     sink.open()
     for k in range(6):
         sink.send(scene(0, k / 10, grey=40))
@@ -115,7 +115,7 @@ def test_each_camera_has_a_film_in_its_own_time_and_size(tmp_path: Path) -> None
 
 def test_a_film_of_nothing_is_not_written_and_says_so(tmp_path: Path) -> None:
     pytest.importorskip("cv2", reason="OpenCV is not installed: no films")
-    sink = FilmSink(tmp_path / "out.mp4", mirror=False)
+    sink = VideoSink(tmp_path / "out.mp4", mirror=False)
     sink.close()
     assert sink.written == [(str(tmp_path / "out.mp4"), 0)]
     assert not list(tmp_path.iterdir())
@@ -147,21 +147,24 @@ class Kept:
 def test_live_shows_all_cameras_and_tells_their_people_apart(write_model: WriteModel, people: People) -> None:
     recordings = [people(np.random.default_rng(k), seconds=2.0) for k in range(2)]
     takes = tuple(
-        Take(title=f"camera {k}", layout=KINECT20, units="m", sightings=(), fps=30.0) for k in range(len(recordings))
+        SourceRun(title=f"camera {k}", layout=KINECT20, units="m", sightings=(), fps=30.0)
+        for k in range(len(recordings))
     )
 
-    def sightings() -> Iterator[tuple[int, Sighting]]:
+    def sightings() -> Iterator[tuple[int, Frame]]:
         for frame in range(len(recordings[0].times_s)):
             for place, recording in enumerate(recordings):
                 time_s = float(recording.times_s[frame]) + 100 * place
-                yield place, Sighting(time_s=time_s, poses=recording.poses[:, frame])
+                yield place, Frame(time_s=time_s, poses=recording.poses[:, frame])
 
     told: list[dict[str, Any]] = []
     view = Kept()
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     session = open_session(write_model())
-    live = Live(session, config=LiveConfig(), stages=stages, emit=told.append, note=lambda _: None, views=[view])
-    live.run([Together(takes=takes, sightings=sightings())])
+    live = LivePipeline(
+        session, config=LiveConfig(), stages=stages, emit=told.append, note=lambda _: None, views=[view]
+    )
+    live.run([CameraGroup(takes=takes, sightings=sightings())])
     frames = len(recordings[0].times_s)
     assert [(each.place, each.places, each.title) for each in view.scenes[:2]] == [
         (0, 2, "camera 0"),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amr_edge.errors import ConfigError, MissingError, ReadError
-from amr_edge.runtime.frame import Sighting  # noqa: TC001
+from amr_edge.runtime.frame import Frame  # noqa: TC001
 from amr_edge.runtime.sources.health import Health, Status
 from amr_edge.runtime.sources.jsonl import LONGEST, QUEUED, Line, Packets, lines_of, takes_of_lines
 
@@ -106,7 +106,7 @@ class Listener:
         self.told: list[Status] = []
         self.health = Health(self.told.append)
         self.packets = Packets(f"udp://127.0.0.1:0{query}", health=self.health, **how)
-        self.seen: list[Sighting] = []
+        self.seen: list[Frame] = []
         self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.thread = threading.Thread(target=self._read, daemon=True)
 

@@ -12,11 +12,11 @@ import pytest
 from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Recording
 from amr_edge.errors import AmrError, ConfigError, MissingError, ReadError
-from amr_edge.runtime.frame import Picture, Sighting
+from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.sources import open_source as named
 from amr_edge.runtime.sources.health import Health, Status
-from amr_edge.runtime.sources.open_source import SourceConfig, is_live, opened
-from amr_edge.runtime.sources.recorded import Take, Together
+from amr_edge.runtime.sources.open_source import SourceConfig, is_live, open_source
+from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.skeleton import COCO17, Layout
 
@@ -32,9 +32,9 @@ class Nobody:
     units = "px"
     title = "nobody"
 
-    def __call__(self, picture: Picture) -> Sighting:
+    def __call__(self, picture: Image) -> Frame:
         none = np.zeros((0, 17, 2), np.float32)
-        return Sighting(time_s=picture.time_s, poses=none, pixels=none, picture=picture)
+        return Frame(time_s=picture.time_s, poses=none, pixels=none, picture=picture)
 
     def close(self) -> None:
         pass
@@ -54,7 +54,7 @@ class Told:
         self.statuses: list[Status] = []
 
     def open(self, source: object, **config: object) -> object:
-        return opened(
+        return open_source(
             str(source),
             SourceConfig(**config),  # type: ignore[arg-type]
             stages=Stages(lambda: 0.0, np.random.default_rng(0)),
@@ -201,7 +201,7 @@ def test_cameras_of_a_list_go_on_together_and_one_that_is_not_there_is_told(tmp_
     # A loaded machine may take its time between two pictures.
     with told.open(listed, stale_s=30.0) as takes:  # type: ignore[attr-defined]
         (together,) = takes
-        assert isinstance(together, Together)
+        assert isinstance(together, CameraGroup)
         assert [take.title for take in together.takes] == [f"{cameras.address}/left", f"{cameras.address}/right"]
         seen = list(islice(together.sightings, 12))
     for place, grey in ((0, 50), (1, 200)):
@@ -223,7 +223,7 @@ def test_a_stream_is_one_take_without_end(cameras: Cameras) -> None:
 def test_a_list_of_cameras_of_which_none_is_there_is_refused(tmp_path: Path) -> None:
     listed = tmp_path / "none.streams"
     listed.write_text("http://127.0.0.1:9/a\nhttp://127.0.0.1:9/b\n")
-    with pytest.raises(MissingError, match="cannot be opened") as refusal:
+    with pytest.raises(MissingError, match="cannot be open_source") as refusal:
         Told().titles(listed)
     assert isinstance(refusal.value, AmrError)
 
@@ -231,5 +231,5 @@ def test_a_list_of_cameras_of_which_none_is_there_is_refused(tmp_path: Path) -> 
 def test_one_source_is_one_take(folder: Path) -> None:
     with Told().open(folder / "videos" / "b.avi") as takes:  # type: ignore[attr-defined]
         (take,) = takes
-        assert isinstance(take, Take)
+        assert isinstance(take, SourceRun)
         assert take.size == (64, 48)

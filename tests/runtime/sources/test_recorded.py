@@ -10,9 +10,9 @@ import pytest
 from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError, ReadError
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.sources.jsonl import takes_of_lines
-from amr_edge.runtime.sources.recorded import RecordedSource, Take, paced, take_of
+from amr_edge.runtime.sources.recorded import RecordedSource, SourceRun, paced, take_of
 
 People = Callable[..., Recording]
 HEADER = '{"amr_edge": "skeleton", "schema": 1, "layout": "coco17"}'
@@ -26,7 +26,7 @@ def lines_of(recording: Recording) -> list[str]:
     ]
 
 
-def assert_shows(take: Take, recording: Recording) -> None:
+def assert_shows(take: SourceRun, recording: Recording) -> None:
     """The sightings, put together again, are the recording."""
     again = np.full_like(recording.poses, np.nan)
     for frame, sighting in enumerate(take):
@@ -170,14 +170,14 @@ class Clock:
 @pytest.mark.parametrize("speed", [1.0, 4.0])
 def test_the_pace_is_the_recorded_one_times_the_speed(speed: float) -> None:
     clock = Clock()
-    seen = [Sighting(time_s=t, poses=np.zeros((0, 20, 3), np.float32)) for t in (10.0, 10.5, 12.5)]
+    seen = [Frame(time_s=t, poses=np.zeros((0, 20, 3), np.float32)) for t in (10.0, 10.5, 12.5)]
     at_s = [clock.now_s for _ in paced(seen, speed, now=clock.now, sleep=clock.sleep)]
     np.testing.assert_allclose(at_s, [50, 50 + 0.5 / speed, 50 + 2.5 / speed])
 
 
 def test_who_is_late_does_not_wait() -> None:
     clock = Clock()
-    seen = [Sighting(time_s=t, poses=np.zeros((0, 20, 3), np.float32)) for t in (0.0, 1.0, 2.0, 3.0)]
+    seen = [Frame(time_s=t, poses=np.zeros((0, 20, 3), np.float32)) for t in (0.0, 1.0, 2.0, 3.0)]
     for sighting in paced(seen, 1.0, now=clock.now, sleep=clock.sleep):
         clock.now_s += 2.5 if sighting.time_s == 0 else 0
     assert clock.slept_s == [0.5]
@@ -185,7 +185,7 @@ def test_who_is_late_does_not_wait() -> None:
 
 def test_speed_zero_never_waits_and_a_negative_speed_is_refused() -> None:
     clock = Clock()
-    seen = [Sighting(time_s=t, poses=np.zeros((0, 20, 3), np.float32)) for t in (0.0, 9.0)]
+    seen = [Frame(time_s=t, poses=np.zeros((0, 20, 3), np.float32)) for t in (0.0, 9.0)]
     assert len(list(paced(seen, 0.0, now=clock.now, sleep=clock.sleep))) == 2
     assert clock.slept_s == []
     with pytest.raises(ConfigError, match="speed"):

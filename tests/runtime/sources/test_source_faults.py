@@ -22,9 +22,9 @@ from amr_edge.card import Card
 from amr_edge.cli import run
 from amr_edge.errors import ClipError
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime.frame import Picture, Sighting
+from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.pose.open_pose import open_pose
-from amr_edge.runtime.sources import open_source
+from amr_edge.runtime.sources import open_source as open_source_module
 from amr_edge.runtime.sources.health import Health, Status
 from amr_edge.runtime.sources.video import Camera
 
@@ -271,7 +271,7 @@ def test_an_rtsp_server_that_is_killed_and_started_again_is_found_again(rtsp: Ca
         reader.close()
 
 
-def test_a_video_that_is_cut_short_is_recognised_up_to_there_counted_and_told(
+def test_a_video_that_is_cut_short_is_recognized_up_to_there_counted_and_told(
     main: Main, flat_model: Path, pose: str, tmp_path: Path
 ) -> None:
     clip = film(tmp_path / "cut.avi", 80)
@@ -309,7 +309,7 @@ class Tenth:
         self._inner, self._every, self._count = inner, every, 0
         self.layout, self.units, self.title = inner.layout, inner.units, inner.title
 
-    def __call__(self, picture: Picture) -> Sighting:
+    def __call__(self, picture: Image) -> Frame:
         self._count += 1
         if self._count % self._every == 0:
             raise ClipError("the estimator failed on a picture")
@@ -331,7 +331,7 @@ def test_an_estimator_that_fails_now_and_then_is_survived_and_one_that_always_fa
     frames: int | None,
     failed: int | None,
 ) -> None:
-    monkeypatch.setattr(open_source, "open_pose", lambda *args, **how: Tenth(open_pose(*args, **how), every))
+    monkeypatch.setattr(open_source_module, "open_pose", lambda *args, **how: Tenth(open_pose(*args, **how), every))
     clip = film(tmp_path / "clip.avi", 60)
     got, lines, err = main("live", flat_model, "-s", clip, "--pose", pose)
     assert got == code, err

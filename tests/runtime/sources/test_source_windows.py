@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from amr_edge.card import Card
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.frame import Sighting
+from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import Session, open_session
-from amr_edge.runtime.pipeline.recognizer import Answer, Stream, recognise
+from amr_edge.runtime.pipeline.recognizer import Prediction, Recognizer, recognize
 from amr_edge.skeleton import present_joints
 
 WriteModel = Callable[..., Path]
@@ -21,13 +21,13 @@ CardOf = Callable[..., Card]
 People = Callable[..., Recording]
 
 
-def streamed(recording: Recording, session: Session, early: float | None) -> tuple[list[Answer], Stream]:
-    stream = Stream(session, recording.skeleton, recording.units, early=early)
+def streamed(recording: Recording, session: Session, early: float | None) -> tuple[list[Prediction], Recognizer]:
+    stream = Recognizer(session, recording.skeleton, recording.units, early=early)
     answers = []
     for frame, time_s in enumerate(recording.times_s):
         poses = recording.poses[:, frame]
         here = np.flatnonzero(present_joints(poses).any(axis=-1))
-        answers += stream.push(Sighting(time_s=float(time_s), poses=poses[here], ids=tuple(map(int, here))))
+        answers += stream.push(Frame(time_s=float(time_s), poses=poses[here], ids=tuple(map(int, here))))
     return answers + stream.flush(), stream
 
 
@@ -77,7 +77,7 @@ def test_early_answers_of_a_stream_equal_the_whole_recordings(
     recording = people(np.random.default_rng(seed), persons=2, seconds=seconds, fps=fps, jitter=0.9, holes=0.2)
     recording.poses[1, (recording.times_s >= from_s) & (recording.times_s <= from_s + for_s)] = np.nan
     live, _ = streamed(recording, session, early)
-    offline = recognise(recording, session, early=early)
+    offline = recognize(recording, session, early=early)
     key = [(a.time_s, a.start_s, a.people, a.partial, a.early) for a in live]
     assert key == [(a.time_s, a.start_s, a.people, a.partial, a.early) for a in offline]
     for one, other in zip(live, offline, strict=True):
@@ -88,9 +88,9 @@ def test_early_answers_of_a_stream_equal_the_whole_recordings(
 def test_a_share_that_is_none_is_refused(session: Session, people: People, early: float) -> None:
     recording = people(np.random.default_rng(0))
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        Stream(session, recording.skeleton, recording.units, early=early)
+        Recognizer(session, recording.skeleton, recording.units, early=early)
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        recognise(recording, session, early=early)
+        recognize(recording, session, early=early)
 
 
 @pytest.mark.parametrize(("fps", "said"), [(30.0, None), (12.0, "12 frames a second"), (2.0, "sees next to nothing")])

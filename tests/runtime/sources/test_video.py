@@ -22,11 +22,11 @@ cv2 = pytest.importorskip("cv2", reason="video and cameras are read by OpenCV")
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
-def write(path: Path, colours: list[tuple[int, int, int]], *, fps: float = 20.0, codec: str = "mp4v") -> Path:
+def write(path: Path, colors: list[tuple[int, int, int]], *, fps: float = 20.0, codec: str = "mp4v") -> Path:
     """A video of plain pictures, one for each RGB colour."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (64, 48))
     assert writer.isOpened()
-    for red, green, blue in colours:
+    for red, green, blue in colors:
         writer.write(np.full((48, 64, 3), (blue, green, red), np.uint8))
     writer.release()
     return path
@@ -44,18 +44,18 @@ def noise(path: Path, pictures: int) -> Path:
 
 @pytest.mark.parametrize(("name", "codec"), [("clip.mp4", "mp4v"), ("clip.avi", "MJPG")])
 def test_a_file_gives_every_picture_in_order_as_rgb_with_its_time(tmp_path: Path, name: str, codec: str) -> None:
-    colours = [RED, GREEN, BLUE] * 7
-    with VideoFile(write(tmp_path / name, colours, fps=20.0, codec=codec)) as video:
+    colors = [RED, GREEN, BLUE] * 7
+    with VideoFile(write(tmp_path / name, colors, fps=20.0, codec=codec)) as video:
         pictures = list(video)
         assert (video.fps, video.size, video.live, video.length) == (20.0, (64, 48), False, 21)
     assert len(pictures) == 21
-    for number, (picture, colour) in enumerate(zip(pictures, colours, strict=True)):
+    for number, (picture, color) in enumerate(zip(pictures, colors, strict=True)):
         assert picture.image.shape == (48, 64, 3)
         assert picture.image.dtype == np.uint8
         assert picture.image.flags.c_contiguous
         assert picture.dropped == 0
         assert picture.time_s == pytest.approx(number / 20.0, abs=1e-3)
-        np.testing.assert_allclose(picture.image.mean(axis=(0, 1)), colour, atol=12)
+        np.testing.assert_allclose(picture.image.mean(axis=(0, 1)), color, atol=12)
 
 
 def test_a_file_can_be_gone_through_twice(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.frame import Picture, Sighting
+from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.render.draw import Person, Scene
 from amr_edge.runtime.ui.page import VIEWERS, WAITING, Page, Viewer
 from amr_edge.skeleton import KINECT20
@@ -44,13 +44,13 @@ def scene(
     poses = rng.normal(size=(1, 20, 3)).astype(np.float32)
     poses[0, 4] = np.nan
     pixels = (np.abs(poses[..., :2]) * 50).astype(np.float32) if picture else None
-    image = Picture(image=np.full((120 + 40 * place, 160, 3), 200, np.uint8), time_s=time_s) if picture else None
+    image = Image(image=np.full((120 + 40 * place, 160, 3), 200, np.uint8), time_s=time_s) if picture else None
     return Scene(
         take=places,
         title="walk.jsonl" if places == 1 else f"rtsp://door-{place}.local/a/rather/long/path/of/a/stream",
         fps=30.0,
         layout=KINECT20,
-        sighting=Sighting(time_s=time_s, poses=poses, pixels=pixels, picture=image),
+        sighting=Frame(time_s=time_s, poses=poses, pixels=pixels, picture=image),
         people=(Person(3, caption, *lit),),
         banner="",
         place=place,

@@ -7,7 +7,7 @@ from amr_edge.errors import CardError, ConfigError
 from amr_edge.skeleton import LAYOUTS, NTU25, PENN13, layout
 from amr_edge.training.config import EncoderConfig
 from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.models.dual_encoder import Aligned
+from amr_edge.training.models.dual_encoder import DualEncoder
 from amr_edge.training.models.skeleton_graph import degrees, distances, partitions
 from amr_edge.training.models.stgcn import GraphConfig, GraphEncoder, PresentNorm, macs
 from amr_edge.training.models.transformer import Encoder
@@ -58,7 +58,7 @@ def test_what_a_joint_hears_sums_to_one_along_bones_only_in_every_layout(name: s
     assert (distances(skeleton) >= 0).all()
 
 
-def test_the_centre_of_ntus_body_is_between_the_shoulders() -> None:
+def test_the_center_of_ntus_body_is_between_the_shoulders() -> None:
     far = distances(NTU25)
     assert far[NTU25.index("upper_spine")] == 0
     assert far[NTU25.index("pelvis")] == 2
@@ -84,7 +84,7 @@ def test_the_blocks_are_those_of_the_paper() -> None:
 
 
 def test_a_teacher_of_two_is_ten_times_a_narrow_student() -> None:
-    pair = Aligned(GraphEncoder(GraphConfig(), NTU25), GraphEncoder(GraphConfig(), NTU25), heads=8)
+    pair = DualEncoder(GraphEncoder(GraphConfig(), NTU25), GraphEncoder(GraphConfig(), NTU25), heads=8)
     teacher = sum(p.numel() for p in pair.parameters())
     assert teacher == 2 * 821_380 + 2 * 4 * (256 * 256 + 256)  # 2.17 M
     assert 1 - 212_868 / teacher == pytest.approx(0.902, abs=1e-3)
@@ -214,7 +214,7 @@ def transformers() -> tuple[Encoder, Encoder]:
 
 def test_a_pair_starts_as_its_two_encoders() -> None:
     first, second = transformers()
-    pair = Aligned(first, second, heads=4).eval()
+    pair = DualEncoder(first, second, heads=4).eval()
     body, present = bodies(2, frames=16, joints=5)
     features, _ = pair(body, present)
     torch.testing.assert_close(features, torch.cat([first(body, present)[0], second(body, present)[0]], dim=2))
@@ -222,7 +222,7 @@ def test_a_pair_starts_as_its_two_encoders() -> None:
 
 def test_the_pair_is_the_two_formulas_worked_one_by_one() -> None:
     first, second = transformers()
-    pair = Aligned(first, second, heads=4).eval()
+    pair = DualEncoder(first, second, heads=4).eval()
     torch.nn.init.normal_(pair.first_over_second.out.weight)
     torch.nn.init.normal_(pair.second_over_first.out.weight)
     body, present = bodies(2, frames=16, joints=5)
@@ -233,7 +233,7 @@ def test_the_pair_is_the_two_formulas_worked_one_by_one() -> None:
 
 
 def test_only_the_alignment_of_a_pair_learns_and_what_is_frozen_does_not_move() -> None:
-    pair = Aligned(lived_in(GraphEncoder(TINY, NTU25)), lived_in(GraphEncoder(TINY, NTU25)), heads=2)
+    pair = DualEncoder(lived_in(GraphEncoder(TINY, NTU25)), lived_in(GraphEncoder(TINY, NTU25)), heads=2)
     before = {name: tensor.clone() for name, tensor in pair.state_dict().items()}
     pair.train()
     assert not pair.first.training
@@ -245,7 +245,7 @@ def test_only_the_alignment_of_a_pair_learns_and_what_is_frozen_does_not_move() 
 
 
 def test_a_pair_takes_a_token_budget_if_its_encoders_do() -> None:
-    pair = Aligned(*transformers(), heads=4)
+    pair = DualEncoder(*transformers(), heads=4)
     body, present = bodies(2, frames=16, joints=5)
     features, exists = pair(body, present, torch.tensor([[0, 3], [1, 2]]))
     assert features.shape == (2, 2, 64)
@@ -254,20 +254,20 @@ def test_a_pair_takes_a_token_budget_if_its_encoders_do() -> None:
 
 def test_heads_that_do_not_divide_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"teacher\.heads"):
-        Aligned(*transformers(), heads=5)
+        DualEncoder(*transformers(), heads=5)
 
 
 def test_an_encoder_is_built_from_the_words_of_a_card() -> None:
     from amr_edge.card import Card
     from amr_edge.preprocess import PrepareConfig
-    from amr_edge.training.models.build import encoder_of
+    from amr_edge.training.models.build import build_encoder
 
     words = {"kind": "graph", "base": 4, "width": 16, "kernel": 9, "dropout": 0.0}
     card = Card(name="x", kind="encoder", prepare=PrepareConfig(), encoder={"kind": "aligned", "heads": 2, "of": words})
-    pair = encoder_of(card)
-    assert isinstance(pair, Aligned)
+    pair = build_encoder(card)
+    assert isinstance(pair, DualEncoder)
     assert isinstance(pair.second, GraphEncoder)
     assert pair.second.config == TINY
     for broken in ({"kind": "mamba"}, {"kind": "graph", "depth": 3}, {"kind": "aligned", "heads": 2}):
         with pytest.raises(CardError, match="'x'"):
-            encoder_of(Card(name="x", kind="encoder", prepare=PrepareConfig(), encoder=broken))
+            build_encoder(Card(name="x", kind="encoder", prepare=PrepareConfig(), encoder=broken))

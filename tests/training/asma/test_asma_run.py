@@ -22,14 +22,14 @@ from amr_edge.training.asma.stages import new_student, pretrain_side
 from amr_edge.training.config import EncoderConfig
 from amr_edge.training.data.batch import to_batch
 from amr_edge.training.engine.checkpoint import load_classifier, load_weights
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.models.dual_encoder import Aligned
+from amr_edge.training.models.dual_encoder import DualEncoder
 from amr_edge.training.models.stgcn import GraphConfig, GraphEncoder
 from amr_edge.training.models.transformer import Encoder
 
-CPU = Machine(device=torch.device("cpu"))
+CPU = RunOptions(device=torch.device("cpu"))
 TINY = [
     "prepare.frames=16", "graph.base=4", "graph.width=16", "graph.dropout=0", "teacher.heads=2",
     "barlow.projector=16,16", "student.graph.base=2", "student.graph.width=8",
@@ -65,16 +65,16 @@ def same(one: Path, other: Path) -> bool:
 
 
 def test_one_command_leaves_two_encoders_a_teacher_and_a_student_beside_it(finished: Path) -> None:
-    student, card = load_classifier(Run(finished).last)
-    teacher, teacher_card = load_classifier(Run(finished / "teacher").last)
+    student, card = load_classifier(RunFolder(finished).last)
+    teacher, teacher_card = load_classifier(RunFolder(finished / "teacher").last)
     assert isinstance(student.encoder, GraphEncoder)
-    assert isinstance(teacher.encoder, Aligned)
+    assert isinstance(teacher.encoder, DualEncoder)
     assert (card.classes, teacher_card.classes) == (("left", "right"), ("left", "right"))
     assert "top1" in card.metrics
     assert "top1" in teacher_card.metrics
     assert (card.recipe["alpha"], card.recipe["temperature"]) == (0.7, 4.0)
     for side, encoder in (("central_slow", teacher.encoder.first), ("leaf_fast", teacher.encoder.second)):
-        tensors, theirs = load_weights(Run(finished / side).last)
+        tensors, theirs = load_weights(RunFolder(finished / side).last)
         assert theirs.recipe["mask"] == side
         assert all(torch.equal(t, tensors[f"encoder.{name}"]) for name, t in encoder.state_dict().items())
     found = json.loads((finished / "teacher.json").read_text())
@@ -87,7 +87,7 @@ def test_one_command_leaves_two_encoders_a_teacher_and_a_student_beside_it(finis
 
 
 def test_the_two_encoders_start_and_end_unlike(finished: Path) -> None:
-    assert not same(Run(finished / "central_slow").last, Run(finished / "leaf_fast").last)
+    assert not same(RunFolder(finished / "central_slow").last, RunFolder(finished / "leaf_fast").last)
 
 
 def stopping(function: Callable[..., Any], at: int) -> Callable[..., Any]:
@@ -116,7 +116,7 @@ def test_a_run_that_is_interrupted_in_any_stage_ends_as_if_it_had_not_been(
     assert f"amr-edge asma --resume {broken}" in capsys.readouterr().err
     assert cli.run(["asma", f"--resume={broken}"]) == 0
     for part in ("central_slow", "leaf_fast", "teacher", "."):
-        ours, theirs = load_weights(Run(broken / part).last)[0], load_weights(Run(untested / part).last)[0]
+        ours, theirs = load_weights(RunFolder(broken / part).last)[0], load_weights(RunFolder(untested / part).last)[0]
         assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items()), part
     assert "clips" in json.loads((broken / "teacher.json").read_text())
 
@@ -131,16 +131,16 @@ def test_two_transformers_behind_the_masks_teach_a_transformer_that_has_a_budget
     more = ["--split=all", "--backbone=tokens", "--student=tiny", *(f"--set={wish}" for wish in small)]
     assert cli.run(order(tiny_store, tmp_path, *more)) == 0
     folder = tmp_path / "asma" / "asma-small-1"
-    _, card = load_classifier(Run(folder).last)
-    teacher, teacher_card = load_classifier(Run(folder / "teacher").last)
+    _, card = load_classifier(RunFolder(folder).last)
+    teacher, teacher_card = load_classifier(RunFolder(folder / "teacher").last)
     assert card.has_budget
     assert card.patch_frames == 8
     assert teacher_card.has_budget
     assert teacher_card.patch_frames == 4
-    assert isinstance(teacher.encoder, Aligned)
-    masks = [load_weights(Run(folder / side).last)[1] for side in ("central_slow", "leaf_fast")]
+    assert isinstance(teacher.encoder, DualEncoder)
+    masks = [load_weights(RunFolder(folder / side).last)[1] for side in ("central_slow", "leaf_fast")]
     assert [card.kind for card in masks] == ["encoder", "encoder"]
-    assert not same(Run(folder / "central_slow").last, Run(folder / "leaf_fast").last)
+    assert not same(RunFolder(folder / "central_slow").last, RunFolder(folder / "leaf_fast").last)
 
 
 def test_without_labels_there_is_nothing_to_probe(
@@ -157,7 +157,7 @@ def test_a_step_of_a_single_clip_is_refused(tiny_store: Store, tmp_path: Path) -
     made = replace(asma_small(), pretrain=replace(asma_small().pretrain, batch=1))
     which = np.arange(len(tiny_store)) < 5
     with pytest.raises(ConfigError, match=r"pretrain\.batch=2 or more"):
-        pretrain_side("leaf_fast", tiny_store, which, "all", made, Run(tmp_path), seed=0, machine=CPU)
+        pretrain_side("leaf_fast", tiny_store, which, "all", made, RunFolder(tmp_path), seed=0, machine=CPU)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_step_of_a_single_clip_is_refused(tiny_store: Store, tmp_path: Path) -
         ("--set=hide.frames=0.6", "hide.frames"),
         ("--set=student.kind=giant", "student.kind"),
         ("--recipe=amr", "asma, asma-small"),
-        ("--set=distil.teacher_budget=0.5", "teacher_budget"),
+        ("--set=distill.teacher_budget=0.5", "teacher_budget"),
     ],
 )
 def test_a_bad_setting_ends_with_code_2_and_names_the_field(
@@ -212,7 +212,7 @@ def test_the_cost_of_a_pair_is_half_the_operations_that_torch_counts(first: str)
     else:
         made = [Encoder(EncoderConfig(width=16, depth=2, heads=2), frames=16, joints=25) for _ in range(2)]
         outside = 2 * 2 * 100 * 12 * 16  # the embeddings, which a token's cost leaves out
-    pair = Aligned(*made, heads=2).eval()
+    pair = DualEncoder(*made, heads=2).eval()
     # The other kernels of attention are not counted on every device.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counted, torch.no_grad():
         pair(torch.randn(1, 16, 25, 3), torch.ones(1, 16, 25, dtype=torch.bool))

@@ -263,7 +263,7 @@ def test_the_recipe_of_the_paper_has_its_settings() -> None:
     assert (made.prepare.frames, made.pretrain.batch, made.pretrain.lr, made.pretrain.epochs) == (50, 128, 5e-3, 150)
     assert made.barlow == BarlowConfig(projector=(6144, 6144, 6144), off_diagonal=2e-4)
     assert (made.views.turn, made.views.flip, made.views.shear) == (math.pi / 6, 0.5, 1.0)
-    assert (made.distil.alpha, made.distil.temperature) == (0.7, 4.0)
+    assert (made.distill.alpha, made.distill.temperature) == (0.7, 4.0)
     assert asma_small().barlow.projector == (512, 512, 512)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from amr_edge.data.splits import split
 from amr_edge.data.store import Store
 from amr_edge.errors import AmrError, ConfigError, DataError, ReadError
-from amr_edge.training.data.label_subsets import asked_subset, check_taught, draw, load_subset, save_subset
+from amr_edge.training.data.label_subsets import draw, load_subset, require_all_classes, resolve_subset, save_subset
 
 
 def everyone(store: Store) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_a_stored_subset_comes_back_and_names_its_clips_line_by_line(tiny_store:
     train = split(tiny_store, "xsub").train
     drawn = draw(tiny_store, train, "xsub", 0.25, 3)
     path = save_subset(drawn, tmp_path / "labels.json")
-    assert asked_subset(str(path), tiny_store, train, "xsub", seed=99) == drawn
+    assert resolve_subset(str(path), tiny_store, train, "xsub", seed=99) == drawn
     for name in drawn.names:
         assert sum(name in line for line in path.read_text().splitlines()) == 1
     assert json.loads(path.read_text())["sha256"] == drawn.sha256
@@ -102,15 +102,15 @@ def test_a_subset_that_does_not_belong_here_is_refused_with_the_way_out(
 @pytest.mark.parametrize("share", ["0", "-0.1", "1.5", "nan", "inf"])
 def test_a_share_that_is_none_is_refused(share: str, tiny_store: Store) -> None:
     with pytest.raises(ConfigError, match="--labels expects a share"):
-        asked_subset(share, tiny_store, everyone(tiny_store), "all", 0)
+        resolve_subset(share, tiny_store, everyone(tiny_store), "all", 0)
 
 
 def test_what_is_neither_a_share_nor_a_file_is_refused(tiny_store: Store) -> None:
     with pytest.raises(ReadError, match="no such file"):
-        asked_subset("a tenth", tiny_store, everyone(tiny_store), "all", 0)
+        resolve_subset("a tenth", tiny_store, everyone(tiny_store), "all", 0)
 
 
 def test_a_class_that_nobody_teaches_is_refused_by_name(tiny_store: Store) -> None:
-    check_taught(tiny_store, everyone(tiny_store), "all")
+    require_all_classes(tiny_store, everyone(tiny_store), "all")
     with pytest.raises(ConfigError, match="--split mine: no clip of the training part shows right"):
-        check_taught(tiny_store, tiny_store.labels == 0, "mine")
+        require_all_classes(tiny_store, tiny_store.labels == 0, "mine")

@@ -15,7 +15,7 @@ from amr_edge.cli import run as amr_edge
 from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError
 from amr_edge.training.engine.distributed import shares, world
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.engine.train_step import batches
 
 TINY = [
@@ -98,7 +98,7 @@ def test_two_processes_under_torchrun_learn_what_one_learns_and_one_of_them_writ
     for stage in ("", "pretrain"):
         curves = []
         for answer in (alone, two):
-            rows = Run(Path(answer["run"]) / stage).results()
+            rows = RunFolder(Path(answer["run"]) / stage).results()
             curves.append([[row[name] for name in ("loss", "grad_norm", "lr")] for row in rows])
         assert len(curves[0]) == 2
         # The same sums of the same numbers; only the order in which a sum is taken may differ.
@@ -129,13 +129,13 @@ def still(stage):
     return replace(stage, step=step)
 
 run = toys.run_in(world().own(Path(sys.argv[2])))
-toys.fit(still(toys.toy(optim={"clip_norm": 0.5})), run)
+toys.train_loop(still(toys.toy(optim={"clip_norm": 0.5})), run)
 if world().size > 1:  # and then one of them fails
     def fail(number):
         if number == 4 and world().rank == 1:
             raise toys.DataError("clip 7 is damaged")
     try:
-        toys.fit(toys.toy(before=fail), toys.run_in(world().own(Path(sys.argv[2] + "-failing"))))
+        toys.train_loop(toys.toy(before=fail), toys.run_in(world().own(Path(sys.argv[2] + "-failing"))))
     except toys.DataError as refusal:
         print("amr-edge:", refusal, file=sys.stderr)
         sys.exit(4)
@@ -153,7 +153,7 @@ def test_the_same_global_batch_has_the_same_loss_curve_and_a_failure_of_one_ends
         [sys.executable, str(script), toys, str(tmp_path / "one")], check=False, capture_output=True, text=True
     )
     assert alone.returncode == 0, alone.stderr
-    alone_rows, two_rows = (Run(tmp_path / name).results() for name in ("one", "two"))
+    alone_rows, two_rows = (RunFolder(tmp_path / name).results() for name in ("one", "two"))
     assert len(alone_rows) == 3
     # AdamW makes full steps of gradients that are all but zero, so what was rounded otherwise grows in the norm first.
     for name, tolerance in (("loss", 1e-5), ("grad_norm", 1e-3)):
@@ -161,4 +161,4 @@ def test_the_same_global_batch_has_the_same_loss_curve_and_a_failure_of_one_ends
     assert done.returncode != 0
     ours = [line for line in done.stderr.splitlines() if line.startswith("amr-edge:")]
     assert ours == ["amr-edge: clip 7 is damaged"]
-    assert len(Run(tmp_path / "two-failing").results()) == 1
+    assert len(RunFolder(tmp_path / "two-failing").results()) == 1

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from amr_edge.training.config import EncoderConfig, OptimConfig
-from amr_edge.training.engine.optimizer import learning_rate, optimiser
+from amr_edge.training.config import EncoderConfig, OptimizerConfig
+from amr_edge.training.engine.optimizer import build_optimizer, learning_rate
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.transformer import Encoder
 
@@ -10,7 +10,7 @@ from amr_edge.training.models.transformer import Encoder
 def test_vectors_are_not_decayed_and_lower_layers_learn_more_slowly() -> None:
     encoder = Encoder(EncoderConfig(width=16, depth=3, heads=2), frames=8, joints=3)
     model = Classifier(encoder, 4)
-    adam = optimiser(model, encoder, OptimConfig(layer_decay=0.5))
+    adam = build_optimizer(model, encoder, OptimizerConfig(layer_decay=0.5))
     group_of = {id(p): group for group in adam.param_groups for p in group["params"]}
     names = dict(model.named_parameters())
     assert len(group_of) == len(names)
@@ -23,7 +23,7 @@ def test_vectors_are_not_decayed_and_lower_layers_learn_more_slowly() -> None:
 
 
 def test_the_rate_rises_then_falls_to_the_smallest() -> None:
-    config = OptimConfig(epochs=10, lr=1e-3, min_lr=1e-5, warmup=0.2)
+    config = OptimizerConfig(epochs=10, lr=1e-3, min_lr=1e-5, warmup=0.2)
     rates = torch.tensor([learning_rate(step, 5, config) for step in range(50)])
     assert rates.argmax() in (9, 10)
     assert (rates[:10].diff() > 0).all()

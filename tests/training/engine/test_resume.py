@@ -21,19 +21,19 @@ from torch import Tensor
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, ConfigError, DataError, MissingError
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.training.config import EncoderConfig, OptimConfig
+from amr_edge.training.config import EncoderConfig, OptimizerConfig
 from amr_edge.training.engine.checkpointing import HALVINGS
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.distributed import World
-from amr_edge.training.engine.interrupts import OutOfTimeError, Watch, Wish
-from amr_edge.training.engine.optimizer import Average, learning_rate, optimiser
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.distributed import DistributedContext
+from amr_edge.training.engine.interrupts import Action, InterruptWatch, OutOfTimeError
+from amr_edge.training.engine.optimizer import EmaWeights, build_optimizer, learning_rate
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.engine.train_state import read_progress
 from amr_edge.training.engine.train_step import advance, batches
-from amr_edge.training.engine.trainer import Stage, fit
+from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.models.transformer import Encoder
 
-CPU = Machine(device=torch.device("cpu"))
+CPU = RunOptions(device=torch.device("cpu"))
 SMALL = EncoderConfig(width=8, depth=2, heads=2)
 CLIPS, BATCH, EPOCHS = 10, 4, 3
 STEPS = EPOCHS * 3  # ten clips in batches of 4, 3 and 3
@@ -44,14 +44,14 @@ class Killed(BaseException):
     """A process that ends here and now."""
 
 
-def run_in(folder: Path) -> Run:
+def run_in(folder: Path) -> RunFolder:
     folder.mkdir(parents=True, exist_ok=True)
-    return Run(folder, quiet=True)
+    return RunFolder(folder, quiet=True)
 
 
 def toy(
     *,
-    machine: Machine = CPU,
+    machine: RunOptions = CPU,
     before: Callable[[int], None] | None = None,
     bend: Callable[[Tensor], Tensor] | None = None,
     optim: Mapping[str, float] | None = None,
@@ -84,13 +84,13 @@ def toy(
         saved=encoder,
         card=Card(name="t", kind="encoder", prepare=PrepareConfig()),
         clips=CLIPS,
-        config=OptimConfig(**settings),  # type: ignore[arg-type]
+        config=OptimizerConfig(**settings),  # type: ignore[arg-type]
         seed=3,
         machine=machine,
     )
 
 
-def outcome(run: Run) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+def outcome(run: RunFolder) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """All tensors of a run that has ended, and its rows without the time they took."""
     tensors = {f"last/{name}": t for name, t in load_file(run.last).items()}
     tensors |= {f"best/{name}": t for name, t in load_file(run.best).items()}
@@ -98,7 +98,7 @@ def outcome(run: Run) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     return tensors, [{k: v for k, v in row.items() if k != "seconds"} for row in run.results()]
 
 
-def same(run: Run, expected: tuple[dict[str, Tensor], list[dict[str, float]]]) -> bool:
+def same(run: RunFolder, expected: tuple[dict[str, Tensor], list[dict[str, float]]]) -> bool:
     tensors, rows = outcome(run)
     return (
         tensors.keys() == expected[0].keys()
@@ -111,7 +111,7 @@ def same(run: Run, expected: tuple[dict[str, Tensor], list[dict[str, float]]]) -
 def uninterrupted(ema: float, accumulate: int) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     with TemporaryDirectory() as folder:
         run = run_in(Path(folder))
-        fit(toy(machine=replace(CPU, accumulate=accumulate), optim={"ema": ema}), run)
+        train_loop(toy(machine=replace(CPU, accumulate=accumulate), optim={"ema": ema}), run)
         return outcome(run)
 
 
@@ -139,11 +139,11 @@ def test_interrupted_at_any_step_and_resumed_a_run_ends_bit_for_bit_as_the_unint
                         raise how  # type: ignore[misc]
 
             try:
-                fit(toy(machine=machine, before=stopping, optim={"ema": ema}), run, resume=True)
+                train_loop(toy(machine=machine, before=stopping, optim={"ema": ema}), run, resume=True)
             except (KeyboardInterrupt, Killed):
                 continue
             break  # it had finished before that step
-        fit(toy(machine=machine, optim={"ema": ema}), run, resume=True)
+        train_loop(toy(machine=machine, optim={"ema": ema}), run, resume=True)
         assert same(run, uninterrupted(ema, accumulate))
         assert not run.midway.exists()
 
@@ -157,23 +157,23 @@ def test_after_ctrl_c_a_resumed_run_goes_on_with_the_next_step_and_not_with_the_
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        fit(toy(before=stopping), run)
+        train_loop(toy(before=stopping), run)
     assert (read_progress(run.midway).epochs, read_progress(run.midway).steps) == (1, 2)
-    fit(toy(before=seen.append), run, resume=True)
+    train_loop(toy(before=seen.append), run, resume=True)
     assert len(seen) == STEPS - 5
     assert "resumed after epoch 1 of 3 and 2 steps" in (run.folder / "log.txt").read_text()
 
 
 def test_the_handlers_of_ctrl_c_and_sigterm_are_given_back(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    fit(toy(), run_in(tmp_path))
+    train_loop(toy(), run_in(tmp_path))
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_a_second_ctrl_c_stops_at_once() -> None:
-    with Watch(CPU, speaks=False) as watch:
+    with InterruptWatch(CPU, speaks=False) as watch:
         signal.raise_signal(signal.SIGINT)
-        assert watch.wish() is Wish.STOP_NOW
+        assert watch.wish() is Action.STOP_NOW
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -181,24 +181,24 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
 def test_the_clock_asks_for_a_save_and_then_for_the_end() -> None:
     now = 0.0
     machine = replace(CPU, save_every_s=10.0, time_limit_s=25.0, began_s=0.0)
-    watch = Watch(machine, now=lambda: now)
+    watch = InterruptWatch(machine, now=lambda: now)
     asked = []
     for second in range(0, 30, 5):
         now = second
         asked.append(watch.wish())
         if asked[-1]:
             watch.saved()
-    assert asked == [Wish.NOTHING, Wish.NOTHING, Wish.SAVE, Wish.NOTHING, Wish.SAVE, Wish.STOP_IN_TIME]
+    assert asked == [Action.NOTHING, Action.NOTHING, Action.SAVE, Action.NOTHING, Action.SAVE, Action.STOP_IN_TIME]
 
 
 def test_a_time_limit_ends_with_exit_code_0_says_that_it_is_unfinished_and_loses_nothing(tmp_path: Path) -> None:
     run = run_in(tmp_path)
     for steps in range(1, 4):
         with pytest.raises(OutOfTimeError, match=r"unfinished.*time limit.*resume") as stop:
-            fit(toy(machine=replace(CPU, time_limit_s=1e-9)), run, resume=True)
+            train_loop(toy(machine=replace(CPU, time_limit_s=1e-9)), run, resume=True)
         assert stop.value.exit_code == 0
         assert f"and {steps} steps" in str(stop.value) or steps == 3
-    fit(toy(), run, resume=True)
+    train_loop(toy(), run, resume=True)
     assert same(run, uninterrupted(0.0, 1))
 
 
@@ -213,7 +213,7 @@ spec.loader.exec_module(toys)
 toys.torch.set_num_threads(1)
 print("go", flush=True)
 machine = replace(toys.CPU, save_every_s=0.0)
-toys.fit(toys.toy(machine=machine, optim={"ema": 0.9}), toys.run_in(Path(sys.argv[2])), resume=True)
+toys.train_loop(toys.toy(machine=machine, optim={"ema": 0.9}), toys.run_in(Path(sys.argv[2])), resume=True)
 print("done", flush=True)
 """
 
@@ -234,7 +234,7 @@ def test_killed_with_kill_9_at_random_moments_a_run_ends_bit_for_bit_as_the_unin
             break
         assert process.returncode == -signal.SIGKILL, complaint
     assert said == "done\n"
-    assert same(Run(tmp_path / "run"), uninterrupted(0.9, 1))
+    assert same(RunFolder(tmp_path / "run"), uninterrupted(0.9, 1))
 
 
 @pytest.mark.parametrize("call", range(5))
@@ -245,7 +245,7 @@ def test_a_full_disk_at_any_write_leaves_a_run_that_can_go_on_and_a_sentence(
 
     run = run_in(tmp_path)
     (run.folder / "config.json").write_text('{"verb": "pretrain", "recipe": {}}')
-    monkeypatch.setattr(Run, "read_settings", lambda _: (None, {"verb": "pretrain"}))
+    monkeypatch.setattr(RunFolder, "read_settings", lambda _: (None, {"verb": "pretrain"}))
     real, written = checkpoint.save_file, 0
 
     def disk_full(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -259,9 +259,9 @@ def test_a_full_disk_at_any_write_leaves_a_run_that_can_go_on_and_a_sentence(
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save_file", disk_full)
         with pytest.raises(DataError, match=f"No space left.*free some space.*pretrain --resume {run.folder}"):
-            fit(toy(), run)
+            train_loop(toy(), run)
     assert not list(run.folder.rglob("*.part"))
-    fit(toy(), run, resume=True)
+    train_loop(toy(), run, resume=True)
     assert same(run, uninterrupted(0.0, 1))
 
 
@@ -284,11 +284,11 @@ def fill(number):
             except OSError:
                 pass
 try:
-    toys.fit(toys.toy(before=fill), run)
+    toys.train_loop(toys.toy(before=fill), run)
 except toys.DataError as refusal:
     print(refusal)
 filler.unlink()
-toys.fit(toys.toy(), run, resume=True)
+toys.train_loop(toys.toy(), run, resume=True)
 expected = toys.uninterrupted(0.0, 1)
 print("same" if toys.same(run, expected) else "other")
 """
@@ -311,7 +311,7 @@ def test_a_disk_that_is_really_full_leaves_the_last_good_state(tmp_path: Path) -
     assert verdict == "same"
 
 
-def stumbling(run: Run, epoch: int) -> Callable[[Tensor], Tensor]:
+def stumbling(run: RunFolder, epoch: int) -> Callable[[Tensor], Tensor]:
     """A loss that is not a number in an epoch, unless the learning rate has been halved."""
 
     def bend(loss: Tensor) -> Tensor:
@@ -323,7 +323,7 @@ def stumbling(run: Run, epoch: int) -> Callable[[Tensor], Tensor]:
 
 def test_a_loss_that_is_not_finite_goes_back_an_epoch_and_on_with_half_the_learning_rate(tmp_path: Path) -> None:
     run = run_in(tmp_path)
-    rows = fit(toy(bend=stumbling(run, 1)), run)
+    rows = train_loop(toy(bend=stumbling(run, 1)), run)
     rates = [row["lr"] for row in rows]
     config = toy().config
     assert rates == [learning_rate(3 * epoch + 2, 3, config) * (0.5 if epoch else 1) for epoch in range(EPOCHS)]
@@ -338,15 +338,15 @@ def test_a_run_that_recovered_resumes_exactly_too(at: int, save_every_s: float) 
     machine = replace(CPU, save_every_s=save_every_s)
     with TemporaryDirectory() as folder:
         straight, broken = run_in(Path(folder) / "a"), run_in(Path(folder) / "b")
-        fit(toy(bend=stumbling(straight, 1)), straight)
+        train_loop(toy(bend=stumbling(straight, 1)), straight)
 
         def stopping(number: int) -> None:
             if number == at:
                 signal.raise_signal(signal.SIGINT)
 
         with pytest.raises(KeyboardInterrupt):
-            fit(toy(machine=machine, before=stopping, bend=stumbling(broken, 1)), broken)
-        fit(toy(machine=machine, bend=stumbling(broken, 1)), broken, resume=True)
+            train_loop(toy(machine=machine, before=stopping, bend=stumbling(broken, 1)), broken)
+        train_loop(toy(machine=machine, bend=stumbling(broken, 1)), broken, resume=True)
         assert same(broken, outcome(straight))
 
 
@@ -360,7 +360,7 @@ def test_a_gradient_that_is_not_finite_in_the_very_last_step_is_noticed_before_i
         # The root of 0 has a finite value and an infinite slope.
         return loss + (loss - loss.detach()).clamp(min=0).sqrt() if calls == STEPS else loss
 
-    fit(toy(bend=bend), run)
+    train_loop(toy(bend=bend), run)
     assert read_progress(run.state).halvings == 1
     assert all(torch.isfinite(t).all() for t in load_file(run.state).values())
 
@@ -368,7 +368,7 @@ def test_a_gradient_that_is_not_finite_in_the_very_last_step_is_noticed_before_i
 def test_a_loss_that_is_never_finite_is_given_up_with_the_last_good_weights(tmp_path: Path) -> None:
     run = run_in(tmp_path)
     with pytest.raises(CheckFailedError, match=rf"epoch 2.*halved {HALVINGS} times.*epoch 1 are kept.*optim\.lr"):
-        fit(toy(bend=lambda loss: loss * (math.nan if read_progress(run.state).epochs else 1.0)), run)
+        train_loop(toy(bend=lambda loss: loss * (math.nan if read_progress(run.state).epochs else 1.0)), run)
     assert len(run.results()) == 1
     assert all(torch.isfinite(t).all() for t in load_file(run.last).values())
 
@@ -379,23 +379,23 @@ def test_no_better_judgement_for_as_many_epochs_as_patience_says_stops_also_afte
 
     optim = {"patience": 2, "epochs": 9}
     straight, broken = run_in(tmp_path / "a"), run_in(tmp_path / "b")
-    assert len(fit(judged(toy(optim=optim)), straight)) == 3  # the first was the best, two more were no better
+    assert len(train_loop(judged(toy(optim=optim)), straight)) == 3  # the first was the best, two more were no better
 
     def stopping(number: int) -> None:
         if number == 5:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        fit(judged(toy(optim=optim, before=stopping)), broken)
-    fit(judged(toy(optim=optim)), broken, resume=True)
+        train_loop(judged(toy(optim=optim, before=stopping)), broken)
+    train_loop(judged(toy(optim=optim)), broken, resume=True)
     assert same(broken, outcome(straight))
     assert "optim.patience" in (broken.folder / "log.txt").read_text()
-    assert len(fit(judged(toy(optim=optim)), broken, resume=True)) == 3  # it has ended and stays so
+    assert len(train_loop(judged(toy(optim=optim)), broken, resume=True)) == 3  # it has ended and stays so
 
 
 def test_patience_without_anybody_to_judge_by_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"optim\.patience=2.*--validate"):
-        fit(toy(optim={"patience": 2}), run_in(tmp_path))
+        train_loop(toy(optim={"patience": 2}), run_in(tmp_path))
 
 
 def test_the_average_of_weights_is_what_is_judged_saved_and_left_in_the_module(tmp_path: Path) -> None:
@@ -407,7 +407,7 @@ def test_the_average_of_weights_is_what_is_judged_saved_and_left_in_the_module(t
         judged.append(stage.encoder.embed.weight.detach().clone())
         return 0.0, {}
 
-    fit(replace(stage, judge=judge), run)
+    train_loop(replace(stage, judge=judge), run)
     state, last = load_file(run.state), load_file(run.last)
     assert torch.equal(last["embed.weight"], state["average/embed.weight"])
     assert torch.equal(last["embed.weight"], judged[-1])
@@ -419,7 +419,7 @@ def test_the_average_of_a_weight_is_the_one_worked_by_hand() -> None:
     module = torch.nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         module.weight.fill_(1.0)
-    average = Average(module, 0.25)
+    average = EmaWeights(module, 0.25)
     for step, value in enumerate((2.0, 4.0), start=1):
         with torch.no_grad():
             module.weight.fill_(value)
@@ -444,7 +444,7 @@ def test_micro_batches_have_the_gradient_of_the_whole_batch() -> None:
             features, _ = module(bodies[indices], torch.ones(len(indices), 8, 3, dtype=torch.bool))
             return (features - 1).abs().mean()
 
-        adam = optimiser(module, module, stage.config)
+        adam = build_optimizer(module, module, stage.config)
         loss, norm = advance(
             step,
             module,
@@ -454,7 +454,7 @@ def test_micro_batches_have_the_gradient_of_the_whole_batch() -> None:
             rate=0.0,
             config=stage.config,
             machine=replace(CPU, accumulate=accumulate),
-            peers=World(),
+            peers=DistributedContext(),
         )
         gradient = torch.cat([p.grad.reshape(-1) for p in module.parameters() if p.grad is not None])
         found.append((float(loss), float(norm), gradient))
@@ -482,7 +482,7 @@ def test_steps_of_an_epoch_do_not_share_their_randomness_with_its_order_or_each_
         drawn.extend((rng.random(), float(torch.rand((), generator=generator)), float(torch.rand(()))))
         return stage.encoder.embed.weight.sum()
 
-    fit(replace(stage, step=step, machine=replace(CPU, accumulate=2)), run_in(tmp_path))
+    train_loop(replace(stage, step=step, machine=replace(CPU, accumulate=2)), run_in(tmp_path))
     assert len(drawn) == 3 * 2 * STEPS
     assert len(set(drawn)) == len(drawn)
     assert np.random.default_rng([3, 0]).random() not in drawn
@@ -490,7 +490,7 @@ def test_steps_of_an_epoch_do_not_share_their_randomness_with_its_order_or_each_
 
 def test_results_tell_the_loss_the_gradient_norm_and_the_learning_rate_of_every_epoch(tmp_path: Path) -> None:
     run = run_in(tmp_path)
-    fit(toy(), run)
+    train_loop(toy(), run)
     assert (run.folder / "results.csv").read_text().splitlines()[0] == "epoch,loss,grad_norm,lr,seconds"
     assert all(row["grad_norm"] > 0 for row in run.results())
 
@@ -499,15 +499,15 @@ def test_a_state_of_other_settings_is_refused_with_the_way_out(tmp_path: Path) -
     from amr_edge.errors import ReadError
 
     run = run_in(tmp_path)
-    fit(toy(optim={"epochs": 1}), run)
+    train_loop(toy(optim={"epochs": 1}), run)
     with pytest.raises(ReadError, match=r"state\.safetensors.*settings it was started with"):
-        fit(toy(optim={"ema": 0.9}), run, resume=True)
+        train_loop(toy(optim={"ema": 0.9}), run, resume=True)
 
 
 def test_a_resume_with_another_number_of_micro_batches_says_that_randomness_goes_on_differently(tmp_path: Path) -> None:
     run = run_in(tmp_path)
-    fit(toy(optim={"epochs": 1}), run)
-    fit(toy(machine=replace(CPU, accumulate=2), optim={"epochs": 2}), run, resume=True)
+    train_loop(toy(optim={"epochs": 1}), run)
+    train_loop(toy(machine=replace(CPU, accumulate=2), optim={"epochs": 2}), run, resume=True)
     assert "1 parts before and are into 2 now" in (run.folder / "log.txt").read_text()
 
 
@@ -517,9 +517,9 @@ def test_tensorboard_takes_the_rows_or_is_missed_with_the_line_to_type(tmp_path:
     stage = toy(machine=replace(CPU, tensorboard=True), optim={"epochs": 1})
     if find_spec("tensorboard") is None:
         with pytest.raises(MissingError, match=r'pip install "amr-edge\[tensorboard\]"'):
-            fit(stage, run_in(tmp_path))
+            train_loop(stage, run_in(tmp_path))
     else:
-        fit(stage, run_in(tmp_path))
+        train_loop(stage, run_in(tmp_path))
         assert list((tmp_path / "tensorboard").glob("events*"))
 
 
@@ -529,11 +529,11 @@ def test_a_compiled_run_learns_what_the_plain_one_learns(tmp_path: Path) -> None
     plain, compiled = run_in(tmp_path / "a"), run_in(tmp_path / "b")
     stage = toy(machine=replace(CPU, compile=True), optim={"epochs": 1})
     stage.encoder.set_drop_path(0.0)
-    fit(stage, compiled)
+    train_loop(stage, compiled)
     if "no working compiler" in (compiled.folder / "log.txt").read_text():
         pytest.skip("there is no C++ compiler here")
     stage = toy(optim={"epochs": 1})
     stage.encoder.set_drop_path(0.0)
-    fit(stage, plain)
+    train_loop(stage, plain)
     assert compiled.results()[0]["loss"] == pytest.approx(plain.results()[0]["loss"], rel=1e-4)
     assert asdict(read_progress(compiled.state)) | {"best": 0} == asdict(read_progress(plain.state)) | {"best": 0}

@@ -12,13 +12,13 @@ from amr_edge.training.config import Recipe, amr_small, override
 from amr_edge.training.data.batch import fit_to_data
 from amr_edge.training.data.random_views import Views
 from amr_edge.training.engine.checkpoint import load_weights
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.run_folder import Run, new_run
-from amr_edge.training.engine.trainer import Stage, fit
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.run_folder import RunFolder, new_run
+from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.tasks.finetune import finetune
 from amr_edge.training.tasks.pretrain import pretrain
 
-CPU = Machine(device=torch.device("cpu"))
+CPU = RunOptions(device=torch.device("cpu"))
 TINY = [
     "prepare.frames=16",
     "encoder.width=32",
@@ -38,9 +38,9 @@ def tiny(store: Store, *settings: str) -> Recipe:
     return replace(made, prepare=fit_to_data(made.prepare, store, which), persons=1)
 
 
-def run_in(folder: Path) -> Run:
+def run_in(folder: Path) -> RunFolder:
     folder.mkdir()
-    return Run(folder, quiet=True)
+    return RunFolder(folder, quiet=True)
 
 
 def test_a_resumed_run_ends_with_the_weights_of_the_uninterrupted_one(
@@ -105,7 +105,7 @@ def test_a_tiny_classifier_learns_left_from_right_and_keeps_the_best_by_validati
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_weights(tmp_path: Path) -> None:
     from amr_edge.card import Card
     from amr_edge.preprocess import PrepareConfig
-    from amr_edge.training.config import EncoderConfig, OptimConfig
+    from amr_edge.training.config import EncoderConfig, OptimizerConfig
     from amr_edge.training.models.transformer import Encoder
 
     encoder = Encoder(EncoderConfig(width=16, depth=1, heads=2), frames=8, joints=3)
@@ -126,12 +126,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_weights
         saved=encoder,
         card=Card(name="t", kind="encoder", prepare=PrepareConfig()),
         clips=4,
-        config=OptimConfig(epochs=3, batch=2, warmup=0),
+        config=OptimizerConfig(epochs=3, batch=2, warmup=0),
         seed=0,
         machine=CPU,
     )
     with pytest.raises(CheckFailedError, match="epoch 2"):
-        fit(stage, run)
+        train_loop(stage, run)
     assert torch.isfinite(load_weights(run.last)[0]["embed.weight"]).all()
     assert len(run.results()) == 1
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from amr_edge.errors import ConfigError
 from amr_edge.training.config import EncoderConfig
 from amr_edge.training.models.motion_energy import token_energy
-from amr_edge.training.models.token_selection import TokenChoice, macs
+from amr_edge.training.models.token_selection import TokenSelector, macs
 
 
 def bodies(seed: int, *, B: int = 3, T: int = 16, V: int = 5, holes: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -20,8 +20,8 @@ def bodies(seed: int, *, B: int = 3, T: int = 16, V: int = 5, holes: float = 0.1
     return torch.from_numpy((path * present[..., None]).astype(np.float32)), torch.from_numpy(present)
 
 
-def choice(T: int = 16, V: int = 5, windows: tuple[int, ...] = (4, 8, 16), patch: int = 4) -> TokenChoice:
-    return TokenChoice(frames=T, joints=V, patch_frames=patch, windows=windows)
+def choice(T: int = 16, V: int = 5, windows: tuple[int, ...] = (4, 8, 16), patch: int = 4) -> TokenSelector:
+    return TokenSelector(frames=T, joints=V, patch_frames=patch, windows=windows)
 
 
 @pytest.mark.parametrize(("T", "patch", "windows"), [(16, 4, (4, 8, 16)), (120, 8, (4, 8, 12)), (60, 4, (6, 10))])

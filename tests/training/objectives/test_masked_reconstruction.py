@@ -73,7 +73,7 @@ def test_the_motion_target_of_a_steady_joint_is_its_step_and_nothing_in_the_last
     assert there.all()
 
 
-def test_a_joint_target_normalised_over_time_has_zero_mean_over_the_clip() -> None:
+def test_a_joint_target_normalized_over_time_has_zero_mean_over_the_clip() -> None:
     pretext = small(PretextConfig(enlarge=2, decoder_depth=1, focal_windows=(4,), target="joint", target_norm="time"))
     body, present = clip(2)
     target, _ = pretext.target(body, present)

@@ -59,7 +59,7 @@ def test_the_smooth_line_of_a_long_run_begins_and_ends_with_it() -> None:
     np.testing.assert_allclose(smooth.get_ydata(), 2.0)
 
 
-def test_curves_of_several_runs_have_the_colours_they_are_given() -> None:
+def test_curves_of_several_runs_have_the_colors_they_are_given() -> None:
     (panel,) = curve_figure("loss", {"a": rows(5), "b": rows(9)}, "x", {"a": 2, "b": 0}).axes
     assert panel.lines[0].get_color() != panel.lines[1].get_color()
     (first,) = curve_figure("loss", {"b": rows(9)}, "x", {"a": 2, "b": 0}).axes

@@ -44,14 +44,14 @@ def module_of(config: PretextConfig) -> MaskedReconstruction:
 
 @pytest.mark.parametrize("norm", ["patch", "time", "none"])
 @pytest.mark.parametrize("target", ["motion", "joint"])
-def test_undoing_the_normalisation_of_the_targets_gives_the_raw_targets(
+def test_undoing_the_normalization_of_the_targets_gives_the_raw_targets(
     norm: str, target: str, generator: torch.Generator
 ) -> None:
     config = replace(AMR, target=target, target_norm=norm)
     body, present = bodies(generator)
-    normalised, there = module_of(config).target(body, present)
+    normalized, there = module_of(config).target(body, present)
     raw, _ = module_of(replace(config, target_norm="none")).target(body, present)
-    back = undo(normalised, raw, there, norm, 8, 13)
+    back = undo(normalized, raw, there, norm, 8, 13)
     torch.testing.assert_close(back * there, raw * there, rtol=1e-4, atol=1e-5)
 
 

@@ -15,7 +15,7 @@ from amr_edge.cli import run
 from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError, ReadError
 from amr_edge.training.engine.checkpoint import load_classifier, save_weights
-from amr_edge.training.engine.predictions import Answers, save_answers
+from amr_edge.training.engine.predictions import SavedPredictions, save_predictions
 from amr_edge.training.report.html_report import write_report
 from amr_edge.training.report.run_summary import changed, compare, read_run, sign_test, wilson
 from amr_edge.training.tasks.evaluate import worst_clips
@@ -122,7 +122,7 @@ def copy_of(trained: Path, folder: Path) -> Path:
 
 def test_names_from_outside_are_text_and_never_markup(trained: Path, tmp_path: Path) -> None:
     folder = copy_of(trained, tmp_path / "a <b> run")
-    answers = Answers(
+    answers = SavedPredictions(
         names=(EVIL, "b"),
         labels=np.array([0, 1]),
         probs=np.array([[0.2, 0.8], [0.1, 0.9]], dtype=np.float32),
@@ -130,7 +130,7 @@ def test_names_from_outside_are_text_and_never_markup(trained: Path, tmp_path: P
         data_hash="",
         split="xsub",
     )
-    save_answers(answers, folder / "answers.npz")
+    save_predictions(answers, folder / "answers.npz")
     (folder / "environment.json").write_text(json.dumps({"command": EVIL, EVIL: EVIL}))
     (folder / "score.json").write_text(json.dumps({"top1": 0.5, "clips": 2, EVIL: [{EVIL: EVIL}], "method": EVIL}))
     (folder / "log.txt").write_text(f"note: {EVIL}\n")
@@ -175,8 +175,8 @@ def test_pairs_are_counted_clip_by_clip(trained: Path, tmp_path: Path) -> None:
         probs = np.array([[0.9, 0.1] if r else [0.1, 0.9] for r in right], dtype=np.float32)
         labels = np.zeros(len(right), dtype=np.int64)
         names = tuple(f"clip{i}" for i in range(len(right)))
-        answers = Answers(names=names, labels=labels, probs=probs, classes=("a", "b"), data_hash="", split="x")
-        save_answers(answers, made / "answers.npz")
+        answers = SavedPredictions(names=names, labels=labels, probs=probs, classes=("a", "b"), data_hash="", split="x")
+        save_predictions(answers, made / "answers.npz")
         return made
 
     one = read_run(folder("one", [True, True, False, False]))

@@ -6,10 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from amr_edge import ConfigError, Distilled, EachLeftOut, ReadError, distil, finetune, leave_one_out, pretrain, train
+from amr_edge import (
+    ConfigError,
+    CrossValidationResult,
+    DistillResult,
+    ReadError,
+    distill,
+    finetune,
+    leave_one_out,
+    pretrain,
+    train,
+)
 from amr_edge.cli import run
 from amr_edge.data.store import Store
-from amr_edge.training.tasks.api import distil_settings
+from amr_edge.training.tasks.api import distill_settings
 
 TINY = {
     "prepare.frames": 16,
@@ -55,7 +65,7 @@ def test_the_halves_of_train_and_a_student_take_what_came_before(tiny_store: Sto
     assert tuned.examined is None
     assert tuned.top1 != tuned.top1  # NaN: nothing is left to test on
     assert "top1" not in tuned.to_dict()
-    student = distil(
+    student = distill(
         tuned,
         student="tiny",
         unlabelled=True,
@@ -63,8 +73,8 @@ def test_the_halves_of_train_and_a_student_take_what_came_before(tiny_store: Sto
         threads=1,
         project=tmp_path,
     )
-    assert isinstance(student, Distilled)
-    assert student.recipe["distil"]["alpha"] == 1
+    assert isinstance(student, DistillResult)
+    assert student.recipe["distill"]["alpha"] == 1
     assert set(student.beside_the_teacher) >= {"parameters", "teacher_parameters", "clips", "agreement"}
     assert student.to_dict()["beside_the_teacher"] == student.beside_the_teacher
 
@@ -72,7 +82,7 @@ def test_the_halves_of_train_and_a_student_take_what_came_before(tiny_store: Sto
 def test_every_subject_is_left_out_once_and_runs_are_not_taken_for_folds(tiny_store: Store, tmp_path: Path) -> None:
     short = {**TINY, "finetune.optim.epochs": 1}
     done = leave_one_out(tiny_store.path, verb="finetune", settings=short, threads=1, project=tmp_path)
-    assert isinstance(done, EachLeftOut)
+    assert isinstance(done, CrossValidationResult)
     assert [fold.subject for fold in done.folds] == [1, 2, 3, 4]
     assert done.clips == sum(fold.clips for fold in done.folds) == 32
     assert done.mean == pytest.approx(sum(fold.top1 for fold in done.folds) / 4)
@@ -91,7 +101,7 @@ def test_what_means_nothing_is_refused_before_anything_is_computed(tiny_store: S
     with pytest.raises(ConfigError, match="choose verb='finetune'"):
         leave_one_out(tiny_store.path, init="run")
     with pytest.raises(ConfigError, match="no labels to weigh"):
-        distil("run", unlabelled=True, alpha=0.5)
+        distill("run", unlabelled=True, alpha=0.5)
     with pytest.raises(ConfigError, match=r"no setting 'encoder\.girth'"):
         pretrain(tiny_store.path, settings={"encoder.girth": 3}, project=tmp_path)
     with pytest.raises(ConfigError, match="--data is missing"):
@@ -102,6 +112,6 @@ def test_what_means_nothing_is_refused_before_anything_is_computed(tiny_store: S
 
 
 def test_alpha_and_temperature_are_settings_of_the_recipe() -> None:
-    assert distil_settings(None, None, unlabelled=False) == {}
-    assert distil_settings(0.5, 2.0, unlabelled=False) == {"distil.alpha": 0.5, "distil.temperature": 2.0}
-    assert distil_settings(None, None, unlabelled=True) == {"distil.alpha": 1.0}
+    assert distill_settings(None, None, unlabelled=False) == {}
+    assert distill_settings(0.5, 2.0, unlabelled=False) == {"distill.alpha": 0.5, "distill.temperature": 2.0}
+    assert distill_settings(None, None, unlabelled=True) == {"distill.alpha": 1.0}

@@ -15,24 +15,24 @@ from amr_edge import cli
 from amr_edge.data.store import Store, open_store, write_store
 from amr_edge.errors import CardError, ConfigError, DataError, LayoutError
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.training.config import STUDENTS, DistilConfig, Recipe, override, student
+from amr_edge.training.config import STUDENTS, DistillConfig, Recipe, override, student
 from amr_edge.training.data.random_views import Views
 from amr_edge.training.engine.checkpoint import load_classifier, load_weights, save_weights
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.tasks.distill import (
     Teacher,
     compare,
-    distil,
-    distil_loss,
-    in_the_teachers_words,
+    distill,
+    distill_loss,
     open_teacher,
-    seen_by,
+    teacher_train_overlap,
+    with_teacher_classes,
 )
 
-CPU = Machine(device=torch.device("cpu"))
+CPU = RunOptions(device=torch.device("cpu"))
 SHORT = [
     "encoder.width=32",
     "encoder.depth=2",
@@ -42,9 +42,9 @@ SHORT = [
 ]
 
 
-def run_in(folder: Path) -> Run:
+def run_in(folder: Path) -> RunFolder:
     folder.mkdir(parents=True)
-    return Run(folder, quiet=True)
+    return RunFolder(folder, quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def taught(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def teacher(taught: Path) -> Teacher:
-    return open_teacher(Run(taught).last)
+    return open_teacher(RunFolder(taught).last)
 
 
 def recipe_for(teacher: Teacher, *wishes: str) -> Recipe:
@@ -78,20 +78,20 @@ def test_the_loss_is_the_one_worked_by_hand() -> None:
     # KL = 3/4 ln(3/2) + 1/4 ln(1/2); the cross-entropy of (1/2, 1/2) is ln 2.
     wanted, answered = torch.tensor([[2 * math.log(3), 0.0]]), torch.zeros(1, 2)
     kl = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
-    loss = distil_loss(answered, wanted, torch.tensor([1]), DistilConfig(alpha=0.7, temperature=2.0))
+    loss = distill_loss(answered, wanted, torch.tensor([1]), DistillConfig(alpha=0.7, temperature=2.0))
     assert loss.item() == pytest.approx(0.7 * 4 * kl + 0.3 * math.log(2), rel=1e-6)
 
 
 def test_a_student_that_answers_as_its_teacher_is_at_the_minimum() -> None:
     logits = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
-    loss = distil_loss(logits, logits.detach(), torch.zeros(5, dtype=torch.int64), DistilConfig(alpha=1.0))
+    loss = distill_loss(logits, logits.detach(), torch.zeros(5, dtype=torch.int64), DistillConfig(alpha=1.0))
     loss.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == pytest.approx(0, abs=1e-6)
     assert logits.grad is not None
     assert logits.grad.abs().max() < 1e-6
 
 
-def test_at_a_high_temperature_the_distance_is_that_of_the_centred_logits() -> None:
+def test_at_a_high_temperature_the_distance_is_that_of_the_centerd_logits() -> None:
     # Hinton et al. 2015, eq. 4: T^2 KL -> |z_s - z_t|^2 / (2 K) for logits of zero mean.
     torch.manual_seed(0)
     answered, wanted = torch.randn(3, 6), torch.randn(3, 6)
@@ -99,7 +99,7 @@ def test_at_a_high_temperature_the_distance_is_that_of_the_centred_logits() -> N
     expected = (answered - wanted).square().sum(dim=1).mean() / (2 * 6)
     labels = torch.zeros(3, dtype=torch.int64)
     for temperature, within in ((10.0, 0.2), (100.0, 0.02)):
-        loss = distil_loss(answered, wanted, labels, DistilConfig(alpha=1.0, temperature=temperature))
+        loss = distill_loss(answered, wanted, labels, DistillConfig(alpha=1.0, temperature=temperature))
         assert loss.item() == pytest.approx(expected.item(), rel=within)
 
 
@@ -111,20 +111,20 @@ def test_the_loss_is_never_negative_and_shifting_all_logits_changes_nothing(
     generator = torch.Generator().manual_seed(seed)
     answered, wanted = torch.randn(4, 5, generator=generator), torch.randn(4, 5, generator=generator)
     labels = torch.randint(-1, 5, (4,), generator=generator)
-    config = DistilConfig(alpha=alpha, temperature=temperature)
-    loss = distil_loss(answered, wanted, labels, config)
+    config = DistillConfig(alpha=alpha, temperature=temperature)
+    loss = distill_loss(answered, wanted, labels, config)
     assert loss.item() >= -1e-5
-    assert distil_loss(answered + 3, wanted - 2, labels, config).item() == pytest.approx(loss.item(), abs=2e-3)
+    assert distill_loss(answered + 3, wanted - 2, labels, config).item() == pytest.approx(loss.item(), abs=2e-3)
 
 
 def test_a_clip_without_a_label_counts_by_its_teacher_alone() -> None:
     torch.manual_seed(0)
-    answered, wanted, config = torch.randn(2, 3), torch.randn(2, 3), DistilConfig()
-    none = distil_loss(answered, wanted, torch.tensor([-1, -1]), config)
-    soft = distil_loss(answered, wanted, torch.tensor([0, 1]), DistilConfig(alpha=1.0))
+    answered, wanted, config = torch.randn(2, 3), torch.randn(2, 3), DistillConfig()
+    none = distill_loss(answered, wanted, torch.tensor([-1, -1]), config)
+    soft = distill_loss(answered, wanted, torch.tensor([0, 1]), DistillConfig(alpha=1.0))
     assert none.item() == pytest.approx(config.alpha * soft.item(), rel=1e-6)
     # Half of the batch labelled: half the weight of the labels, not all of it.
-    one = distil_loss(answered, wanted, torch.tensor([2, -1]), config)
+    one = distill_loss(answered, wanted, torch.tensor([2, -1]), config)
     hard = torch.nn.functional.cross_entropy(answered[:1], torch.tensor([2]))
     assert (one - none).item() == pytest.approx((1 - config.alpha) * hard.item() / 2, rel=1e-5)
 
@@ -154,13 +154,13 @@ def test_a_teacher_whose_clip_the_patches_do_not_divide_is_refused() -> None:
 @pytest.mark.parametrize("change", [{"alpha": 0.0}, {"alpha": 1.1}, {"temperature": 0.0}, {"teacher_budget": 0.0}])
 def test_a_distillation_cannot_hold_nonsense(change: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(change))):
-        DistilConfig(**change)
+        DistillConfig(**change)
 
 
-def make(store: Store, teacher: Teacher, folder: Path, *wishes: str, unlabelled: bool = False) -> Run:
+def make(store: Store, teacher: Teacher, folder: Path, *wishes: str, unlabelled: bool = False) -> RunFolder:
     run = run_in(folder)
-    words = in_the_teachers_words(store, teacher, unlabelled=unlabelled)
-    distil(
+    words = with_teacher_classes(store, teacher, unlabelled=unlabelled)
+    distill(
         words, store.subjects < 4, "loso:4", recipe_for(teacher, *wishes), run,
         teacher=teacher, seed=1, machine=CPU, unlabelled=unlabelled,
     )  # fmt: skip
@@ -177,10 +177,10 @@ def relabelled(store: Store, seed: int) -> Store:
 
 
 def test_without_labels_it_does_not_matter_what_they_say(tiny_store: Store, teacher: Teacher, tmp_path: Path) -> None:
-    straight = make(tiny_store, teacher, tmp_path / "a", "distil.alpha=1", unlabelled=True)
-    permuted = make(relabelled(tiny_store, 0), teacher, tmp_path / "b", "distil.alpha=1", unlabelled=True)
+    straight = make(tiny_store, teacher, tmp_path / "a", "distill.alpha=1", unlabelled=True)
+    permuted = make(relabelled(tiny_store, 0), teacher, tmp_path / "b", "distill.alpha=1", unlabelled=True)
     nothing = replace(tiny_store, labels=np.full(len(tiny_store), -1))
-    absent = make(nothing, teacher, tmp_path / "c", "distil.alpha=1", unlabelled=True)
+    absent = make(nothing, teacher, tmp_path / "c", "distill.alpha=1", unlabelled=True)
     assert same(straight.last, permuted.last)
     assert same(straight.last, absent.last)
     # With labels they do matter, so the equality above says something.
@@ -190,18 +190,18 @@ def test_without_labels_it_does_not_matter_what_they_say(tiny_store: Store, teac
 
 
 def test_alpha_1_ignores_labels_even_where_they_are_given(tiny_store: Store, teacher: Teacher, tmp_path: Path) -> None:
-    right = make(tiny_store, teacher, tmp_path / "a", "distil.alpha=1")
-    wrong = make(relabelled(tiny_store, 0), teacher, tmp_path / "b", "distil.alpha=1")
+    right = make(tiny_store, teacher, tmp_path / "a", "distill.alpha=1")
+    wrong = make(relabelled(tiny_store, 0), teacher, tmp_path / "b", "distill.alpha=1")
     assert same(right.last, wrong.last)
 
 
 def test_a_student_comes_to_answer_as_its_teacher(tiny_store: Store, teacher: Teacher, tmp_path: Path) -> None:
-    words = in_the_teachers_words(tiny_store, teacher, unlabelled=True)
+    words = with_teacher_classes(tiny_store, teacher, unlabelled=True)
     learned = tiny_store.subjects < 4
     run = make(
         tiny_store, teacher, tmp_path / "a", "finetune.optim.epochs=40", "finetune.optim.lr=1e-3",
-        "finetune.optim.batch=4", "finetune.augment.crop=0.9", "finetune.full_share=0.5", "distil.alpha=1",
-        "distil.teacher_budget=1", unlabelled=True,
+        "finetune.optim.batch=4", "finetune.augment.crop=0.9", "finetune.full_share=0.5", "distill.alpha=1",
+        "distill.teacher_budget=1", unlabelled=True,
     )  # fmt: skip
     model, card = load_classifier(run.last)
     after = compare(teacher, model, words, learned, CPU.device)
@@ -216,9 +216,9 @@ def test_a_student_comes_to_answer_as_its_teacher(tiny_store: Store, teacher: Te
 
 
 def test_the_teacher_may_look_at_a_part_of_the_clip(tiny_store: Store, teacher: Teacher, tmp_path: Path) -> None:
-    whole = make(tiny_store, teacher, tmp_path / "a", "finetune.optim.epochs=1", "distil.teacher_budget=1")
-    part = make(tiny_store, teacher, tmp_path / "b", "finetune.optim.epochs=1", "distil.teacher_budget=0.5")
-    again = make(tiny_store, teacher, tmp_path / "c", "finetune.optim.epochs=1", "distil.teacher_budget=0.5")
+    whole = make(tiny_store, teacher, tmp_path / "a", "finetune.optim.epochs=1", "distill.teacher_budget=1")
+    part = make(tiny_store, teacher, tmp_path / "b", "finetune.optim.epochs=1", "distill.teacher_budget=0.5")
+    again = make(tiny_store, teacher, tmp_path / "c", "finetune.optim.epochs=1", "distill.teacher_budget=0.5")
     assert not same(whole.last, part.last)
     assert same(part.last, again.last)
 
@@ -238,7 +238,7 @@ def test_labels_are_matched_by_name_and_not_by_number(tiny_store: Store, teacher
         terms="made",
         classes=("right", "other", "left"),
     )
-    words = in_the_teachers_words(swapped, teacher, unlabelled=False)
+    words = with_teacher_classes(swapped, teacher, unlabelled=False)
     assert words.classes == ("left", "right")
     assert np.array_equal(words.labels, tiny_store.labels)
     assert not np.array_equal(swapped.labels, tiny_store.labels)
@@ -254,16 +254,16 @@ def test_an_action_that_the_teacher_does_not_know_is_refused_unless_labels_are_n
 ) -> None:
     foreign = renamed(tiny_store, tmp_path / "foreign.npz")
     with pytest.raises(DataError, match=r"foreign\.npz: has the actions jump.*--unlabelled"):
-        in_the_teachers_words(foreign, teacher, unlabelled=False)
-    words = in_the_teachers_words(foreign, teacher, unlabelled=True)
+        with_teacher_classes(foreign, teacher, unlabelled=False)
+    words = with_teacher_classes(foreign, teacher, unlabelled=True)
     assert sorted(set(words.labels.tolist())) == [-1, 1]
 
 
 def test_another_skeleton_or_unit_is_refused(tiny_store: Store, teacher: Teacher) -> None:
     with pytest.raises(LayoutError, match=r"coco17.*ntu25"):
-        in_the_teachers_words(replace(tiny_store, layout="coco17"), teacher, unlabelled=True)
+        with_teacher_classes(replace(tiny_store, layout="coco17"), teacher, unlabelled=True)
     with pytest.raises(DataError, match="'px'"):
-        in_the_teachers_words(replace(tiny_store, units="px"), teacher, unlabelled=True)
+        with_teacher_classes(replace(tiny_store, units="px"), teacher, unlabelled=True)
 
 
 def test_a_pre_trained_encoder_teaches_nothing(teacher: Teacher, tmp_path: Path) -> None:
@@ -275,24 +275,24 @@ def test_a_pre_trained_encoder_teaches_nothing(teacher: Teacher, tmp_path: Path)
 
 def test_what_the_teacher_has_seen_of_the_test_part_is_told(tiny_store: Store, teacher: Teacher) -> None:
     everyone = np.ones(len(tiny_store), dtype=bool)
-    assert seen_by(teacher, tiny_store, tiny_store.subjects == 4) == ()
-    (warning,) = seen_by(teacher, tiny_store, everyone)
+    assert teacher_train_overlap(teacher, tiny_store, tiny_store.subjects == 4) == ()
+    (warning,) = teacher_train_overlap(teacher, tiny_store, everyone)
     assert "24 of the 32" in warning
 
 
 def test_a_resumed_distillation_ends_with_the_weights_of_the_uninterrupted_one(
     tiny_store: Store, teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    straight = make(tiny_store, teacher, tmp_path / "straight", "distil.teacher_budget=0.5")
+    straight = make(tiny_store, teacher, tmp_path / "straight", "distill.teacher_budget=0.5")
     with monkeypatch.context() as patch:
         patch.setattr(Views, "batch", stopping(Views.batch, at=5))
         with pytest.raises(KeyboardInterrupt):
-            make(tiny_store, teacher, tmp_path / "broken", "distil.teacher_budget=0.5")
-    broken = Run(tmp_path / "broken", quiet=True)
+            make(tiny_store, teacher, tmp_path / "broken", "distill.teacher_budget=0.5")
+    broken = RunFolder(tmp_path / "broken", quiet=True)
     assert len(broken.results()) == 1
-    words = in_the_teachers_words(tiny_store, teacher, unlabelled=False)
-    distil(
-        words, tiny_store.subjects < 4, "loso:4", recipe_for(teacher, "distil.teacher_budget=0.5"), broken,
+    words = with_teacher_classes(tiny_store, teacher, unlabelled=False)
+    distill(
+        words, tiny_store.subjects < 4, "loso:4", recipe_for(teacher, "distill.teacher_budget=0.5"), broken,
         teacher=teacher, seed=1, machine=CPU, resume=True,
     )  # fmt: skip
     assert same(straight.last, broken.last)
@@ -314,7 +314,7 @@ def stopping(real: Callable[..., object], at: int) -> Callable[..., object]:
 
 
 def order(taught: Path, project: Path, *more: str) -> list[str]:
-    return ["distil", str(taught), f"--project={project}", "--threads=1", *(f"--set={wish}" for wish in SHORT), *more]
+    return ["distill", str(taught), f"--project={project}", "--threads=1", *(f"--set={wish}" for wish in SHORT), *more]
 
 
 def test_the_command_learns_from_what_the_teacher_learned_from_and_says_what_to_type_next(
@@ -322,12 +322,12 @@ def test_the_command_learns_from_what_the_teacher_learned_from_and_says_what_to_
 ) -> None:
     assert cli.run(order(taught, tmp_path, "--student=tiny", "--alpha=0.5", "--temperature=2")) == 0
     said = capsys.readouterr()
-    folder = tmp_path / "distil" / "tiny-1"
+    folder = tmp_path / "distill" / "tiny-1"
     assert f"next: amr-edge export {folder} --onnx" in said.out
     assert "answers as its teacher in" in said.out
     assert "(split loso:4)" in said.err
     config = json.loads((folder / "config.json").read_text())
-    assert (config["recipe"]["distil"]["alpha"], config["recipe"]["distil"]["temperature"]) == (0.5, 2.0)
+    assert (config["recipe"]["distill"]["alpha"], config["recipe"]["distill"]["temperature"]) == (0.5, 2.0)
     assert json.loads((folder / "teacher.json").read_text())["clips"] == 8
     _, card = load_classifier(folder / "weights" / "last.safetensors")
     assert card.recipe["teacher"] == "amr-small"
@@ -339,7 +339,7 @@ def test_the_command_answers_in_json_from_a_checkpoint_without_a_label(
 ) -> None:
     foreign = renamed(tiny_store, tmp_path / "foreign.npz")
     alone = tmp_path / "alone.safetensors"
-    alone.write_bytes(Run(taught).last.read_bytes())
+    alone.write_bytes(RunFolder(taught).last.read_bytes())
     command = [*order(alone, tmp_path), "--unlabelled", f"--data={foreign.path}", "--json"]
     assert cli.run(command) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -352,8 +352,8 @@ def test_the_command_answers_in_json_from_a_checkpoint_without_a_label(
     ("more", "code", "named"),
     [
         (["--unlabelled", "--alpha=0.5"], 2, "alpha"),
-        (["--alpha=2"], 2, "distil.alpha"),
-        (["--temperature=0"], 2, "distil.temperature"),
+        (["--alpha=2"], 2, "distill.alpha"),
+        (["--temperature=0"], 2, "distill.temperature"),
         (["--student=giant"], 2, "giant"),
         (["--set=prepare.frames=32"], 2, "sees what its teacher sees"),
         (["--set=encoder.patch_frames=5"], 2, "patch_frames"),
@@ -365,13 +365,13 @@ def test_a_distillation_that_cannot_be_is_refused_before_it_makes_a_folder(
 ) -> None:
     assert cli.run(order(taught, tmp_path, *more)) == code
     assert named in capsys.readouterr().err
-    assert not (tmp_path / "distil").exists()
+    assert not (tmp_path / "distill").exists()
 
 
 def test_a_missing_teacher_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["distil", f"--project={tmp_path}"]) == 2
+    assert cli.run(["distill", f"--project={tmp_path}"]) == 2
     assert "TEACHER" in capsys.readouterr().err
-    assert cli.run(["distil", "nobody.safetensors", f"--project={tmp_path}"]) == 4
+    assert cli.run(["distill", "nobody.safetensors", f"--project={tmp_path}"]) == 4
     assert "nobody.safetensors" in capsys.readouterr().err
 
 
@@ -382,19 +382,19 @@ def test_ctrl_c_ends_with_130_and_resuming_ends_as_if_it_had_not_been(
     with monkeypatch.context() as patch:
         patch.setattr(Views, "batch", stopping(Views.batch, at=5))
         assert cli.run(order(taught, tmp_path, "--name=broken")) == 130
-    broken = tmp_path / "distil" / "broken-1"
-    assert f"amr-edge distil --resume {broken}" in capsys.readouterr().err
-    assert cli.run(["distil", f"--resume={broken}"]) == 0
-    assert same(tmp_path / "distil" / "straight-1" / "weights" / "last.safetensors", Run(broken).last)
+    broken = tmp_path / "distill" / "broken-1"
+    assert f"amr-edge distill --resume {broken}" in capsys.readouterr().err
+    assert cli.run(["distill", f"--resume={broken}"]) == 0
+    assert same(tmp_path / "distill" / "straight-1" / "weights" / "last.safetensors", RunFolder(broken).last)
 
 
 def test_a_run_is_not_resumed_with_another_teacher(
     taught: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.run(order(taught, tmp_path)) == 0
-    folder = tmp_path / "distil" / "small-1"
-    stranger = Run(folder).last
-    assert cli.run(["distil", str(stranger), f"--resume={folder}"]) == 4
+    folder = tmp_path / "distill" / "small-1"
+    stranger = RunFolder(folder).last
+    assert cli.run(["distill", str(stranger), f"--resume={folder}"]) == 4
     assert "is not the teacher" in capsys.readouterr().err
     assert cli.run(["train", f"--resume={folder}"]) == 2
     assert open_store(Path(json.loads((folder / "config.json").read_text())["data"])).content_hash

@@ -6,10 +6,10 @@ import pytest
 
 from amr_edge.cli import run
 from amr_edge.errors import AmrError, ConfigError, DataError, ReadError
-from amr_edge.training.engine.predictions import FILE, Answers, load_answers, save_answers
+from amr_edge.training.engine.predictions import FILE, SavedPredictions, load_predictions, save_predictions
 from amr_edge.training.tasks.ensemble import fuse_runs, weights_of
 
-FIRST = Answers(
+FIRST = SavedPredictions(
     names=("a", "b", "c"),
     labels=np.array([0, 1, 1]),
     probs=np.float32([[0.9, 0.1], [0.6, 0.4], [0.4, 0.6]]),
@@ -20,11 +20,11 @@ FIRST = Answers(
 SECOND = replace(FIRST, probs=np.float32([[0.4, 0.6], [0.1, 0.9], [0.45, 0.55]]))
 
 
-def kept(folder: Path, *runs: Answers) -> list[Path]:
+def kept(folder: Path, *runs: SavedPredictions) -> list[Path]:
     folders = [folder / f"run-{i}" for i in range(len(runs))]
     for path, answers in zip(folders, runs, strict=True):
         path.mkdir(parents=True)
-        save_answers(answers, path / FILE)
+        save_predictions(answers, path / FILE)
     return folders
 
 
@@ -84,7 +84,9 @@ def test_copies_of_what_was_learned_from_keep_their_place_and_are_told_apart(tmp
         (replace(SECOND, labels=np.array([1, 1, 1])), "labelled otherwise"),
     ],
 )
-def test_runs_on_different_clips_are_refused_with_the_way_out(other: Answers, named: str, tmp_path: Path) -> None:
+def test_runs_on_different_clips_are_refused_with_the_way_out(
+    other: SavedPredictions, named: str, tmp_path: Path
+) -> None:
     with pytest.raises(DataError, match=named) as refusal:
         fuse_runs(kept(tmp_path, FIRST, other), None)
     assert "run-1" in str(refusal.value)
@@ -99,21 +101,21 @@ def test_weights_that_do_not_fit_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "text", "truncated", "shape"])
 def test_damaged_answers_are_refused_by_name(damage: str, tmp_path: Path) -> None:
-    path = save_answers(FIRST, tmp_path / FILE)
+    path = save_predictions(FIRST, tmp_path / FILE)
     whole = path.read_bytes()
     {
         "missing": path.unlink,
         "empty": lambda: path.write_bytes(b""),
         "text": lambda: path.write_text("answers"),
         "truncated": lambda: path.write_bytes(whole[: len(whole) // 2]),
-        "shape": lambda: save_answers(replace(FIRST, names=("a",)), path),
+        "shape": lambda: save_predictions(replace(FIRST, names=("a",)), path),
     }[damage]()
     with pytest.raises(AmrError, match=FILE):
-        load_answers(path)
+        load_predictions(path)
 
 
 def test_answers_come_back_bit_for_bit(tmp_path: Path) -> None:
-    again = load_answers(save_answers(FIRST, tmp_path / FILE))
+    again = load_predictions(save_predictions(FIRST, tmp_path / FILE))
     assert (again.names, again.classes, again.data_hash, again.split) == (("a", "b", "c"), FIRST.classes, "h", "xsub")
     assert np.array_equal(again.probs, FIRST.probs)
     assert np.array_equal(again.labels, FIRST.labels)
@@ -128,7 +130,7 @@ def test_the_command_reports_each_run_and_the_fusion_and_keeps_it(
     assert "0.6667" in said
     assert "together" in said
     assert "next: amr-edge" in said
-    assert load_answers(tmp_path / "fuse" / "fused-1" / FILE).probs.shape == (3, 2)
+    assert load_predictions(tmp_path / "fuse" / "fused-1" / FILE).probs.shape == (3, 2)
     assert run(["fuse", str(folders[0]), f"--project={tmp_path}"]) == 2
     assert run(["fuse", str(folders[0]), str(tmp_path / "none"), f"--project={tmp_path}"]) == 4
 
@@ -137,4 +139,4 @@ def test_no_run_is_no_fusion() -> None:
     with pytest.raises(ConfigError, match="two runs"):
         fuse_runs([], None)
     with pytest.raises(ReadError, match="no answers"):
-        load_answers(Path("nowhere") / FILE)
+        load_predictions(Path("nowhere") / FILE)

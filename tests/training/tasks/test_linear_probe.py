@@ -16,8 +16,8 @@ from amr_edge.training.config import EncoderConfig
 from amr_edge.training.data.batch import to_batch
 from amr_edge.training.data.random_views import Views
 from amr_edge.training.engine.checkpoint import load_classifier, save_weights
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.predictions import FILE, load_answers
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.predictions import FILE, load_predictions
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.tasks.linear_probe import Frozen, ProbeConfig, features_by_epoch, fit_linear
@@ -25,7 +25,7 @@ from amr_edge.training.tasks.predict import predict
 
 CONFIG = EncoderConfig(width=16, depth=1, heads=2)
 CARD = Card(name="tiny", kind="encoder", prepare=PrepareConfig(frames=16), encoder=asdict(CONFIG))
-CPU = Machine(device=torch.device("cpu"))
+CPU = RunOptions(device=torch.device("cpu"))
 
 
 def encoder() -> Encoder:
@@ -86,7 +86,7 @@ def test_validation_chooses_the_first_best_epoch_and_without_it_the_last_counts(
     assert chosen.epoch < 30
 
 
-def test_one_clip_cannot_be_normalised_over() -> None:
+def test_one_clip_cannot_be_normalized_over() -> None:
     features, labels = clouds(2)
     with pytest.raises(ConfigError, match="norm=none"):
         fit_linear(lambda _: features[:1], labels[:1], 2, ProbeConfig(), seed=0)
@@ -142,7 +142,7 @@ def test_the_command_reports_the_protocol_and_leaves_a_classifier_that_answers_t
     model, card = load_classifier(folder / "weights" / "last.safetensors")
     assert (card.classes, card.kind) == (("left", "right"), "classifier")
     clips = Clips(tiny_store, np.isin(tiny_store.subjects, (2, 4)), card.prepare, card.persons)
-    answers = load_answers(folder / FILE)
+    answers = load_predictions(folder / FILE)
     assert np.allclose(predict(model, clips, torch.device("cpu")), answers.probs, atol=1e-5)
     assert not np.array_equal(model.head.weight.detach().numpy(), np.zeros_like(model.head.weight.detach().numpy()))
     # The encoder was frozen.

@@ -16,7 +16,7 @@ from amr_edge.runtime.pipeline.recognizer import check_source
 from amr_edge.skeleton import layout, remap
 from amr_edge.training.config import EncoderConfig
 from amr_edge.training.engine.checkpoint import load_weights, save_weights
-from amr_edge.training.engine.predictions import FILE, load_answers
+from amr_edge.training.engine.predictions import FILE, load_predictions
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.models.transformer import Encoder
@@ -117,7 +117,7 @@ def test_leave_one_out_pools_folds_and_goes_on_where_it_was(
     each = [fold["top1"] for fold in said["folds"]]
     assert said["mean"] == pytest.approx(np.mean(each))
     assert said["std"] == pytest.approx(abs(each[0] - each[1]) / np.sqrt(2))
-    pooled = load_answers(folder / FILE)
+    pooled = load_predictions(folder / FILE)
     assert sorted(pooled.names) == sorted(two.names)
     assert (folder / "confusion_matrix.png").exists()
     # Nobody taught the fold that examines them.
@@ -128,7 +128,7 @@ def test_leave_one_out_pools_folds_and_goes_on_where_it_was(
     assert run(["finetune", f"--resume={folder}", "--threads=1"]) == 0
     assert "standard deviation" in capsys.readouterr().out
     assert (folder / "folds" / "s02" / FILE).stat().st_mtime_ns == kept
-    assert np.array_equal(load_answers(folder / FILE).probs, pooled.probs)
+    assert np.array_equal(load_predictions(folder / FILE).probs, pooled.probs)
     assert run(["train", f"--resume={folder}"]) == 2
 
 
@@ -245,7 +245,7 @@ def test_what_the_test_shares_with_training_is_told_apart(
     assert "3 of the 19 recordings of the test are copies of training recordings" in told.err
     folder = checkpoint.parent / "finetune" / "amr-small-1"
     score = json.loads((folder / "score.json").read_text())
-    answers = load_answers(folder / FILE)
+    answers = load_predictions(folder / FILE)
     own = np.array([not name.startswith("copy of") for name in answers.names])
     right = (answers.probs.argmax(axis=1) == answers.labels)[own]
     assert (score["clips"], score["copies"], len(right)) == (19, 3, 16)

@@ -2,7 +2,7 @@
 
 UI-PRMD gives its exercises away by what does not belong to them: raised arms in all leg exercises, the stance, the
 angle to the sensor, the tempo. A model of it alone recognises those and fails on another camera. What stands here
-changes them, each change a pure function of windows, each switched off by a zero in `ChangeConfig`.
+changes them, each change a pure function of windows, each switched off by a zero in `AugmentationConfig`.
 
 All poses are (N, T, 15, 3) in layout canonical15, metres, x to the person's left, y up, z forward. Bones are the same
 shape: each joint minus the one that it hangs from, 0 at the root.
@@ -39,7 +39,7 @@ _UP = np.array([0, 1, 0], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeConfig:
+class AugmentationConfig:
     """How much may change; 0 switches a change off.
 
     Attributes:
@@ -171,7 +171,7 @@ def rotations(vectors: Floats) -> Floats:
     return np.asarray(np.stack(rows, axis=-1).reshape(*angle.shape, 3, 3), dtype=np.float32)
 
 
-def instants(rng: np.random.Generator, count: int, frames: int, fps: float, config: ChangeConfig) -> Floats:
+def instants(rng: np.random.Generator, count: int, frames: int, fps: float, config: AugmentationConfig) -> Floats:
     """When in a stream the frames of a window are taken from: (count, frames) seconds from its start, never falling.
 
     Another tempo throughout, a little faster here and slower there, and in some windows time stands still for a while.
@@ -347,7 +347,7 @@ def viewed(poses: Poses, yaw: Floats, pitch: Floats, roll: Floats) -> Poses:
     return np.asarray(np.einsum("nij,ntvj->ntvi", turn, poses), dtype=np.float32)
 
 
-def misseen(poses: Poses, rng: np.random.Generator, config: ChangeConfig) -> Poses:
+def misseen(poses: Poses, rng: np.random.Generator, config: AugmentationConfig) -> Poses:
     """As a sensor sees them: depth pressed together, slow errors above all in depth, noise, joints that freeze."""
     N, T, V, _ = poses.shape
     pressed = 1 + rng.uniform(-config.squash, 0.2 * config.squash, (N, 1, 1))
@@ -381,7 +381,7 @@ def with_drop_outs(poses: Poses, rng: np.random.Generator, share: float, shortes
     return out
 
 
-def changed_bodies(windows: Windows, rng: np.random.Generator, config: ChangeConfig) -> Poses:
+def changed_bodies(windows: Windows, rng: np.random.Generator, config: AugmentationConfig) -> Poses:
     """Other people doing the same in other ways: what changes before a sensor looks; (N, T, 15, 3)."""
     N = len(windows.poses)
     bones = bones_of(windows.poses)
@@ -411,7 +411,7 @@ def changed_bodies(windows: Windows, rng: np.random.Generator, config: ChangeCon
     return built(bones)
 
 
-def changed_views(poses: Poses, rng: np.random.Generator, config: ChangeConfig, *, shortest: int = 8) -> Poses:
+def changed_views(poses: Poses, rng: np.random.Generator, config: AugmentationConfig, *, shortest: int = 8) -> Poses:
     """Other builds before another sensor: what changes whoever does whatever; (N, T, 15, 3), NaN where absent.
 
     Args:

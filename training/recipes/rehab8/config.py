@@ -7,13 +7,13 @@ from amr_edge.preprocess import PrepareConfig
 from amr_edge.training.config import (
     EncoderConfig,
     FinetuneConfig,
-    OptimConfig,
+    OptimizerConfig,
     PretextConfig,
     PretrainConfig,
     Recipe,
 )
-from amr_edge.training.recipes.rehab8.augmentation import ChangeConfig
-from amr_edge.training.recipes.rehab8.negatives import NothingConfig
+from amr_edge.training.recipes.rehab8.augmentation import AugmentationConfig
+from amr_edge.training.recipes.rehab8.negatives import NegativesConfig
 
 NAME = "rehab8"
 FRAMES, WINDOW_S = 64, 4.2
@@ -37,8 +37,8 @@ class RehabRecipe:
     """
 
     recipe: Recipe
-    change: ChangeConfig = field(default_factory=ChangeConfig)
-    nothing: NothingConfig = field(default_factory=NothingConfig)
+    change: AugmentationConfig = field(default_factory=AugmentationConfig)
+    nothing: NegativesConfig = field(default_factory=NegativesConfig)
     nothing_share: float = 0.3
     windows: int = 3200
     incorrect: float = 1.0
@@ -84,7 +84,7 @@ def _sized(*, pretrain_epochs: int, finetune_epochs: int) -> RehabRecipe:
             encoder=EncoderConfig(width=96, depth=4, heads=4),
             pretrain=PretrainConfig(
                 pretext=PretextConfig(enlarge=4, decoder_depth=2, focal_windows=(4, 8, 16)),
-                optim=OptimConfig(epochs=pretrain_epochs, batch=64, lr=1e-3, min_lr=1e-4),
+                optim=OptimizerConfig(epochs=pretrain_epochs, batch=64, lr=1e-3, min_lr=1e-4),
             ),
             finetune=FinetuneConfig(
                 label_smoothing=0.1,
@@ -92,7 +92,7 @@ def _sized(*, pretrain_epochs: int, finetune_epochs: int) -> RehabRecipe:
                 drop_path=0.05,
                 budget=(0.1, 0.5),
                 full_share=0.12,
-                optim=OptimConfig(
+                optim=OptimizerConfig(
                     epochs=finetune_epochs,
                     batch=64,
                     lr=1e-3,

@@ -56,7 +56,7 @@ def held(recording: Recording, window_s: float) -> Recording:
 
 
 def _utd_recordings(folder: Path) -> Iterator[Recording]:
-    files = sorted(path for path in folder.rglob("*.mat") if utd_mhad.recognises(path))
+    files = sorted(path for path in folder.rglob("*.mat") if utd_mhad.recognizes(path))
     if not files:
         raise ReadError(
             f"{folder}: expected UTD-MHAD skeletons like a1_s1_t1_skeleton.mat, found none; name the folder they are in"

@@ -7,7 +7,7 @@ from pathlib import Path
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.kinematics import Rule
-from amr_edge.training.engine.device import Machine
+from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.recipes.rehab8 import cross_sensor_test, synthetic_test
 from amr_edge.training.recipes.rehab8.calibration import LeftOut, calibrated
@@ -25,7 +25,7 @@ from amr_edge.training.recipes.rehab8.evaluation import (
     right_executions,
 )
 from amr_edge.training.recipes.rehab8.execution_quality import Trust, hints, reps_of
-from amr_edge.training.recipes.rehab8.pipeline import Work, taught
+from amr_edge.training.recipes.rehab8.pipeline import PipelineOptions, taught
 
 LEFT_OUT = (9, 10)
 CARD = "card.json"
@@ -61,7 +61,9 @@ class Fold:
     trust: Mapping[str, Trust]
 
 
-def fold(work: Work, left: Sequence[int], machine: Machine, *, utd: Path | None, budgets: Sequence[float]) -> Fold:
+def fold(
+    work: PipelineOptions, left: Sequence[int], machine: RunOptions, *, utd: Path | None, budgets: Sequence[float]
+) -> Fold:
     """Teach a model without some people, calibrate it on them and on synthetic ones, and judge it.
 
     Args:
@@ -136,7 +138,7 @@ def card_of_all(own: Card, of_fold: Card) -> Card:
     )
 
 
-def card_of_fold(work: Work, left: Sequence[int]) -> Card:
+def card_of_fold(work: PipelineOptions, left: Sequence[int]) -> Card:
     """The card that an earlier `fold` wrote.
 
     Raises:

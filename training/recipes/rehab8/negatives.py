@@ -14,7 +14,7 @@ from amr_edge.errors import ConfigError, DataError
 from amr_edge.skeleton import Poses
 from amr_edge.training.recipes.rehab8.augmentation import (
     UPPER,
-    ChangeConfig,
+    AugmentationConfig,
     Floats,
     arm_movements,
     arm_poses,
@@ -34,7 +34,7 @@ from amr_edge.training.recipes.rehab8.windowing import Numbers, Pool, cut, fille
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NothingConfig:
+class NegativesConfig:
     """How often each kind of nothing is drawn, relative to the others.
 
     Attributes:
@@ -213,7 +213,9 @@ def wander(pool: Pool, count: int, frames: int, rng: np.random.Generator) -> Pos
     return built(np.asarray(between(unit(bones), at) * length, dtype=np.float32))
 
 
-def hinted(pool: Pool, count: int, frames: int, fps: float, rng: np.random.Generator, config: ChangeConfig) -> Poses:
+def hinted(
+    pool: Pool, count: int, frames: int, fps: float, rng: np.random.Generator, config: AugmentationConfig
+) -> Poses:
     """(count, frames, 15, 3): exercises of which little is done, about the rest pose or a pose on the way.
 
     Who stands in a lunge and moves the arms does no lunges.
@@ -251,8 +253,8 @@ def nothing(
     frames: int,
     fps: float,
     rng: np.random.Generator,
-    config: NothingConfig,
-    change: ChangeConfig,
+    config: NegativesConfig,
+    change: AugmentationConfig,
 ) -> Poses:
     """(count, frames, 15, 3): windows that show no exercise, of every kind.
 

@@ -10,8 +10,8 @@ from amr_edge.data.recording import Recording
 from amr_edge.data.store import Store, is_store, open_store, write_store
 from amr_edge.errors import ConfigError, ReadError
 from amr_edge.terminal import to_json
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.recipes.rehab8.calibration import lean
 from amr_edge.training.recipes.rehab8.config import RehabRecipe
@@ -23,7 +23,7 @@ PROOF_S = 4.2  # of a clip that an exported file is proven on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Work:
+class PipelineOptions:
     """A folder in which a model is made.
 
     Attributes:
@@ -51,7 +51,7 @@ class Work:
         """Everybody else."""
         return tuple(person for person in self.people if person not in left)
 
-    def run(self, left: Sequence[int]) -> Run:
+    def run(self, left: Sequence[int]) -> RunFolder:
         """The folder of the training without some people.
 
         Raises:
@@ -69,10 +69,10 @@ class Work:
                 f"{folder} was begun with another seed, recipe or data; name another folder with --out, or delete it"
             )
         path.write_text(settings, encoding="utf-8")
-        return Run(folder)
+        return RunFolder(folder)
 
 
-def prepare_work(data: Path, folder: Path, recipe: RehabRecipe, *, seed: int, any_data: bool) -> Work:
+def prepare_work(data: Path, folder: Path, recipe: RehabRecipe, *, seed: int, any_data: bool) -> PipelineOptions:
     """Read the raw files and make the synthetic people, or open what was kept of an earlier time.
 
     Args:
@@ -96,7 +96,7 @@ def prepare_work(data: Path, folder: Path, recipe: RehabRecipe, *, seed: int, an
     else:
         streams = load(data, vicon=True)
         save(streams, kept)
-    return Work(
+    return PipelineOptions(
         folder=folder,
         recipe=recipe,
         seed=seed,
@@ -106,7 +106,7 @@ def prepare_work(data: Path, folder: Path, recipe: RehabRecipe, *, seed: int, an
     )
 
 
-def taught(work: Work, left: Sequence[int], machine: Machine) -> tuple[Classifier, Card]:
+def taught(work: PipelineOptions, left: Sequence[int], machine: RunOptions) -> tuple[Classifier, Card]:
     """A classifier that has not learned from some people, pre-trained first; one that was interrupted goes on.
 
     Args:
@@ -149,7 +149,7 @@ def _middle(stream: Stream) -> Recording:
     )
 
 
-def proof_clips(work: Work) -> Store:
+def proof_clips(work: PipelineOptions) -> Store:
     """One real window of every stream, which an exported file is proven on."""
     return write_store(
         work.folder / "proof.npz",

@@ -13,9 +13,9 @@ from torch.nn import functional
 from amr_edge.card import Card
 from amr_edge.skeleton import Mask
 from amr_edge.training.data.batch import Batch
-from amr_edge.training.engine.device import Machine
-from amr_edge.training.engine.run_folder import Run, versions
-from amr_edge.training.engine.trainer import Stage, fit
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.engine.run_folder import RunFolder, versions
+from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.models.transformer import Encoder
@@ -107,11 +107,11 @@ def card_of(
 def pretrain(
     material: Material,
     recipe: RehabRecipe,
-    run: Run,
+    run: RunFolder,
     data: Mapping[str, object],
     *,
     seed: int,
-    machine: Machine,
+    machine: RunOptions,
     resume: bool = False,
 ) -> Encoder:
     """Fit the pretext task on windows of all material, no label looked at.
@@ -148,7 +148,7 @@ def pretrain(
         seed=seed,
         machine=machine,
     )
-    fit(stage, run, resume=resume)
+    train_loop(stage, run, resume=resume)
     return encoder
 
 
@@ -156,11 +156,11 @@ def finetune(
     material: Material,
     encoder: Encoder,
     recipe: RehabRecipe,
-    run: Run,
+    run: RunFolder,
     data: Mapping[str, object],
     *,
     seed: int,
-    machine: Machine,
+    machine: RunOptions,
     resume: bool = False,
 ) -> tuple[Classifier, Card]:
     """Fit a classifier on windows of all material, on random budgets of their tokens.
@@ -202,5 +202,5 @@ def finetune(
         seed=seed + 1,
         machine=machine,
     )
-    fit(stage, run, resume=resume)
+    train_loop(stage, run, resume=resume)
     return model.eval(), card

@@ -10,7 +10,7 @@ from amr_edge.errors import DataError
 from amr_edge.skeleton import Poses
 from amr_edge.training.recipes.rehab8.augmentation import (
     ARMS,
-    ChangeConfig,
+    AugmentationConfig,
     Floats,
     Windows,
     bones_of,
@@ -164,7 +164,7 @@ def places(pool: Pool, streams: Numbers, at_s: Floats) -> tuple[Numbers, Numbers
 
 
 def cut(
-    pool: Pool, streams: Numbers, frames: int, fps: float, rng: np.random.Generator, config: ChangeConfig
+    pool: Pool, streams: Numbers, frames: int, fps: float, rng: np.random.Generator, config: AugmentationConfig
 ) -> tuple[Windows, Floats]:
     """A window of each stream, if there is one where the exercise is to be seen.
 

@@ -151,6 +151,6 @@ def test_a_recording_that_the_lines_cannot_say_is_refused_and_leaves_no_file(tmp
 
 
 def test_it_is_known_by_its_first_line(tmp_path: Path) -> None:
-    assert jsonl.recognises(save(tmp_path, HEADER))
-    assert not jsonl.recognises(save(tmp_path, {"event": "wave"}, HEADER))
-    assert not jsonl.recognises(tmp_path / "none.jsonl")
+    assert jsonl.recognizes(save(tmp_path, HEADER))
+    assert not jsonl.recognizes(save(tmp_path, {"event": "wave"}, HEADER))
+    assert not jsonl.recognizes(tmp_path / "none.jsonl")

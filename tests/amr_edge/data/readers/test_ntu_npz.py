@@ -101,10 +101,10 @@ def test_a_file_cut_off_or_damaged_is_refused(tmp_path: Path) -> None:
 
 
 def test_it_is_known_by_its_arrays_and_not_by_its_ending(tmp_path: Path) -> None:
-    assert ntu_npz.recognises(save(tmp_path, x_test=np.zeros((0, 300, 150)), y_test=np.zeros((0, 60))))
+    assert ntu_npz.recognizes(save(tmp_path, x_test=np.zeros((0, 300, 150)), y_test=np.zeros((0, 60))))
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04")
-    assert not ntu_npz.recognises(tmp_path / "other.npz")
-    assert not ntu_npz.recognises(tmp_path / "broken.npz")
-    assert not ntu_npz.recognises(tmp_path / "none.npz")
+    assert not ntu_npz.recognizes(tmp_path / "other.npz")
+    assert not ntu_npz.recognizes(tmp_path / "broken.npz")
+    assert not ntu_npz.recognizes(tmp_path / "none.npz")
     assert zipfile.is_zipfile(tmp_path / "other.npz")

@@ -68,13 +68,13 @@ def test_a_joint_of_zeros_is_absent_and_one_on_an_axis_is_not(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["a01_s01_e00_v01.json", "a12_s10_e99_v03.json"])
-def test_its_names_are_recognised(name: str) -> None:
-    assert nw_ucla.recognises(Path(name))
+def test_its_names_are_recognized(name: str) -> None:
+    assert nw_ucla.recognizes(Path(name))
 
 
 @pytest.mark.parametrize("name", ["a1_s1_t1_skeleton.mat", "a01_s01_e00.json", "clip.json", ""])
-def test_other_names_are_not_recognised(name: str) -> None:
-    assert not nw_ucla.recognises(Path(name))
+def test_other_names_are_not_recognized(name: str) -> None:
+    assert not nw_ucla.recognizes(Path(name))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_any_other_json_is_refused_and_nothing_else_happens(tmp_path: Path, pose
 
 @pytest.fixture(scope="module")
 def clips(real_data: Path) -> list[Recording]:
-    paths = sorted(path for path in (real_data / "nw_ucla").rglob("*") if nw_ucla.recognises(path))
+    paths = sorted(path for path in (real_data / "nw_ucla").rglob("*") if nw_ucla.recognizes(path))
     return [only(path) for path in paths]
 
 

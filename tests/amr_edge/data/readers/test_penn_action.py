@@ -92,13 +92,13 @@ def test_the_length_is_that_of_x_and_not_what_the_file_counts(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["0001.mat", "2326.mat"])
-def test_its_names_are_recognised(name: str) -> None:
-    assert penn_action.recognises(Path(name))
+def test_its_names_are_recognized(name: str) -> None:
+    assert penn_action.recognizes(Path(name))
 
 
 @pytest.mark.parametrize("name", ["a1_s1_t1_skeleton.mat", "1.mat", "0001.json", "00001.mat", "x0001.mat", ""])
-def test_other_names_are_not_recognised(name: str) -> None:
-    assert not penn_action.recognises(Path(name))
+def test_other_names_are_not_recognized(name: str) -> None:
+    assert not penn_action.recognizes(Path(name))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_damaged_byte_is_refused_or_read_but_never_crashes(tmp_path: Path, at:
 
 @pytest.fixture(scope="module")
 def clips(real_data: Path) -> list[Recording]:
-    paths = sorted(path for path in (real_data / "penn_action").rglob("*") if penn_action.recognises(path))
+    paths = sorted(path for path in (real_data / "penn_action").rglob("*") if penn_action.recognizes(path))
     return [only(path) for path in paths]
 
 

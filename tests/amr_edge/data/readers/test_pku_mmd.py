@@ -97,8 +97,8 @@ def test_a_recording_without_labels_is_refused_with_the_way_out(tmp_path: Path) 
 
 def test_skeletons_are_known_and_labels_and_splits_are_companions(tmp_path: Path) -> None:
     path = lay_out(tmp_path)
-    assert pku_mmd.recognises(path)
-    assert not pku_mmd.recognises(tmp_path / "label" / path.name)
+    assert pku_mmd.recognizes(path)
+    assert not pku_mmd.recognizes(tmp_path / "label" / path.name)
     assert pku_mmd.companion(tmp_path / "label" / path.name)
     assert pku_mmd.companion(tmp_path / "cross_subject_v2.txt")
     assert not pku_mmd.companion(path)

@@ -161,6 +161,6 @@ def test_a_pickle_of_something_else_is_refused(tmp_path: Path, content: object, 
 
 
 def test_it_is_known_by_its_words(tmp_path: Path) -> None:
-    assert pyskl.recognises(save(tmp_path, {"annotations": []}))
-    assert not pyskl.recognises(save(tmp_path, {"weights": 3}))
-    assert not pyskl.recognises(tmp_path / "none.pkl")
+    assert pyskl.recognizes(save(tmp_path, {"annotations": []}))
+    assert not pyskl.recognizes(save(tmp_path, {"weights": 3}))
+    assert not pyskl.recognizes(tmp_path / "none.pkl")

@@ -125,7 +125,7 @@ def test_every_reader_keeps_the_protocol_and_names_differ() -> None:
         assert reader.TITLE
         assert reader.TERMS
         assert reader.CLASSES is None or len(set(reader.CLASSES)) == len(reader.CLASSES)
-        assert reader.recognises(Path("nowhere/at all")) is False
+        assert reader.recognizes(Path("nowhere/at all")) is False
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"{}", b"PK\x03\x04", b"\x80\x04.", b"1 2 3\n"])
@@ -139,7 +139,7 @@ def test_no_reader_breaks_over_what_a_file_holds(tmp_path: Path, content: bytes)
     for name in names:
         (room / name).write_bytes(content)
         for reader in readers.READERS:
-            if reader.recognises(room / name):
+            if reader.recognizes(room / name):
                 with pytest.raises(ReadError, match=name.split(".")[0]):
                     list(readers.recordings(reader, [room / name]))
 

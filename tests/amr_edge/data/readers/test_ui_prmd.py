@@ -119,7 +119,7 @@ def test_an_incorrect_episode_reads_the_incorrect_angles(tmp_path: Path) -> None
 def test_only_kinect_positions_are_recordings_and_the_rest_are_companions() -> None:
     root = Path("any where") / "Segmented Movements"
     kinect = root / "Kinect" / "Positions" / "m01_s01_e01_positions.txt.gz"
-    assert ui_prmd.recognises(kinect)
+    assert ui_prmd.recognizes(kinect)
     assert not ui_prmd.companion(kinect)
     for other in (
         root / "Kinect" / "Angles" / "m01_s01_e01_angles_inc.txt.gz",
@@ -127,9 +127,9 @@ def test_only_kinect_positions_are_recordings_and_the_rest_are_companions() -> N
         root / "Vicon" / "Angles" / "m01_s01_e01_angles.txt",
     ):
         assert ui_prmd.companion(other)
-        assert not ui_prmd.recognises(other)
+        assert not ui_prmd.recognizes(other)
     for foreign in (root / "README.md", Path("m01_s01_e01_positions.txt.gz"), kinect.with_suffix(".bak"), Path()):
-        assert not ui_prmd.recognises(foreign)
+        assert not ui_prmd.recognizes(foreign)
         assert not ui_prmd.companion(foreign)
 
 
@@ -223,7 +223,7 @@ def parse(path: Path, points: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def positions(real_data: Path) -> list[Path]:
-    return sorted(path for path in (real_data / "ui_prmd").rglob("*.gz") if ui_prmd.recognises(path))
+    return sorted(path for path in (real_data / "ui_prmd").rglob("*.gz") if ui_prmd.recognizes(path))
 
 
 @pytest.mark.data

@@ -71,15 +71,15 @@ def test_a_joint_of_zeros_is_absent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a1_s1_t1_skeleton.mat", "a27_s8_t4_skeleton.mat"])
-def test_its_names_are_recognised(name: str) -> None:
-    assert utd_mhad.recognises(Path("anywhere") / name)
+def test_its_names_are_recognized(name: str) -> None:
+    assert utd_mhad.recognizes(Path("anywhere") / name)
 
 
 @pytest.mark.parametrize(
     "name", ["a1_s1_t1_depth.mat", "0001.mat", "a01_s01_e00_v01.json", "a1_s1_t1_skeleton.mat.bak", "skeleton.mat", ""]
 )
-def test_other_names_are_not_recognised(name: str) -> None:
-    assert not utd_mhad.recognises(Path(name))
+def test_other_names_are_not_recognized(name: str) -> None:
+    assert not utd_mhad.recognizes(Path(name))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_damaged_byte_is_refused_or_read_but_never_crashes(tmp_path: Path, at:
 
 @pytest.fixture(scope="module")
 def clips(real_data: Path) -> list[Recording]:
-    paths = sorted(path for path in (real_data / "utd_mhad").rglob("*") if utd_mhad.recognises(path))
+    paths = sorted(path for path in (real_data / "utd_mhad").rglob("*") if utd_mhad.recognizes(path))
     return [only(path) for path in paths]
 
 

@@ -13,7 +13,7 @@ from amr_edge.preprocess import PrepareConfig, prepare
 from amr_edge.skeleton import CANONICAL15
 from amr_edge.training.recipes.rehab8.augmentation import (
     ARMS,
-    ChangeConfig,
+    AugmentationConfig,
     Windows,
     arm_poses,
     arms_of,
@@ -38,7 +38,7 @@ from amr_edge.training.recipes.rehab8.augmentation import (
 )
 
 N, T = 3, 64
-OFF = ChangeConfig(**{each.name: 0.0 for each in fields(ChangeConfig)})
+OFF = AugmentationConfig(**{each.name: 0.0 for each in fields(AugmentationConfig)})
 AT_S = np.linspace(0, (T - 1) / 15, T)  # the very instants that a window is sampled at
 CONFIG = PrepareConfig(layout="canonical15", frames=T, window_s=4.2, view="body", bones="unit")
 
@@ -88,7 +88,7 @@ def test_all_switched_off_changes_nothing() -> None:
 @given(st.integers(0, 2**32))
 def test_changes_of_bodies_keep_every_bone_as_long_as_it_was(seed: int) -> None:
     poses = people(1)
-    changed = changed_bodies(windows(poses), np.random.default_rng(seed), ChangeConfig())
+    changed = changed_bodies(windows(poses), np.random.default_rng(seed), AugmentationConfig())
     np.testing.assert_allclose(lengths(changed), lengths(poses), atol=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_a_tempo_of_nothing_else_is_real_time() -> None:
 
 
 def test_time_never_goes_back_and_pauses_make_it_slower() -> None:
-    paused = ChangeConfig(tempo=0.0, pauses=1.0)
+    paused = AugmentationConfig(tempo=0.0, pauses=1.0)
     at_s = instants(np.random.default_rng(0), 200, T, 15.0, paused)
     assert (np.diff(at_s, axis=1) >= 0).all()
     assert at_s[:, -1].mean() < 0.9 * (T - 1) / 15
@@ -181,7 +181,7 @@ def test_a_view_turns_the_whole_body() -> None:
 
 def test_a_sensor_errs_most_in_depth() -> None:
     poses = np.tile(people(), (50, 1, 1, 1))
-    config = ChangeConfig(squash=0.0, frozen=0.0, noise_m=0.0)
+    config = AugmentationConfig(squash=0.0, frozen=0.0, noise_m=0.0)
     off = misseen(poses, np.random.default_rng(0), config) - poses
     across, depth = off[..., :2].std(), off[..., 2].std()
     assert depth == pytest.approx(3 * across, rel=0.1)
@@ -202,7 +202,7 @@ def test_drop_outs_leave_hips_and_shoulders_and_last_long_enough() -> None:
 @given(st.integers(0, 2**32))
 def test_the_batched_road_equals_prepare(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    poses = changed_views(people(seed % 97), rng, ChangeConfig(dropped=1.0))
+    poses = changed_views(people(seed % 97), rng, AugmentationConfig(dropped=1.0))
     values, present = prepared(poses)
     for n in range(N):
         clip = prepare(poses[n][None], AT_S, CANONICAL15, CONFIG)
@@ -222,4 +222,4 @@ def test_a_body_without_hips_and_shoulders_is_not_turned() -> None:
 @pytest.mark.parametrize(("field", "value"), [("mirror", 1.5), ("arms", -0.1), ("noise_m", float("nan"))])
 def test_a_config_refuses_what_cannot_be(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=field):
-        ChangeConfig(**{field: value})
+        AugmentationConfig(**{field: value})

@@ -12,10 +12,10 @@ from amr_edge.errors import ConfigError
 from amr_edge.skeleton import CANONICAL15, remap
 from amr_edge.synthetic import subject
 from amr_edge.synthetic.exercises import EXERCISES, exercise
-from amr_edge.training.config import OptimConfig
-from amr_edge.training.engine.device import Machine
+from amr_edge.training.config import OptimizerConfig
+from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.interrupts import OutOfTimeError
-from amr_edge.training.engine.run_folder import Run
+from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.recipes.rehab8.config import RehabRecipe, rehab8, smoke
 from amr_edge.training.recipes.rehab8.dataset import CLASSES, NONE, Stream, opened, save, to_recording
 from amr_edge.training.recipes.rehab8.train import finetune, lesson
@@ -103,15 +103,17 @@ def test_a_flexion_is_nobodys_arm_raise(tmp_path: Path) -> None:
 
 @pytest.mark.torch
 def test_a_training_that_was_interrupted_ends_as_one_that_was_not(stuff: Material, tmp_path: Path) -> None:
-    optim = OptimConfig(epochs=2, batch=4, lr=1e-3, min_lr=1e-4, ema=0.9)
+    optim = OptimizerConfig(epochs=2, batch=4, lr=1e-3, min_lr=1e-4, ema=0.9)
     base = replace(RECIPE, windows=8)
     recipe = replace(base, recipe=replace(base.recipe, finetune=replace(base.recipe.finetune, optim=optim)))
 
     def run(folder: Path, *, limit_s: float = 0.0) -> dict[str, torch.Tensor]:
         folder.mkdir(exist_ok=True)
-        machine = Machine(device=torch.device("cpu"), time_limit_s=limit_s)
+        machine = RunOptions(device=torch.device("cpu"), time_limit_s=limit_s)
         encoder = new_encoder(recipe.recipe, 0)
-        model, _ = finetune(stuff, encoder, recipe, Run(folder, quiet=True), {}, seed=0, machine=machine, resume=True)
+        model, _ = finetune(
+            stuff, encoder, recipe, RunFolder(folder, quiet=True), {}, seed=0, machine=machine, resume=True
+        )
         return model.state_dict()
 
     whole = run(tmp_path / "whole")

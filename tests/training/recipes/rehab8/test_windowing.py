@@ -11,13 +11,13 @@ from amr_edge.skeleton import CANONICAL15, remap
 from amr_edge.synthetic import subject
 from amr_edge.synthetic.exercises import EXERCISES, exercise
 from amr_edge.training.recipes.rehab8 import negatives
-from amr_edge.training.recipes.rehab8.augmentation import ChangeConfig, prepared
+from amr_edge.training.recipes.rehab8.augmentation import AugmentationConfig, prepared
 from amr_edge.training.recipes.rehab8.dataset import CLASSES, Stream
-from amr_edge.training.recipes.rehab8.negatives import NothingConfig, life_of, nothing
+from amr_edge.training.recipes.rehab8.negatives import NegativesConfig, life_of, nothing
 from amr_edge.training.recipes.rehab8.windowing import Pool, cut, drawn, filled, labels_of, pool_of
 
 FRAMES, FPS = 64, 15.0
-AS_IS = ChangeConfig(tempo=0.0, pauses=0.0)
+AS_IS = AugmentationConfig(tempo=0.0, pauses=0.0)
 
 
 def made(name: str, seed: int) -> Stream:
@@ -163,7 +163,7 @@ def test_life_is_cut_in_time_and_stays_inside_its_recording() -> None:
 def test_nothing_is_as_much_as_asked_for_with_and_without_life(pool: Pool) -> None:
     for life in (None, life_of([(np.zeros((90, 15, 3), np.float32) + standing(), 15.0)])):
         rng = np.random.default_rng(0)
-        poses = nothing(pool, life, 21, FRAMES, FPS, rng, NothingConfig(), ChangeConfig())
+        poses = nothing(pool, life, 21, FRAMES, FPS, rng, NegativesConfig(), AugmentationConfig())
         assert poses.shape == (21, FRAMES, 15, 3)
 
 
@@ -171,4 +171,4 @@ def test_no_life_and_kinds_without_shares_are_refused() -> None:
     with pytest.raises(DataError, match="life"):
         life_of([])
     with pytest.raises(ConfigError, match="shares"):
-        NothingConfig(still=0.0, gestures=0.0, wander=0.0, hinted=0.0, life=0.0)
+        NegativesConfig(still=0.0, gestures=0.0, wander=0.0, hinted=0.0, life=0.0)

@@ -12,24 +12,26 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def neighbours() -> ModuleType:
+def reference_networks() -> ModuleType:
     sys.path.insert(0, str(FOLDER))
     try:
-        import neighbours as module  # type: ignore[import-not-found]
+        import reference_networks as module  # type: ignore[import-not-found]
     finally:
         sys.path.remove(str(FOLDER))
     return module
 
 
 @pytest.mark.parametrize(("name", "millions"), [("st_gcn", 3.1), ("ctr_gcn", 1.46), ("st_gcn_pp", 1.39)])
-def test_a_network_has_as_many_parameters_as_was_published(neighbours: ModuleType, name: str, millions: float) -> None:
-    network = getattr(neighbours, name)()
+def test_a_network_has_as_many_parameters_as_was_published(
+    reference_networks: ModuleType, name: str, millions: float
+) -> None:
+    network = getattr(reference_networks, name)()
     found = sum(part.numel() for part in network.parameters() if part.requires_grad)
     assert found / 1e6 == pytest.approx(millions, rel=0.011)
 
 
-def test_the_graph_gives_each_joint_the_mean_of_itself_and_its_neighbours(neighbours: ModuleType) -> None:
-    own, nearer, farther = neighbours.partitions()
+def test_the_graph_gives_each_joint_the_mean_of_itself_and_its_neighbors(reference_networks: ModuleType) -> None:
+    own, nearer, farther = reference_networks.partitions()
     whole = own + nearer + farther
     torch.testing.assert_close(whole.sum(dim=0), torch.ones(25))
     assert not ((own > 0) & (nearer > 0)).any()
@@ -41,9 +43,9 @@ def test_the_graph_gives_each_joint_the_mean_of_itself_and_its_neighbours(neighb
 
 @pytest.mark.parametrize(("name", "frames"), [("st_gcn", 32), ("ctr_gcn", 16), ("st_gcn_pp", 16)])
 def test_a_network_halves_time_twice_and_answers_for_sixty_classes(
-    neighbours: ModuleType, name: str, frames: int
+    reference_networks: ModuleType, name: str, frames: int
 ) -> None:
-    network = neighbours.shaken(getattr(neighbours, name)())
+    network = reference_networks.shaken(getattr(reference_networks, name)())
     with torch.inference_mode():
         x = torch.randn(1, 3, frames, 25, generator=torch.Generator().manual_seed(0))
         shapes = []
@@ -55,9 +57,9 @@ def test_a_network_halves_time_twice_and_answers_for_sixty_classes(
         assert network(x).shape == (1, 60)
 
 
-def test_a_network_over_channels_mixes_them_as_the_formula_says(neighbours: ModuleType) -> None:
+def test_a_network_over_channels_mixes_them_as_the_formula_says(reference_networks: ModuleType) -> None:
     # One channel's relation by hand: sum over the three graphs of features @ (refined + shared)^T.
-    space = neighbours.shaken(neighbours.RefinedGraph(3, 4))
+    space = reference_networks.shaken(reference_networks.RefinedGraph(3, 4))
     torch.nn.init.constant_(space.strength, 0.7)
     x = torch.randn(1, 3, 5, 25, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -71,10 +73,12 @@ def test_a_network_over_channels_mixes_them_as_the_formula_says(neighbours: Modu
         torch.testing.assert_close(space(x), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_the_continual_network_fed_frame_by_frame_equals_the_whole_clip(neighbours: ModuleType) -> None:
-    network = neighbours.shaken(neighbours.Continual(neighbours.st_gcn(), pooled=5))
-    assert neighbours.Continual(neighbours.st_gcn()).receptive == 300
-    assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in neighbours.st_gcn().parameters())
+def test_the_continual_network_fed_frame_by_frame_equals_the_whole_clip(reference_networks: ModuleType) -> None:
+    network = reference_networks.shaken(reference_networks.Continual(reference_networks.st_gcn(), pooled=5))
+    assert reference_networks.Continual(reference_networks.st_gcn()).receptive == 300
+    assert sum(p.numel() for p in network.parameters()) == sum(
+        p.numel() for p in reference_networks.st_gcn().parameters()
+    )
     torch.nn.init.normal_(network.network.head.weight, generator=torch.Generator().manual_seed(2))
     extra = 3  # frames before the receptive field, which must be forgotten
     clip = torch.randn(1, 3, network.receptive + extra, 25, generator=torch.Generator().manual_seed(3))
@@ -86,11 +90,13 @@ def test_the_continual_network_fed_frame_by_frame_equals_the_whole_clip(neighbou
         assert float((answer - network.clipwise(clip[:, :, :-extra])).abs().max()) > 1e-2
 
 
-def test_the_file_of_the_continual_network_answers_as_torch_does(neighbours: ModuleType, tmp_path: Path) -> None:
+def test_the_file_of_the_continual_network_answers_as_torch_does(
+    reference_networks: ModuleType, tmp_path: Path
+) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    network = neighbours.shaken(neighbours.Continual(neighbours.st_gcn(), pooled=3))
-    path = neighbours.write(network, 1, tmp_path / "continual.onnx")
+    network = reference_networks.shaken(reference_networks.Continual(reference_networks.st_gcn(), pooled=3))
+    path = reference_networks.write(network, 1, tmp_path / "continual.onnx")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
     theirs: list[np.ndarray] = [cache.numpy() for cache in network.caches()]
