@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from amr_edge.runtime.bench.hardware.machine import context
+from amr_edge.runtime.hardware.machine import context
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.skeleton import layout
 from amr_edge.terminal import note, table

@@ -36,10 +36,10 @@ from amr_edge.export.verify.evaluate import labels_for
 from amr_edge.export.verify.verification_data import Part, part_of
 from amr_edge.metrics import score
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime.bench.hardware.machine import context, machine
 from amr_edge.runtime.bench.measure import MeasureConfig, Timed, measure
 from amr_edge.runtime.bench.models import asking
 from amr_edge.runtime.bench.synthetic_inputs import moving_clips
+from amr_edge.runtime.hardware.machine import context, machine
 from amr_edge.runtime.inference.session import Session, open_session
 from amr_edge.terminal import note, progress, table, to_json
 from amr_edge.training.config import EncoderConfig

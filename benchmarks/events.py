@@ -20,9 +20,9 @@ import numpy as np
 from amr_edge.card import Card
 from amr_edge.data.recording import Recording
 from amr_edge.data.store import open_store
-from amr_edge.runtime.bench.hardware.machine import machine
 from amr_edge.runtime.calibration.event_metrics import EventScore
 from amr_edge.runtime.calibration.thresholds import answered, calibrate, judged, summary
+from amr_edge.runtime.hardware.machine import machine
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pipeline.one_euro import STRENGTHS, strength
 from amr_edge.synthetic import continuous, subject

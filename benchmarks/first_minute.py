@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amr_edge.runtime.bench.hardware.machine import machine
+from amr_edge.runtime.hardware.machine import machine
 from amr_edge.terminal import note, table, to_json
 
 ROOT = Path(__file__).resolve().parents[1]

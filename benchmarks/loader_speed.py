@@ -26,7 +26,7 @@ import torch
 from amr_edge.data.clips import Clips
 from amr_edge.data.recording import Recording
 from amr_edge.data.store import Store, open_store, write_store
-from amr_edge.runtime.bench.hardware.machine import context
+from amr_edge.runtime.hardware.machine import context
 from amr_edge.terminal import note, table
 from amr_edge.training.config import recipe
 from amr_edge.training.data.batch import Batch, fit_to_data, to_batch

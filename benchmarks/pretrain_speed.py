@@ -32,7 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from amr_edge.runtime.bench.hardware.machine import context
+from amr_edge.runtime.hardware.machine import context
 from amr_edge.terminal import note, table
 from amr_edge.training.config import recipe
 from amr_edge.training.engine.optimizer import build_optimizer

@@ -28,7 +28,7 @@ from amr_edge.data.recording import Recording
 from amr_edge.data.store import open_store, write_store
 from amr_edge.kinematics import rules_of
 from amr_edge.preprocess import Clip
-from amr_edge.runtime.bench.hardware.machine import machine
+from amr_edge.runtime.hardware.machine import machine
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pose.open_pose import open_pose
 from amr_edge.runtime.record.visibility import Gathering

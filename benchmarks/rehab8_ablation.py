@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from amr_edge.runtime.bench.hardware.machine import machine
+from amr_edge.runtime.hardware.machine import machine
 from amr_edge.terminal import note, to_json
 from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.run_folder import versions

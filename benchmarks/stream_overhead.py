@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime.bench.hardware.machine import machine
 from amr_edge.runtime.frame import Frame
+from amr_edge.runtime.hardware.machine import machine
 from amr_edge.runtime.pipeline.event_detector import EventDetector
 from amr_edge.runtime.pipeline.recognizer import Recognizer
 from amr_edge.runtime.stage_timer import Record

@@ -18,11 +18,12 @@ from amr_edge.pretrained import DEFAULT
 from amr_edge.runtime.bench import report, suggest
 from amr_edge.runtime.bench.accuracy import accuracy
 from amr_edge.runtime.bench.compare import paired
-from amr_edge.runtime.bench.hardware.machine import context, cores, waited_s
-from amr_edge.runtime.bench.hardware.power import Watch, idle_watts, spent, unreadable_rapl, watch
+from amr_edge.runtime.bench.energy import energy_per_inference
 from amr_edge.runtime.bench.measure import MeasureConfig, Timed, measure
 from amr_edge.runtime.bench.models import Spec, Subject, asking, open_one, open_subjects
 from amr_edge.runtime.bench.throughput import under_load
+from amr_edge.runtime.hardware.machine import context, cores, waited_s
+from amr_edge.runtime.hardware.power import Watch, idle_watts, unreadable_rapl, watch
 from amr_edge.runtime.inference.session import AUTO
 from amr_edge.terminal import note
 
@@ -279,7 +280,7 @@ def _row(
             answers_per_run=len(subject.clips[0]),
             evidence=evidence,
             per_second=rate if rate is not None else config.pace_fps,
-            power=spent(eyes.trace, runs, idle),
+            power=energy_per_inference(eyes.trace, runs, idle),
             accuracy=None if store is None else accuracy(subject.session, store, split),
             versus_first=None if ratio is None else {**ratio.to_dict(), "words": ratio.words()},
         ),

@@ -17,10 +17,10 @@ from amr_edge.errors import ConfigError
 from amr_edge.runtime.bench import end_to_end, event_latency, report, suggest
 from amr_edge.runtime.bench.api import measured, specs_of
 from amr_edge.runtime.bench.compare import against, check, milliseconds, percent, read_report
-from amr_edge.runtime.bench.hardware.machine import cores
 from amr_edge.runtime.bench.html_report import page
 from amr_edge.runtime.bench.measure import MeasureConfig
 from amr_edge.runtime.bench.models import Subject, open_subjects
+from amr_edge.runtime.hardware.machine import cores
 from amr_edge.runtime.inference.session import AUTO, ENGINES
 from amr_edge.runtime.sources.open_source import SourceConfig
 from amr_edge.runtime.sources.recorded import RecordedSource

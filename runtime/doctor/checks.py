@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from amr_edge.errors import ConfigError
 from amr_edge.optional_dependencies import EXTRAS
-from amr_edge.runtime.bench.hardware import jetson
-from amr_edge.runtime.bench.hardware.jetson import text_of
-from amr_edge.runtime.bench.hardware.machine import memory_mb
 from amr_edge.runtime.doctor.system_info import SystemInfo
+from amr_edge.runtime.hardware import jetson
+from amr_edge.runtime.hardware.jetson import text_of
+from amr_edge.runtime.hardware.machine import memory_mb
 from amr_edge.runtime.inference.tensorrt_build import BuildConfig, needed_bytes
 from amr_edge.runtime.pose import download
 

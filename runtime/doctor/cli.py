@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 
 from amr_edge.errors import MissingError
-from amr_edge.runtime.bench.hardware.machine import context
 from amr_edge.runtime.doctor import checks as examining
 from amr_edge.runtime.doctor.checks import Check
 from amr_edge.runtime.doctor.system_info import here
+from amr_edge.runtime.hardware.machine import context
 from amr_edge.runtime.live_defaults import camera_error
 from amr_edge.terminal import note, to_json
 

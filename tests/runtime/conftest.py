@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import importlib.util
 import json
 import os
 import shutil
@@ -300,3 +301,21 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     opened = Browser(tmp_path / "profile")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def jetson_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """jetson_tree("orin-nano", locked=True, slowed=1) -> the root of the files of a board."""
+    path = Path(__file__).parent / "hardware" / "jetson_trees.py"
+    spec = importlib.util.spec_from_file_location("jetson_trees", path)
+    assert spec is not None
+    assert spec.loader is not None
+    trees = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "jetson_trees", trees)  # dataclasses look their module up there
+    spec.loader.exec_module(trees)
+
+    def make(name: str, *, locked: bool = False, slowed: int = 0) -> Path:
+        root: Path = trees.plant(tmp_path / name, trees.BOARDS[name], locked=locked, slowed=slowed)
+        return root
+
+    return make

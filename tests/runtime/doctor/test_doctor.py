@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -198,18 +197,11 @@ def test_too_little_memory_for_a_build_is_said_with_both_numbers(around: SystemI
 
 
 @pytest.fixture
-def jetson(around: SystemInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SystemInfo]:
+def jetson(around: SystemInfo, jetson_tree: Callable[..., Path]) -> Callable[..., SystemInfo]:
     """jetson("orin-nano", locked=True): a machine with the files of a board."""
-    # The trees are written by the conftest of tests/runtime/bench, whose fixtures pytest gives to that folder only.
-    spec = importlib.util.spec_from_file_location("jetson_trees", Path(__file__).parents[1] / "bench" / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    trees = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "jetson_trees", trees)  # dataclasses look their module up there
-    spec.loader.exec_module(trees)
 
     def make(name: str, **how: Any) -> SystemInfo:
-        return replace(around, root=trees.plant(tmp_path / name, trees.BOARDS[name], **how))
+        return replace(around, root=jetson_tree(name, **how))
 
     return make
 

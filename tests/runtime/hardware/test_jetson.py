@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amr_edge.runtime.bench.hardware import jetson
+from amr_edge.runtime.hardware import jetson
 
 Tree = Callable[..., Path]
 

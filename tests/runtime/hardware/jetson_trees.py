@@ -6,11 +6,9 @@ over-current counters, and the kernel's documentation for hwmon (ina3221, ina238
 Numbers in them are invented. What could not be established is left out of the tree.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pytest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,13 +182,3 @@ def plant(root: Path, board: Shape, *, locked: bool = False, slowed: int = 0) ->
         for k in (1, 2, 3):
             _write(root / f"sys/class/hwmon/hwmon3/oc{k}_event_cnt", 0)
     return root
-
-
-@pytest.fixture
-def jetson_tree(tmp_path: Path) -> Callable[..., Path]:
-    """jetson_tree("orin-nano", locked=True, slowed=1) -> the root of its files."""
-
-    def make(name: str, *, locked: bool = False, slowed: int = 0) -> Path:
-        return plant(tmp_path / name, BOARDS[name], locked=locked, slowed=slowed)
-
-    return make

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from amr_edge import __version__
-from amr_edge.runtime.bench.hardware import jetson
-from amr_edge.runtime.bench.hardware.jetson import text_of
+from amr_edge.runtime.hardware import jetson
+from amr_edge.runtime.hardware.jetson import text_of
 
 PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "mediapipe")
 SETTINGS = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "CUDA_VISIBLE_DEVICES")
@@ -52,7 +52,7 @@ def context(*, root: Path = Path("/"), environ: Mapping[str, str] | None = None)
         "temperatures_c": jetson.temperatures(root),
         "python": ".".join(map(str, sys.version_info[:3])),
         "versions": versions(),
-        "revision": revision(Path(__file__).resolve().parents[3]),
+        "revision": revision(Path(__file__).resolve().parents[2]),
         "environment": {name: environ[name] for name in SETTINGS if name in environ},
         "jetson": None if board is None else board.to_dict(),
         "nvidia": nvidia(),
@@ -142,7 +142,7 @@ def _git(folder: Path, *words: str) -> str:
 
 def nvidia() -> list[dict[str, Any]]:
     """NVIDIA cards as their driver describes them, through nvidia-ml-py if it is installed."""
-    from amr_edge.runtime.bench.hardware import nvml
+    from amr_edge.runtime.hardware import nvml
 
     return nvml.cards()
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.bench.hardware.power import Counter, Gauge, Trace, Watch, counted, idle_watts, rapl, spent, watch
+from amr_edge.runtime.bench.energy import energy_per_inference
 from amr_edge.runtime.bench.measure import Timed, Turn
+from amr_edge.runtime.hardware.power import Counter, Gauge, Trace, Watch, counted, idle_watts, rapl, watch
 
 Tree = Callable[..., Path]
 
@@ -20,7 +21,7 @@ def timed(*turns: Turn) -> Timed:
 def test_joules_of_one_run_worked_by_hand() -> None:
     trace = Trace(times_s=[0.5, 1.5, 2.5, 3.5], watts={"VDD_IN": [4.0, 10.0, 6.0, 10.0], "VDD_SOC": [1.0, 1, 1, 1]})
     mine = timed(Turn(1.0, 2.0, 0, 20), Turn(3.0, 4.0, 20, 40))
-    found = spent(trace, mine, idle_watts=3.0)
+    found = energy_per_inference(trace, mine, idle_watts=3.0)
     assert found is not None
     assert found["watts"] == 10.0  # the samples at 1.5 and 3.5 s; VDD_SOC lies behind VDD_IN
     assert found["joules_per_inference"] == pytest.approx(10.0 * 2.0 / 40)
@@ -29,8 +30,8 @@ def test_joules_of_one_run_worked_by_hand() -> None:
 
 def test_a_subject_without_a_sample_in_its_turns_has_no_watts() -> None:
     trace = Trace(times_s=[0.5], watts={"VDD_IN": [4.0]})
-    assert spent(trace, timed(Turn(1.0, 2.0, 0, 1))) is None
-    assert spent(Trace(times_s=[1.5], watts={}), timed(Turn(1.0, 2.0, 0, 1))) is None
+    assert energy_per_inference(trace, timed(Turn(1.0, 2.0, 0, 1))) is None
+    assert energy_per_inference(Trace(times_s=[1.5], watts={}), timed(Turn(1.0, 2.0, 0, 1))) is None
 
 
 def test_a_counter_gives_watts_between_readings_and_survives_its_overflow() -> None:
