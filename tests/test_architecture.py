@@ -1,5 +1,7 @@
-"""The shape of the house: what may import what, what is installed, what a fresh interpreter loads."""
+"""Which package imports which, what is installed, what a fresh interpreter loads, how large things are."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +46,7 @@ def test_the_package_list_equals_the_folders() -> None:
     assert len(packages) == len(set(packages))
 
 
-def test_the_runtime_and_the_words_load_no_training_framework_and_the_commands_load_nothing_heavy() -> None:
+def test_the_runtime_and_the_core_load_no_training_framework_and_the_commands_load_nothing_heavy() -> None:
     light = [name for name in modules() if not name.startswith(("amr_edge.training", "amr_edge.export"))]
     assert "amr_edge.runtime.pipeline.recognizer" in light
     code = f"""
@@ -73,6 +75,51 @@ def test_training_knows_no_runtime_and_the_runtime_knows_no_training() -> None:
     for folder, stranger in (("training", "amr_edge.runtime"), ("runtime", "amr_edge.training")):
         for path in (ROOT / folder).rglob("*.py"):
             assert stranger not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_files_that_the_architecture_page_names_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    questions = dict(re.findall(r"^\| ([^|]+\?) \| `([^`]+)` \|$", page, re.MULTILINE))
+    assert len(questions) == 12
+    assert [path for path in questions.values() if not (ROOT / path).is_file()] == []
+    folders = re.findall(r"`((?:[a-z_0-9]+/)+)`", page)
+    tops = ("amr_edge", "training", "export", "runtime")
+    assert [folder for folder in folders if not any((ROOT / top / folder).is_dir() for top in ("", *tops))] == []
+
+
+def source_files() -> list[Path]:
+    """Every source file of the four packages, once."""
+    return [
+        path
+        for top in ("amr_edge", "training", "export", "runtime")
+        for path in sorted((ROOT / top).rglob("*.py"))
+        if not any(part.is_symlink() for part in path.parents if part != ROOT)
+    ]
+
+
+def test_a_folder_holds_about_a_dozen_modules_and_its_docstring_what_belongs_there() -> None:
+    folders = {path.parent for path in source_files()}
+    crowded = {
+        str(folder.relative_to(ROOT)): count
+        for folder in folders
+        if (count := len([path for path in folder.glob("*.py") if not path.name.startswith("__")])) > 15
+    }
+    assert crowded == {}
+    for folder in folders:
+        text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        assert text, folder
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    from amr_edge import __version__
+
+    stated = {
+        name: re.findall(
+            rf"^{key}\s*[=:]\s*\"?([0-9.]+[0-9])\"?", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE
+        )
+        for name, key in (("pyproject.toml", "version"), ("CITATION.cff", "version"))
+    }
+    assert stated == {"pyproject.toml": [__version__], "CITATION.cff": [__version__]}
 
 
 def test_no_file_is_named_for_its_type_instead_of_its_job() -> None:
