@@ -1,5 +1,6 @@
-"""What a stranger installs: the wheel and the sdist hold every module, in a clean environment."""
+"""Packaging: the wheel and the sdist hold every module and install in a clean environment."""
 
+import os
 import shutil
 import site
 import subprocess
@@ -15,36 +16,62 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True, check=False)
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     return done.stdout
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel and the sdist."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout without symbolic links, as on Windows: the package map must do without them."""
+    source = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     for name in ("amr_edge", "training", "export", "runtime"):
-        # Links are left out, as a checkout on Windows has none: the package map must do without them.
         links = {path.name for path in (ROOT / name).iterdir() if path.is_symlink()}
         ignored = shutil.ignore_patterns("__pycache__", *links)
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
+        for link in links:  # git writes a link that it may not make as a file with its target
+            (source / name / link).write_text(f"../{link}")
+    return source
+
+
+@pytest.fixture(scope="module")
+def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist."""
+    out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--outdir", out, source, cwd=source)
     return out
+
+
+def environment(folder: Path) -> Path:
+    """The Python of a new environment that sees our dependencies, and not our own editable install.
+
+    A path that a .pth file adds is not searched for further .pth files.
+    """
+    venv.create(folder, with_pip=True)
+    (packages,) = (folder / "lib").glob("python*/site-packages")
+    (packages / "lent.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    return folder / "bin" / "python"
+
+
+@pytest.mark.slow
+def test_a_checkout_without_symbolic_links_installs_editable_and_runs(source: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path / "env")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", "-e", source, cwd=tmp_path)
+    code = (
+        "import amr_edge.training.config as t, amr_edge.runtime.cli as r, amr_edge.export.cli as e; print(t.__file__)"
+    )
+    assert run(python, "-c", code, cwd=tmp_path).strip() == str(source / "training" / "config.py")
+    assert "rehab8" in run(tmp_path / "env" / "bin" / "amr-edge", "model", "info", "rehab8", cwd=tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
 def test_every_module_is_in_it_and_imports_in_a_clean_environment(kind: str, built: Path, tmp_path: Path) -> None:
     (archive,) = built.glob(kind)
-    venv.create(tmp_path / "env", with_pip=True)
-    python = tmp_path / "env" / "bin" / "python"
-    # The environment holds nothing but the archive; what it depends on is lent by ours, whose own editable install
-    # is not: a path that a .pth file adds is not searched for further .pth files.
-    (packages,) = (tmp_path / "env" / "lib").glob("python*/site-packages")
-    (packages / "lent.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    python = environment(tmp_path / "env")
     run(python, "-m", "pip", "install", "-q", "--no-deps", archive, cwd=tmp_path)
     code = """
 import importlib, pkgutil, sys, warnings, amr_edge
@@ -94,7 +121,7 @@ def data_files() -> dict[str, str]:
 @pytest.mark.slow
 def test_every_page_description_and_model_is_in_both(built: Path) -> None:
     wanted = data_files()
-    assert {"amr_edge/py.typed", "amr_edge/runtime/playback.html", "amr_edge/runtime/ui/page.js"} <= set(wanted)
+    assert {"amr_edge/py.typed", "amr_edge/runtime/render/playback.html", "amr_edge/runtime/ui/page.js"} <= set(wanted)
     (wheel,), (sdist,) = built.glob("*.whl"), built.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         assert set(wanted) - set(archive.namelist()) == set()
