@@ -16,7 +16,7 @@ from typing import Any
 
 from rehab8 import written_into  # beside this file
 
-NAMES = {"scratch": "from chance", "AMR without focal": "AMR without focal weights"}
+NAMES = {"scratch": "from scratch", "AMR without focal": "AMR without focal weights"}
 PROTOCOLS = ("probe", "finetune", "labels")
 # What was paused or shared its core has no wall time that says anything.
 PAUSED = {("UTD-MHAD", "SkeletonMAE")}

@@ -29,7 +29,7 @@ def test_the_best_of_each_protocol_is_bold_and_minutes_are_those_of_both_trainin
         },
     ]
     lines = methods_page.table({"somewhere": {"seed": 3, "rows": rows}}).splitlines()
-    assert lines[2] == "| somewhere | from chance |  | 50.0 |  | 3 | 2 | `finetune --recipe amr-small` |"
+    assert lines[2] == "| somewhere | from scratch |  | 50.0 |  | 3 | 2 | `finetune --recipe amr-small` |"
     assert lines[3] == "| somewhere | AMR | **25.0** | **75.0** |  | 3 | 6 | `pretrain --recipe amr-small` |"
 
 
