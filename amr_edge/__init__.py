@@ -119,7 +119,7 @@ __all__ = ["__version__", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> object:
-    """What `name` stands for, imported when it is asked for (PEP 562)."""
+    """Import the object called `name` at its first use (PEP 562)."""
     if name not in _WHERE:
         raise AttributeError(f"module 'amr_edge' has no attribute '{name}'")
     found: object = getattr(import_module(_WHERE[name]), name)

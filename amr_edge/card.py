@@ -1,7 +1,7 @@
 """The contract that travels inside every model file: what it saw, what it answers, how it must be fed.
 
-The card is JSON: in ONNX under the metadata key `amr_edge.card`, in safetensors under the same key. Whoever
-opens a model reads its layout, window and classes from here; nothing is asked from the command line again.
+The card is JSON: in ONNX under the metadata key `amr_edge.card`, in safetensors under the same key. A program
+that opens a model reads its layout, window and classes from here and needs no options for them.
 """
 
 import json
@@ -67,7 +67,7 @@ class Card:
         calibration: What temperature and thresholds were fitted on, and what they gave there.
         rules: Class name -> range of motion that an answer of this class must show; see `amr_edge.kinematics`.
         quality: What tells a right execution from a wrong one; see `amr_edge.kinematics`.
-        budget: Share of a body's tokens that a session looks at when nothing else is asked, in (0, 1].
+        budget: Share of a body's tokens that a session encodes by default, in (0, 1].
         budget_curve: What it answers at which budget, measured on the test part of its split.
         focal_windows: Frames in the windows whose motion energies rank the tokens; see `energy_windows`.
         fixed_tokens: Tokens that the file looks at, if that was fixed when it was written; None is chosen when it

@@ -14,7 +14,7 @@ from amr_edge.errors import AmrError, DataError
 VERBS: dict[str, tuple[str, str]] = {
     "demo": (
         "amr_edge.export.demo.cli:demo",
-        "The model in the box watches a synthetic person; --train makes one from nothing.",
+        "Run the bundled model on a synthetic person; --train trains one from scratch.",
     ),
     "data": ("amr_edge.data.cli:data", "Convert, describe and check recordings."),
     "pretrain": (
@@ -35,18 +35,18 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("amr_edge.export.cli:export", "Write ONNX and prove on real clips that nothing was lost."),
     "reproduce": (
         "amr_edge.export.demo.reproduce_rehab8:reproduce",
-        "Make the model in the box from the raw files of its data.",
+        "Reproduce the bundled model from the raw files of its data.",
     ),
     "calibrate": (
         "amr_edge.runtime.calibration.cli:command",
-        "Fit how sure a model must be, for so many false alarms an hour.",
+        "Fit temperature and thresholds for a number of false positives per hour.",
     ),
     "live": (
         "amr_edge.runtime.cli:live",
         "Recognise actions: recorded skeletons, video or camera in, JSON lines out.",
     ),
     "bench": ("amr_edge.runtime.cli:bench", "Measure a model's latency on this machine."),
-    "doctor": ("amr_edge.runtime.cli:doctor", "Show what works on this machine, with a cure for what does not."),
+    "doctor": ("amr_edge.runtime.cli:doctor", "Show what works on this machine, with a fix for what does not."),
     "pose": ("amr_edge.runtime.cli:pose", "Fetch the pose model that video and cameras need."),
     "model": ("amr_edge.runtime.cli:model", "Show the card of a model file."),
 }
@@ -136,7 +136,8 @@ def run(arguments: list[str]) -> int:
         if debug:
             raise
         click.echo(
-            f"amr-edge: a bug of ours: {type(bug).__name__}: {bug}; --debug shows where, please report it",
+            f"amr-edge: internal error: {type(bug).__name__}: {bug}; please report it with its "
+            "`--debug` traceback and the report of `amr-edge doctor --bundle report.json`",
             err=True,
         )
         return 1
@@ -145,6 +146,6 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """The console script."""
-    # OpenMP threads that spin starve whatever else runs; it must be said before torch or MediaPipe load.
+    # Spinning OpenMP threads starve other processes; the variable must be set before torch or MediaPipe load.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(sys.argv[1:]))

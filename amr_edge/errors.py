@@ -2,7 +2,7 @@
 
 ```
 AmrError
-├── CheckFailedError  1  a check said no: parity, a gate, a floor
+├── CheckFailedError  1  a check failed: parity, a gate, a floor
 ├── ConfigError       2  an option or setting that cannot mean anything
 ├── MissingError      3  a package, model or device is not here
 └── DataError         4  a recording, store or model file is damaged, foreign or contradicts its partner
@@ -23,7 +23,7 @@ class AmrError(Exception):
 
 
 class CheckFailedError(AmrError):
-    """A check that was asked for said no."""
+    """A requested check failed."""
 
     exit_code = 1
 
@@ -47,7 +47,7 @@ class DataError(AmrError):
 
 
 class LayoutError(DataError):
-    """Joints that do not fit the skeleton they are said to be."""
+    """Joints that do not fit their stated skeleton."""
 
 
 class ClipError(DataError):

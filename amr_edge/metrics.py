@@ -92,17 +92,17 @@ def deduplicated(
     }
 
 
-def copies_in_words(said: Mapping[str, float | int | None]) -> str:
+def copies_in_words(figures: Mapping[str, float | int | None]) -> str:
     """What `deduplicated` found as a line; empty where there are none.
 
     >>> copies_in_words({"copies": 95, "top1_without_copies": 0.8266})
     'without the 95 clips that are copies of training recordings: top-1 0.8266'
     """
-    if not said:
+    if not figures:
         return ""
-    top1 = said["top1_without_copies"]
+    top1 = figures["top1_without_copies"]
     rest = "nothing is left" if top1 is None else f"top-1 {top1:.4f}"
-    return f"without the {said['copies']} clips that are copies of training recordings: {rest}"
+    return f"without the {figures['copies']} clips that are copies of training recordings: {rest}"
 
 
 def per_class_rows(result: Score, classes: tuple[str, ...]) -> list[tuple[str, int, float, str]]:

@@ -21,7 +21,7 @@ def require(extra: str, wanted_by: str) -> None:
 
     Args:
         extra: A key of `EXTRAS`.
-        wanted_by: What the person asked for, as the subject of the sentence: "`amr-edge train`".
+        wanted_by: What needs the packages, as the subject of the sentence: "`amr-edge train`".
 
     Raises:
         MissingError: If a module of the extra cannot be found. Nothing is imported to find out.

@@ -39,7 +39,7 @@ class PrepareConfig:
         frames: T, frames in a clip.
         window_s: Seconds that the T frames of a live window cover, first to last frame.
         scale: "none" keeps metres; "torso" makes the median torso 0.5 long; "spread" makes the median root mean
-            square distance of the joints from their middle so long, which holds for somebody lying towards the
+            square distance of the joints from their middle so long, which holds for a person lying towards the
             camera, too. Pixels need one of the two.
         view: "camera" keeps the camera's view; "body" turns the window about the vertical so that the first
             person's hips and shoulders lie along x, facing +z.
@@ -104,10 +104,10 @@ def resample(
         poses: (M, T, V, C), absent joints NaN.
         times_s: (T,) rising seconds.
         at_s: (T',) seconds to sample at.
-        max_gap_s: Two sightings further apart than this are not joined.
+        max_gap_s: Two frames further apart than this are not joined.
 
     Returns:
-        (M, T', V, C); NaN before the first sighting, after the last, and inside gaps.
+        (M, T', V, C); NaN before the first frame, after the last, and inside gaps.
 
     >>> line = np.float32([[[[0.0]], [[np.nan]], [[2.0]]]])  # (1, 3, 1, 1): unseen in the middle
     >>> resample(line, np.array([0.0, 0.1, 0.2]), np.array([0.05, 0.3]), max_gap_s=0.5).ravel().tolist()
@@ -370,7 +370,7 @@ def prepare_scene(
         span_s: First and last instant of the clip; None is the whole recording.
 
     Returns:
-        Which of the M are in the clip, and the clip of them alone; nobody, if nobody is seen in the span.
+        Which of the M are in the clip, and the clip of them alone; none, if no person is seen in the span.
     """
     if span_s is None and len(times_s):
         span_s = (float(times_s[0]), float(times_s[-1]))
@@ -384,7 +384,7 @@ def prepare_scene(
         here = np.flatnonzero(present_joints(sampled).any(axis=(1, 2)))
         order = here[np.argsort(-motion_energy(sampled[here]), kind="stable")][:persons]
     else:
-        order = np.arange(len(poses))  # nobody to choose from: spare the second resampling
+        order = np.arange(len(poses))  # no choice to make: spare the second resampling
     if len(times_s) and len(order):
         clip = prepare(poses[order], times_s, source, config, (start_s, end_s))
         if clip.present.any():

@@ -46,7 +46,7 @@ class Layout:
 
     @cached_property
     def root(self) -> int:
-        """The joint that hangs from nothing."""
+        """The joint without a parent."""
         return self.parents.index(-1)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""How sure are probabilities really: the temperature that logits are divided by, found and applied.
+"""Temperature scaling: the number that logits are divided by so that probabilities are calibrated.
 
 Source: Guo et al., "On calibration of modern neural networks", ICML 2017.
 """

@@ -43,19 +43,19 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="a finished run of this recipe on this data, to save the training")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    asked = [word for setting in options.settings for word in ("--set", setting)]
+    extra = [word for setting in options.settings for word in ("--set", setting)]
     if options.precision != "auto":
-        asked += ["--precision", options.precision]
+        extra += ["--precision", options.precision]
     with tempfile.TemporaryDirectory() as scratch:
         store = Path(scratch) / "data.npz"
         data = amr_edge("data", "convert", options.folder, store)
         folder = options.run
         if folder is None:
             choice = ("--split", options.split, "--recipe", options.recipe, "--seed", options.seed)
-            made = amr_edge("train", "--data", store, *choice, *asked, "--project", Path(scratch) / "runs")
+            made = amr_edge("train", "--data", store, *choice, *extra, "--project", Path(scratch) / "runs")
             folder = Path(str(made["run"]))
         exported = amr_edge("export", folder, "--onnx", "--data", store, "--split", options.split)
-        judged = amr_edge("evaluate", folder / "export" / "model.onnx", "--data", store, "--split", options.split)
+        evaluated = amr_edge("evaluate", folder / "export" / "model.onnx", "--data", store, "--split", options.split)
         config = json.loads((folder / "config.json").read_text())
         for setting in options.settings:
             check(config, *setting.split("=", 1))
@@ -68,15 +68,15 @@ def main() -> None:
         ]
         result = {
             "command": f"amr-edge train --data DATA.npz --split {options.split} --recipe {options.recipe} "
-            + " ".join(["--seed", str(config["seed"]), *asked]),
+            + " ".join(["--seed", str(config["seed"]), *extra]),
             "data": {key: data[key] for key in ("recordings", "classes", "subjects") if key in data},
             "data_hash": config["data_hash"],
             "environment": environment,
             "training_seconds": round(sum(seconds), 1),
-            "top1": judged["top1"],
-            "mean_class": judged["mean_class"],
-            "test_clips": judged["clips"],
-            **{key: judged[key] for key in ("copies", "top1_without_copies") if key in judged},
+            "top1": evaluated["top1"],
+            "mean_class": evaluated["mean_class"],
+            "test_clips": evaluated["clips"],
+            **{key: evaluated[key] for key in ("copies", "top1_without_copies") if key in evaluated},
             "export": {k: exported[k] for k in ("max_difference", "agreement", "size_bytes", "opset", "proven")},
         }
     options.out.write_text(json.dumps(result, indent=2) + "\n")

@@ -61,8 +61,8 @@ def _run(*command: str) -> str:
 
 def _ours(model: Path, engine: str, seconds: float) -> float:
     command = ("-m", "amr_edge", "bench", str(model), "--engine", engine, "--seconds", str(seconds), "--json")
-    said: dict[str, Any] = json.loads(_run(sys.executable, *command))
-    return float(said["rows"][0]["latency_ms"]["p50"])
+    result: dict[str, Any] = json.loads(_run(sys.executable, *command))
+    return float(result["rows"][0]["latency_ms"]["p50"])
 
 
 def _openvino(program: str, model: Path, seconds: float, frames: int, joints: int, tokens: int) -> float:
@@ -75,7 +75,7 @@ def _openvino(program: str, model: Path, seconds: float, frames: int, joints: in
         out = _run(*command, "-report_folder", folder)
     found = re.search(r"Median:\s+([\d.]+) ms", out)
     if found is None:
-        sys.exit(f"benchmark_app told no median: {out[-500:]}")
+        sys.exit(f"benchmark_app printed no median: {out[-500:]}")
     return float(found.group(1))
 
 
@@ -121,8 +121,8 @@ def main() -> None:
         rows.append([ours, round(medians[0], 3), public, round(medians[1], 3), f"{np.median(both):.3f}", spread])
     print(table(rows, ["instrument", "p50 ms", "public", "p50 ms", "ratio", "rounds"]))
     if options.json:
-        said = {"rounds_ms": rounds, "ratios": ratios, "model": options.model.name, "context": context()}
-        options.json.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        result = {"rounds_ms": rounds, "ratios": ratios, "model": options.model.name, "context": context()}
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def table(stored: Mapping[str, Any]) -> str:
 
 
 def run(data: Path, split: str, work: Path, options: Sequence[str], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Every row that is asked for."""
+    """Every requested row."""
     rows = []
     for name in names:
         slug = name.lower().replace("'s", "").replace("`", "").replace(", ", "-").replace(" ", "-")
@@ -71,15 +71,15 @@ def main() -> None:
     parser.add_argument("--page", type=Path)
     parser.add_argument("--rows", help="some of the table's rows, separated by semicolons")
     parser.add_argument("--recipe", default="asma-small")
-    asked = parser.parse_args()
-    asked.work.mkdir(parents=True, exist_ok=True)
-    options = ["--recipe", asked.recipe, "--seed", asked.seed, *(w for s in asked.settings for w in ("--set", s))]
-    names = asked.rows.split(";") if asked.rows else list(ROWS)
-    rows = run(asked.data, asked.split, asked.work, options, names)
-    report = {"split": asked.split, "seed": asked.seed, "versions": versions(), "rows": rows}
-    asked.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    if asked.page:
-        asked.page.write_text(written_into(asked.page.read_text(encoding="utf-8"), MARKS, table(report)))
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    options = ["--recipe", args.recipe, "--seed", args.seed, *(w for s in args.settings for w in ("--set", s))]
+    names = args.rows.split(";") if args.rows else list(ROWS)
+    rows = run(args.data, args.split, args.work, options, names)
+    report = {"split": args.split, "seed": args.seed, "versions": versions(), "rows": rows}
+    args.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if args.page:
+        args.page.write_text(written_into(args.page.read_text(encoding="utf-8"), MARKS, table(report)))
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class Seen(NamedTuple):
 
 
 def see(action: str, seed: int, sensor: synthetic.Sensor) -> Seen:
-    """Somebody who does something, prepared as amr-small prepares."""
+    """A person who acts, prepared as amr-small prepares."""
     recipe = amr_small()
     clip = synthetic.clip(action, synthetic.subject(1, seed), np.random.default_rng(seed), sensor=sensor)
     prepared = prepare(clip.poses, clip.times_s, NTU25, recipe.prepare)
@@ -165,13 +165,13 @@ def draw_mask(seen: Seen, path: Path) -> None:
     figure = Figure(figsize=(WIDTH_INCHES, 5.6), layout="constrained")
     whole, left, tokens = figure.subplots(3, 1, height_ratios=(1, 1, 1.35))
     draw_figures(whole, seen, None)
-    title(whole, "the recording: somebody kicks")
+    title(whole, "the recording: a kick")
     draw_figures(left, seen, chosen)
     title(left, "what the encoder sees of it")
     draw_grid(tokens, chosen)
     title(
         tokens,
-        f"{visible.shape[1]} of {seen.module.encoder.tokens} tokens, by chance; a token is one joint over "
+        f"{visible.shape[1]} of {seen.module.encoder.tokens} tokens, at random; a token is one joint over "
         f"{seen.patch_frames} frames, time runs to the right",
     )
     save(figure, path)
@@ -184,7 +184,7 @@ def weights(seen: Seen) -> Tensor:
 
 
 def draw_targets(seen: Seen, path: Path) -> None:
-    """What the decoder is asked for: displacements in large patches, each normalised by itself, and what counts."""
+    """What the decoder predicts: displacements in large patches, each normalised by itself, and what counts."""
     module, V = seen.module, len(NTU25)
     value, _ = module.target(seen.body, seen.present)  # (1, N_t, P) each
     normalized = unpatchify(value, module.target_frames, V)[0]  # (T, V, 3)
@@ -195,13 +195,13 @@ def draw_targets(seen: Seen, path: Path) -> None:
     panels = figure.subplots(3, 2, sharex=True)
     for column, name in enumerate((MOVING, STILL)):
         joint = NTU25.index(name)
-        said = "moves" if name == MOVING else "hardly moves"
+        caption = "moves" if name == MOVING else "hardly moves"
         rows = (
-            (moved[:, joint], f"{name.replace('_', ' ')}, which {said}: mm from frame to frame"),
+            (moved[:, joint], f"{name.replace('_', ' ')}, which {caption}: mm from frame to frame"),
             (normalized[:, joint], f"the target: {T // module.target_frames} patches, each normalised by itself"),
             (weight[:, joint, None], "the focal weight: how much each frame counts in the loss"),
         )
-        for row, (lines, said) in enumerate(rows):
+        for row, (lines, caption) in enumerate(rows):
             panel = panels[row, column]
             for axis, color in zip(range(lines.shape[1]), (RIGHT, LEFT, MIDDLE), strict=False):
                 panel.plot(lines[:, axis], color=color if row < 2 else LEFT, lw=1.6, label="xyz"[axis])
@@ -214,7 +214,7 @@ def draw_targets(seen: Seen, path: Path) -> None:
             panel.spines["left"].set_visible(True)
             panel.spines["left"].set_color(INK)
             panel.set_xlim(0, T - 1)
-            title(panel, said)
+            title(panel, caption)
         panels[2, column].set_xlabel("frame", color=INK, fontsize=9)
     # One scale for both joints: that the right one is nearly still is the point.
     largest = 1.1 * float(moved[:, [NTU25.index(MOVING), NTU25.index(STILL)]].abs().max())

@@ -116,13 +116,13 @@ def random_model(name: str) -> tuple[Classifier, Card]:
 
 
 def write_files(
-    models: dict[str, tuple[Classifier, Card]], taught: Part | None, folder: Path, precisions: Iterable[str]
+    models: dict[str, tuple[Classifier, Card]], train_part: Part | None, folder: Path, precisions: Iterable[str]
 ) -> dict[tuple[str, str], Path]:
     """(model, precision) -> its file, written as `amr-edge export` writes it.
 
     Args:
         models: What to write.
-        taught: Whose training part int8-static is calibrated on; None calibrates on swaying bodies.
+        train_part: Whose training part int8-static is calibrated on; None calibrates on swaying bodies.
         folder: Where to.
         precisions: Which.
     """
@@ -132,13 +132,13 @@ def write_files(
         graph = onnx.load(full)
         for precision in precisions:
             if precision != "fp32":
-                if taught is None:
+                if train_part is None:
                     values, present = moving_clips(card, 8, np.random.default_rng(1))
                     feed = {"clip": values, "present": present, "ranks": np.arange(card.tokens, dtype=np.int64)}
                     feeds: Callable[[], Any] = lambda feed=feed: [feed]  # noqa: E731
                 else:
                     inputs = [value.name for value in graph.graph.input]
-                    feeds = calibration(taught, card, inputs, count=SAMPLE, rng=np.random.default_rng(0))
+                    feeds = calibration(train_part, card, inputs, count=SAMPLE, rng=np.random.default_rng(0))
                 lower = lowered(graph, precision, feeds)
                 save_onnx(lower, replace(card, precision=precision), full.with_name(file_name(precision)))
             files[name, precision] = full.with_name(file_name(precision))
@@ -241,10 +241,10 @@ def report(
 ) -> dict[str, Any]:
     """What was measured, for machines."""
     first = median_ms(timed[0])
-    said = []
+    result = []
     for k, row in enumerate(rows):
         ms = median_ms(timed[k])
-        said.append(
+        result.append(
             {
                 "model": row.model,
                 "precision": row.precision,
@@ -271,14 +271,14 @@ def report(
         }
         for (name, looks_at, parameters, _), runs in zip(beside, timed[len(rows) :], strict=True)
     ]
-    return {"rows": said, "for_scale": scale}
+    return {"rows": result, "for_scale": scale}
 
 
-def tables(said: dict[str, Any]) -> str:
+def tables(result: dict[str, Any]) -> str:
     """What was measured, in Markdown."""
     head = "| model | budget | precision | engine | top-1 % | parameters | MB | M MACs | ms | times faster |"
     lines = [head, "|---|---|---|---|---|---|---|---|---|---|"]
-    for row in said["rows"]:
+    for row in result["rows"]:
         top = "" if row["top1"] is None else f"{100 * row['top1']:.1f}"
         lines.append(
             f"| {row['model']} | {row['budget']:.0%} | {row['precision']} | {row['engine']} | {top} | "
@@ -290,17 +290,17 @@ def tables(said: dict[str, Any]) -> str:
     lines += [
         f"| {row['network']} | {row['looks_at']} | {row['parameters'] / 1e6:.2f} M | {row['ms']:.2f} | "
         f"{row['times_faster']:.1f} |"
-        for row in said["for_scale"]
+        for row in result["for_scale"]
     ]
     return "\n".join(lines)
 
 
-def text(said: dict[str, Any]) -> str:
+def text(result: dict[str, Any]) -> str:
     """What was measured, for people."""
     columns = ("model", "budget", "precision", "engine", "top1", "macs", "ms", "times_faster")
-    ours = table([[row[name] for name in columns] for row in said["rows"]], columns)
+    ours = table([[row[name] for name in columns] for row in result["rows"]], columns)
     columns = ("network", "looks_at", "parameters", "ms", "times_faster")
-    return f"{ours}\n{table([[row[name] for name in columns] for row in said['for_scale']], columns)}"
+    return f"{ours}\n{table([[row[name] for name in columns] for row in result['for_scale']], columns)}"
 
 
 def available(engines: Sequence[str], file: Path) -> list[str]:
@@ -357,7 +357,7 @@ def main() -> None:
             rng=np.random.default_rng(0),
         )
         accuracies = None if part is None else top1(rows, part)
-        said = {
+        result = {
             "what": "median processor time of one answer for one person, one thread, all rows in turns in one process; "
             "times_faster is against the first row; for_scale: our re-implementations with random weights",
             "clips": None if part is None else int(part.which.sum()),
@@ -369,9 +369,9 @@ def main() -> None:
         }
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(to_json(said, indent=1) + "\n", encoding="utf-8")
+        options.out.write_text(to_json(result, indent=1) + "\n", encoding="utf-8")
         note(f"written: {options.out}")
-    print(tables(said) if options.markdown else text(said))
+    print(tables(result) if options.markdown else text(result))
 
 
 if __name__ == "__main__":

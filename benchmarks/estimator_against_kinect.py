@@ -117,12 +117,12 @@ def answers(recording: Recording, session: Any) -> tuple[dict[str, Any], NDArray
     given = recognize(recording, session)
     probs = np.mean([answer.probs for answer in given], axis=0)
     best = np.argsort(-probs)[:5]
-    said = {
+    facts = {
         "answers": len(given),
         "label": session.card.classes[int(best[0])],
         "top5": {session.card.classes[k]: round(float(probs[k]), 4) for k in best.tolist()},
     }
-    return said, np.asarray(probs, dtype=np.float64)
+    return facts, np.asarray(probs, dtype=np.float64)
 
 
 def main() -> None:
@@ -136,19 +136,19 @@ def main() -> None:
     options = parser.parse_args()
     kinect = next(readers.read(options.skeleton))
     session = None if options.model is None else open_session(options.model, threads=1)
-    told: dict[str, Any] = {"film": options.film.name, "skeleton": options.skeleton.name}
+    result: dict[str, Any] = {"film": options.film.name, "skeleton": options.skeleton.name}
     if session is not None:
-        told["model"] = {"name": session.card.name, "layout": session.card.prepare.layout, "data": session.card.data}
-        told["model"]["kinect"], kinect_probs = answers(kinect, session)
+        result["model"] = {"name": session.card.name, "layout": session.card.prepare.layout, "data": session.card.data}
+        result["model"]["kinect"], kinect_probs = answers(kinect, session)
     for how, flipped in (("as it is", False), ("flipped", True)):
         seen, about, title = estimated(options.film, options.pose, flipped=flipped)
-        told["estimator"] = title
-        told[f"film {how}"] = compared(seen, kinect) | {"seen": about}
+        result["estimator"] = title
+        result[f"film {how}"] = compared(seen, kinect) | {"seen": about}
         if session is not None:
-            told[f"film {how}"]["model"], probs = answers(seen, session)
-            told[f"film {how}"]["model"]["total_variation"] = round(float(np.abs(probs - kinect_probs).sum() / 2), 4)
-    options.out.write_text(json.dumps(told, indent=2) + "\n")
-    print(json.dumps(told, indent=2))
+            result[f"film {how}"]["model"], probs = answers(seen, session)
+            result[f"film {how}"]["model"]["total_variation"] = round(float(np.abs(probs - kinect_probs).sum() / 2), 4)
+    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

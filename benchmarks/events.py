@@ -6,7 +6,8 @@ Run: python benchmarks/events.py --model RUN --data JOINED.npz --calibrate-on 2 
 The model answers every recording as `live` does; its answers become events, with the card as it is and with temperature
 and thresholds fitted on the people of --calibrate-on for --false-alarms an hour. What is printed is of the people of
 --test-on: an event is right if it has the label of a span and overlaps it by half (intersection over union), each
-paired once; a false alarm touches no span; a delay runs from the onset of an action to the moment its start is told.
+paired once; a false positive touches no span; a delay runs from the onset of an action to the moment its start is
+reported.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from amr_edge.card import Card
 from amr_edge.data.recording import Recording
 from amr_edge.data.store import open_store
 from amr_edge.runtime.calibration.event_metrics import EventScore
-from amr_edge.runtime.calibration.thresholds import answered, calibrate, judged, summary
+from amr_edge.runtime.calibration.thresholds import answered, calibrate, score_predictions, summary
 from amr_edge.runtime.hardware.machine import machine
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pipeline.one_euro import STRENGTHS, strength
@@ -35,7 +36,7 @@ COLUMNS = {
     "recall": "recall",
     "f1": "F1",
     "median_delay_s": "median delay s",
-    "false_alarms_per_hour": "false alarms/h idle",
+    "false_alarms_per_hour": "false positives/h idle",
     "idle_hours": "idle h",
 }
 
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--calibrate-seconds", type=float, help="the same of those of --calibrate-on")
     parser.add_argument("--calibrate-on", required=True, help="subjects")
     parser.add_argument("--test-on", required=True, help="subjects")
-    parser.add_argument("--false-alarms", type=float, default=2.0, help="asked for, an hour (default 2)")
+    parser.add_argument("--false-alarms", type=float, default=2.0, help="requested, an hour (default 2)")
     parser.add_argument("--smooth", nargs="+", choices=list(STRENGTHS), default=["off"])
     parser.add_argument("--budget", type=float, help="share of the tokens (default: the card's)")
     parser.add_argument("--out", type=Path, help="write everything here as JSON")
@@ -92,24 +93,24 @@ def main() -> None:
         note(f"answered with smoothing {smooth} in {time.perf_counter() - began:.0f} s")
         fitted = calibrate(held, session.card, options.false_alarms)
         fits[smooth] = summary(fitted, session.card)
-        rows.append(row(smooth, f"{session.card.threshold:g}", judged(test, session.card)))
+        rows.append(row(smooth, f"{session.card.threshold:g}", score_predictions(test, session.card)))
         name = f"fitted for {options.false_alarms:g}/h"
-        rows.append(row(smooth, name, judged(test, fitted.card(session.card, "held out"))))
+        rows.append(row(smooth, name, score_predictions(test, fitted.card(session.card, "held out"))))
     print(table([[each[name] for name in COLUMNS] for each in rows], list(COLUMNS.values())))
     if options.out is not None:
-        said = {
+        result = {
             "model": origin(session.card),
             "tokens": session.tokens,
             "data": "synthetic" if options.synthetic else options.data.name,
             "calibrated_on_data": None if options.calibrate_data is None else options.calibrate_data.name,
             "calibrated_on_subjects": sides["calibrate_on"],
             "tested_on_subjects": sides["test_on"],
-            "false_alarms_asked": options.false_alarms,
+            "false_positives_requested": options.false_alarms,
             "rows": rows,
             "fitted": fits,
             "machine": machine(threads=1),
         }
-        options.out.write_text(json.dumps(json.loads(to_json(said)), indent=1) + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(json.loads(to_json(result)), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

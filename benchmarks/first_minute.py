@@ -5,7 +5,7 @@ Run: python benchmarks/first_minute.py [--repeat 5] [--wheel FILE] [--out benchm
 Builds the wheel, makes a fresh virtual environment, installs the wheel with what it depends on and nothing else, and
 times in it what a newcomer types, each as a process of its own: `--help`, `live` on a recorded skeleton until the first
 answer, `demo` until the first event and to its end. Medians over the repeats, extremes beside them. The install is
-timed once, as it is: it depends on the network and on pip's cache, which is said.
+timed once, as it is: it depends on the network and on pip's cache, as the output states.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def until(command: Sequence[str], *, stream: str, word: str, folder: Path) -> tu
     ended_s = time.perf_counter() - begun_s
     lines.close()
     if code or first_s is None:
-        raise SystemExit(f"{command}: ended with {code}, '{word}' was {'not ' if first_s is None else ''}said")
+        raise SystemExit(f"{command}: ended with {code}, '{word}' was {'not ' if first_s is None else ''}printed")
     return first_s, ended_s
 
 
@@ -112,14 +112,14 @@ def timed(places: Path, folder: Path, count: int) -> dict[str, Any]:
     """What a newcomer waits for."""
     python, amr_edge = places / "python", str(places / "amr-edge")
     demo = [amr_edge, "demo", "--threads", "1"]
-    live = [amr_edge, "live", "--source", "amr-edge-demo/somebody.jsonl", "--threads", "1"]
+    live = [amr_edge, "live", "--source", "amr-edge-demo/person.jsonl", "--threads", "1"]
     # No bytecode is there yet: what happens once, right after the install.
     cold = until(demo, stream="stderr", word="begins", folder=folder)
     warm = [until(demo, stream="stderr", word="begins", folder=folder) for _ in range(count)]
     answers = [until(live, stream="stdout", word='"answer"', folder=folder)[0] for _ in range(count)]
     helps = [until([amr_edge, "--help"], stream="stdout", word="Commands", folder=folder)[1] for _ in range(count)]
     done = subprocess.run([*demo, "--json"], check=True, capture_output=True, text=True, cwd=folder)
-    told = json.loads(done.stdout)
+    output = json.loads(done.stdout)
     return {
         "first_event_after_install_s": cold[0],
         "demo_after_install_s": cold[1],
@@ -132,7 +132,7 @@ def timed(places: Path, folder: Path, count: int) -> dict[str, Any]:
             for module in ("numpy", "amr_edge", "amr_edge.cli", "amr_edge.runtime.cli", "onnxruntime")
         },
         "demo": {
-            name: told[name]
+            name: output[name]
             for name in (
                 "model", "sets", "recognised", "actions", "false_events", "repeats", "median_delay_s", "source_s",
                 "answers", "latency_ms",
@@ -148,13 +148,13 @@ def measured(wheel: Path | None, count: int) -> dict[str, Any]:
         if wheel is None:
             note("building the wheel")
             wheel = build(folder / "dist")
-        said: dict[str, Any] = {"schema": 1, "kind": "first minute", "wheel": wheel.name, **contents(wheel)}
+        result: dict[str, Any] = {"schema": 1, "kind": "first minute", "wheel": wheel.name, **contents(wheel)}
         note("installing it into a fresh environment")
         places, installed = install(wheel, folder / "env")
         note("doing what a newcomer does")
-        said |= installed | timed(places, folder, count)
-    said["install_to_first_event_s"] = said["install_s"] + said["first_event_after_install_s"]
-    return {**said, **machine(threads=1)}
+        result |= installed | timed(places, folder, count)
+    result["install_to_first_event_s"] = result["install_s"] + result["first_event_after_install_s"]
+    return {**result, **machine(threads=1)}
 
 
 def main() -> None:
@@ -165,24 +165,24 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="store the result as JSON")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args()
-    said = measured(options.wheel, options.repeat)
+    result = measured(options.wheel, options.repeat)
     if options.out is not None:
-        options.out.write_text(to_json(said, indent=1) + "\n", encoding="utf-8")
+        options.out.write_text(to_json(result, indent=1) + "\n", encoding="utf-8")
     if options.json:
-        print(to_json(said))
+        print(to_json(result))
         return
     rows = [
-        ["wheel, MB", round(said["wheel_bytes"] / 1e6, 2)],
-        ["model in it, MB", round((said["model_bytes"] or 0) / 1e6, 2)],
-        ["installed with what it needs, MB", round(said["installed_bytes"] / 1e6)],
-        ["pip install, s", round(said["install_s"], 1)],
-        ["first event after the install, s", round(said["first_event_after_install_s"], 2)],
-        ["from pip install to the first event, s", round(said["install_to_first_event_s"], 1)],
+        ["wheel, MB", round(result["wheel_bytes"] / 1e6, 2)],
+        ["model in it, MB", round((result["model_bytes"] or 0) / 1e6, 2)],
+        ["installed with what it needs, MB", round(result["installed_bytes"] / 1e6)],
+        ["pip install, s", round(result["install_s"], 1)],
+        ["first event after the install, s", round(result["first_event_after_install_s"], 2)],
+        ["from pip install to the first event, s", round(result["install_to_first_event_s"], 1)],
         *[
-            [f"{name.removesuffix('_s').replace('_', ' ')}, s", round(said[name]["median"], 2)]
+            [f"{name.removesuffix('_s').replace('_', ' ')}, s", round(result[name]["median"], 2)]
             for name in ("demo_first_event_s", "demo_s", "live_first_answer_s", "help_s")
         ],
-        *[[f"import {name}, ms", round(value["median"], 1)] for name, value in said["import_ms"].items()],
+        *[[f"import {name}, ms", round(value["median"], 1)] for name, value in result["import_ms"].items()],
     ]
     print(table(rows, ["", "median"]))
 

@@ -16,7 +16,7 @@ from typing import Any
 KEPT = ("top1", "top5", "mean_class", "clips", "split")
 
 
-def said(run: Path, places: dict[str, str]) -> dict[str, Any]:
+def run_entry(run: Path, places: dict[str, str]) -> dict[str, Any]:
     """How a run was made, without this machine's paths, from what and on what data, and what it reached."""
     environment = json.loads((run / "environment.json").read_text())
     config = json.loads((run / "config.json").read_text())
@@ -47,7 +47,9 @@ def main() -> None:
     result = {
         **{name: answer[name] for name in KEPT},
         "weights": [each["weight"] for each in answer["runs"]],
-        "runs": [said(run, {config["data"]: "DATA.npz"}) for run, config in zip(options.runs, configs, strict=True)],
+        "runs": [
+            run_entry(run, {config["data"]: "DATA.npz"}) for run, config in zip(options.runs, configs, strict=True)
+        ],
     }
     options.out.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))

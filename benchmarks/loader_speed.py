@@ -7,7 +7,7 @@ show two persons, as in NTU RGB+D. Roads to a batch: `one by one`, whole clips b
 augmented; `resident`, `Views` with all recordings on the device; `mapped`, `Views` that may keep nothing and reads
 every batch from the memory-mapped store. The step is the recipe's pre-training: forward, backward and AdamW, on the
 same batches. One thread; every road makes one batch in every round; seconds are CPU seconds (wall seconds on CUDA, with
-the step in bf16), and what is told is the median round.
+the step in bf16), and the median round is reported.
 """
 
 import argparse

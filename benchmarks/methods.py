@@ -147,8 +147,8 @@ def main() -> None:
                 options.work, f"{slug}-{protocol}", ("finetune", *start, *few, *share, *shared, "--name", name)
             )
         rows.append(row)
-        told = {p: f"{row[p]['answer']['top1']:.4f}" for p in options.protocols.split(",") if p in row}
-        print(f"{options.data.stem} {method}: {told}", flush=True)
+        top1 = {p: f"{row[p]['answer']['top1']:.4f}" for p in options.protocols.split(",") if p in row}
+        print(f"{options.data.stem} {method}: {top1}", flush=True)
     places = {str(options.data): "DATA.npz", str(options.work): "WORK"}
     kept = [
         {name: cell(value, places) if isinstance(value, dict) else value for name, value in row.items()} for row in rows

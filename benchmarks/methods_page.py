@@ -4,7 +4,7 @@ python benchmarks/methods_page.py README.md docs/objectives.md \
     UTD-MHAD=benchmarks/results/methods_utd.json NW-UCLA=benchmarks/results/methods_nw.json ...
 
 `--table pilot` (or ablation, focal) writes between the marks of that name. A row that another file has already is named
-by NAME=FILE#ROW, and is told under that file's name for it.
+by NAME=FILE#ROW, and is listed under that file's name for it.
 """
 
 import argparse
@@ -33,9 +33,9 @@ def gathered(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     for word in words:
         name, place = word.split("=", 1)
         path, _, wanted = place.partition("#")
-        told = json.loads(Path(path).read_text(encoding="utf-8"))
-        rows = [row for row in told["rows"] if wanted in ("", row["method"])]
-        have = found.setdefault(name, {**told, "rows": []})
+        stored = json.loads(Path(path).read_text(encoding="utf-8"))
+        rows = [row for row in stored["rows"] if wanted in ("", row["method"])]
+        have = found.setdefault(name, {**stored, "rows": []})
         have["rows"] += rows
     return found
 
@@ -85,12 +85,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="+", help="pages, and NAME=FILE for every data set")
     parser.add_argument("--table", default="methods", help="whose marks the page has (default methods)")
-    asked = parser.parse_intermixed_args()
-    block = table(gathered([word for word in asked.words if "=" in word]))
+    args = parser.parse_intermixed_args()
+    block = table(gathered([word for word in args.words if "=" in word]))
     print(block)
-    for page in (Path(word) for word in asked.words if "=" not in word):
+    for page in (Path(word) for word in args.words if "=" not in word):
         text = page.read_text(encoding="utf-8")
-        page.write_text(written_into(text, marks(asked.table), block), encoding="utf-8")
+        page.write_text(written_into(text, marks(args.table), block), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ A step is forward, backward and AdamW on one batch of 120 frames of 25 joints: A
 `mamp` train them (scaled-dot-product attention), and `plain`, a reference written here that does what MAMP's
 publication describes in the plainest way: every token embedded before nine tenths are dropped, attention by its
 explicit matrix, five decoder layers over all 750 tokens, the prediction of visible tokens thrown away, two persons a
-clip whoever is there, fp32. It is not anybody's released code.
+clip however many are present, fp32. It is not released code of others.
 
 Each candidate is a process of its own with one thread; in every round each makes one step after the other, so that a
 machine on which others work as well cancels out of the ratios, which are medians over the rounds. Seconds are CPU

@@ -1,4 +1,4 @@
-"""How good is the model in the box on people, sensors and films that it has not learned from?
+"""Evaluate the bundled model on people, sensors and films held out of training.
 
 Run: python benchmarks/rehab8.py MODEL.onnx [MODEL.onnx ...] --people 9,10 --ui-prmd DIR --utd DIR --films DIR \
          --work SCRATCH --out benchmarks/results/rehab8.json
@@ -51,11 +51,11 @@ from amr_edge.training.recipes.rehab8.evaluation import (
     judge,
     parts,
 )
-from amr_edge.training.recipes.rehab8.execution_quality import Trust, hints, reps_of, text, told
+from amr_edge.training.recipes.rehab8.execution_quality import Trust, hints, reps_of, text, trust_to_dict
 from amr_edge.training.recipes.rehab8.synthetic_test import synthetic_parts
 
 Floats = NDArray[np.float32]
-JUDGED = ("<!-- judged: written by benchmarks/rehab8.py -->", "<!-- end of judged -->")
+EVALUATED = ("<!-- evaluated: written by benchmarks/rehab8.py -->", "<!-- end of evaluated -->")
 SHIPPED = ("<!-- shipped: written by benchmarks/rehab8.py without --ui-prmd -->", "<!-- end of shipped -->")
 HINTS = ("<!-- hints: written by benchmarks/rehab8.py -->", "<!-- end of hints -->")
 OF_UI_PRMD = (KINECT, WRONGLY, VICON, VICON_NEVER)
@@ -63,7 +63,7 @@ FILMS = (".mp4", ".avi")
 NOT_EXERCISE = "films, not exercise"
 # Depth cameras put their picture beside the colours.
 COLOURS_ON_THE_RIGHT = ("fall-01-cam0.mp4", "fall-05-cam0.mp4")
-# Gymnasts who mix side lunges, arm raises and squats to music: told, and counted neither as exercise nor as nothing.
+# Gymnasts who mix side lunges, arm raises and squats to music: reported, counted neither as exercise nor as none.
 EXERCISING = ("felixchenfy_exercise.avi",)
 
 
@@ -82,7 +82,7 @@ def people(everybody: Recording, card: Card) -> Iterator[Recording]:
     window_s = card.prepare.window_s
     for number, poses in enumerate(everybody.poses):
         seen = np.flatnonzero(present_joints(poses).any(axis=-1))
-        # Somebody who is gone for longer than that starts anew, as in a stream.
+        # A person who is gone for longer than that starts anew, as in a stream.
         anew = np.flatnonzero(np.diff(everybody.times_s[seen]) > window_s + card.prepare.max_gap_s) + 1
         for stretch in np.split(seen, anew):
             if len(stretch) < 2:
@@ -121,7 +121,7 @@ def film_parts(recordings: Sequence[Recording], card: Card) -> list[Part]:
         if stretches:
             made.append(cut(recording.source, stretches, card, every_s=card.stride_s))
         else:
-            note(f"{recording.source}: nobody is in view for a window")
+            note(f"{recording.source}: no person is in view for a whole window")
     quiet = [part for part in made if part.name not in EXERCISING]
     return [*made, *([joined(NOT_EXERCISE, quiet)] if quiet else [])]
 
@@ -141,25 +141,25 @@ def joined(name: str, several: Sequence[Part]) -> Part:
     )
 
 
-def summary(judged: dict[str, Judgement]) -> str:
+def summary(evaluations: dict[str, Judgement]) -> str:
     """Share of right windows of every part and budget, a column for each model."""
-    first = next(iter(judged.values()))
+    first = next(iter(evaluations.values()))
     rows = [
         (
             each.part,
             f"{each.budget:g}",
             each.how,
             int(each.confusion.sum()),
-            *(round(100 * model.of(each.part, each.budget, each.how).right, 1) for model in judged.values()),
+            *(round(100 * model.of(each.part, each.budget, each.how).right, 1) for model in evaluations.values()),
         )
         for each in first.verdicts
     ]
-    return table(rows, ("part", "budget", "decided", "windows", *judged))
+    return table(rows, ("part", "budget", "decided", "windows", *evaluations))
 
 
-def by_group(judged: dict[str, Judgement], budget: float) -> str:
+def by_group(evaluations: dict[str, Judgement], budget: float) -> str:
     """Markdown: a row for each group, a column for each part of UI-PRMD; mean over the models, and their spread."""
-    models = list(judged.values())
+    models = list(evaluations.values())
     names = list(dict.fromkeys(each.part for each in models[0].verdicts if each.part in OF_UI_PRMD))
     lines = [f"| group | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for label, group in enumerate(models[0].classes):
@@ -185,9 +185,9 @@ def _tabled(first: Judgement) -> list[str]:
     return [name for name in names if Path(name).suffix not in FILMS]
 
 
-def by_part(judged: dict[str, Judgement], budget: float) -> str:
+def by_part(evaluations: dict[str, Judgement], budget: float) -> str:
     """Markdown: a row for each part, what it says on one budget in both ways, windows and whole recordings."""
-    models = list(judged.values())
+    models = list(evaluations.values())
     lines = [
         "| part | windows | most probable, % | as live, % | recordings | as live, % | most frequent error as live |",
         "|---|---|---|---|---|---|---|",
@@ -207,9 +207,9 @@ def by_part(judged: dict[str, Judgement], budget: float) -> str:
     return "\n".join(lines)
 
 
-def by_budget(judged: dict[str, Judgement], budgets: Sequence[float]) -> str:
+def by_budget(evaluations: dict[str, Judgement], budgets: Sequence[float]) -> str:
     """Markdown: a row for each part, a column for each budget, the most probable class."""
-    models = list(judged.values())
+    models = list(evaluations.values())
     shares = " | ".join(f"{100 * budget:g} % of the tokens" for budget in budgets)
     lines = [f"| part | {shares} |", "|---" * (len(budgets) + 1) + "|"]
     for name in _tabled(models[0]):
@@ -279,7 +279,7 @@ def everything(options: argparse.Namespace, streams: Sequence[Stream], card: Car
     if streams:
         made += parts(streams, options.people, card, vicon_learned=not options.vicon_never)
     if options.utd is not None:
-        made += [part for asked in ("stretched", "held") for part in utd_parts(options.utd, card, asked)]
+        made += [part for mode in ("stretched", "held") for part in utd_parts(options.utd, card, mode)]
     if options.films is not None:
         made += film_parts(films_of(options.films, options.work, options.pose), card)
     return [*made, *synthetic_parts(card, sets=options.sets, life_s=options.life_s)]
@@ -310,45 +310,45 @@ def main() -> None:
     first = open_session(options.models[0], threads=1).card
     streams = streams_of(options.ui_prmd, options.work)
     cut_once = everything(options, streams, first)
-    judged: dict[str, Judgement] = {}
+    evaluations: dict[str, Judgement] = {}
     cards: dict[str, Card] = {}
     for place, path in enumerate(options.models):
         card = open_session(path, threads=1).card
         if card.prepare != first.prepare or card.classes != first.classes:
             parser.error(f"{path} sees other windows or classes than {options.models[0]}; judge it alone")
         name = f"{card.name} seed {card.recipe.get('seed', place)}"
-        if name in judged:
+        if name in evaluations:
             parser.error(f"{path} has the seed of a model before it; name models of one recipe with other seeds")
-        cards[name], judged[name] = card, judge(partial(_at, path), cut_once, budgets)
+        cards[name], evaluations[name] = card, judge(partial(_at, path), cut_once, budgets)
     together: dict[str, Judgement] = {}
-    if len(judged) > 1:
-        name = f"mean of {len(judged)}"
+    if len(evaluations) > 1:
+        name = f"mean of {len(evaluations)}"
         together[name] = judge(lambda share: Together(options.models, first, share), cut_once, budgets)
-    print(summary(judged | together))
+    print(summary(evaluations | together))
     budget = first.budget if first.budget in budgets else budgets[0]
-    tables, marks = [by_part(judged, budget)], SHIPPED
+    tables, marks = [by_part(evaluations, budget)], SHIPPED
     trust: dict[str, Trust] = {}
     if streams:
-        tables, marks = [*tables, by_group(judged, budget), by_budget(judged, budgets)], JUDGED
+        tables, marks = [*tables, by_group(evaluations, budget), by_budget(evaluations, budgets)], EVALUATED
         rules = {first.classes[label]: rule for label, rule in rules_of(first).items()}
         trust = hints(reps_of([stream for stream in streams if stream.sensor == "kinect"], rules))[1]
         print(f"\n{text(trust)}")
     if options.page is not None:
         page = written_into(options.page.read_text(encoding="utf-8"), marks, "\n\n".join(tables))
         options.page.write_text(written_into(page, HINTS, by_class(trust)) if trust else page, encoding="utf-8")
-    for name, judgement in judged.items():
+    for name, judgement in evaluations.items():
         print(f"\n{name}\n{judgement.text()}")
     if options.out is not None:
-        said = {
+        result = {
             "people_left_out": options.people,
             "models": {name: {"recipe": card.recipe, "data": card.data} for name, card in cards.items()},
-            "judged": {name: judgement.to_dict() for name, judgement in judged.items()},
+            "evaluated": {name: judgement.to_dict() for name, judgement in evaluations.items()},
             "together": {name: judgement.to_dict() for name, judgement in together.items()},
-            "hints": told(trust),
+            "hints": trust_to_dict(trust),
             "pose": options.pose,
             "machine": machine(threads=1),
         }
-        options.out.write_text(json.dumps(json.loads(to_json(said)), indent=1) + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(json.loads(to_json(result)), indent=1) + "\n", encoding="utf-8")
 
 
 def _at(path: Path, budget: float) -> Answering:

@@ -48,8 +48,8 @@ def _nothing(**off: float) -> Callable[[RehabRecipe], RehabRecipe]:
 
 def _budget(low: float, high: float, full: float) -> Callable[[RehabRecipe], RehabRecipe]:
     def changed(recipe: RehabRecipe) -> RehabRecipe:
-        taught = replace(recipe.recipe.finetune, budget=(low, high), full_share=full)
-        return replace(recipe, recipe=replace(recipe.recipe, finetune=taught))
+        finetune_config = replace(recipe.recipe.finetune, budget=(low, high), full_share=full)
+        return replace(recipe, recipe=replace(recipe.recipe, finetune=finetune_config))
 
     return changed
 
@@ -81,8 +81,8 @@ ROWS: Mapping[str, Callable[[RehabRecipe], RehabRecipe]] = {
     "no wrong executions": lambda recipe: replace(recipe, incorrect=0.0),
     "no pre-training": _pretrain(epochs=1, lr=1e-30, min_lr=1e-30, warmup=0.0),
     "pre-trained for longer": _pretrain(epochs=24),
-    "taught on all tokens": _budget(1.0, 1.0, 1.0),
-    "taught on 25 to 75 %": _budget(0.25, 0.75, 0.12),
+    "trained on all tokens": _budget(1.0, 1.0, 1.0),
+    "trained on 25 to 75 %": _budget(0.25, 0.75, 0.12),
     "half the gestures": _nothing(gestures=0.25),
 }
 
@@ -94,7 +94,7 @@ def shortened(recipe: RehabRecipe, epochs: int) -> RehabRecipe:
     return replace(recipe, recipe=replace(recipe.recipe, finetune=config))
 
 
-def judged(options: argparse.Namespace, row: str, seed: int) -> dict[str, Any]:
+def evaluate_row(options: argparse.Namespace, row: str, seed: int) -> dict[str, Any]:
     """One row with one seed: what it answered on each part, in both ways of deciding."""
     recipe = shortened(ROWS[row](rehab8()), options.epochs)
     slug = "".join(letter if letter.isalnum() else "-" for letter in row)
@@ -158,7 +158,7 @@ def main() -> None:
         for row in options.rows.split(";") if options.rows else ROWS:
             if str(seed) in stored["rows"].get(row, {}):
                 continue
-            stored["rows"].setdefault(row, {})[str(seed)] = found = judged(options, row, seed)
+            stored["rows"].setdefault(row, {})[str(seed)] = found = evaluate_row(options, row, seed)
             stored |= {"versions": versions(), "machine": machine(1), "recipe": rehab8().to_dict()}
             options.out.write_text(to_json(stored, indent=2) + "\n")
             kinect, other = (found["parts"][f"{part}, as live"]["right"] for part in (KINECT, cross_sensor_test.OTHER))

@@ -31,11 +31,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     rows, spent_s, frames = [], 0.0, 0
     for correct in (True, False):
         folder = "Segmented Movements" if correct else "Incorrect Segmented Movements"
-        room = asked.data / folder / "Kinect" / "Positions"
+        room = args.data / folder / "Kinect" / "Positions"
         for movement, kind in enumerate(KINDS, start=1):
             rule, counts, ranges, believed = RULES[kind], [], [], []
             for subject in range(1, 11):
@@ -71,8 +71,8 @@ def main() -> None:
         "rows": rows,
     }
     print(json.dumps(result["sets_of_ten_counted_as_ten"]), result["microseconds_per_frame"])
-    if asked.out:
-        asked.out.write_text(json.dumps(result, indent=1) + "\n")
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

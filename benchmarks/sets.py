@@ -1,13 +1,13 @@
-"""Is a set of repetitions told as one event with the right count, and what is a pause worth to it?
+"""Whether a set of repetitions becomes one event with the right count, by the pause that ends an event.
 
     python benchmarks/sets.py [MODEL.onnx] [--ui-prmd FOLDER] --out benchmarks/results/sets.json
 
 Two sorts of sets: of synthetic people, five repetitions of four exercises each, with rests and everyday actions, by
 a camera off to one side; and UI-PRMD's ten Kinect episodes of a person and exercise, joined again to the
-recording that they were cut from. The model in the box, which is taken where none is named, learned from all of
+recording that they were cut from. The bundled model, the default, learned from all of
 UI-PRMD's people: those rows say how events are made, not how well people are recognised.
 
-The model is asked once; then its answers are decided with one `pause_s` after the other.
+The model runs once; then events are made from its predictions with one `pause_s` after the other.
 """
 
 import argparse
@@ -94,10 +94,10 @@ def main() -> None:
     parser.add_argument("--ui-prmd", type=Path)
     parser.add_argument("--people", type=int, default=24, help="synthetic ones (default 24)")
     parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
-    session = open_session(asked.model or bundled(), threads=1)
+    args = parser.parse_args()
+    session = open_session(args.model or bundled(), threads=1)
     card = session.card
-    recordings = [*synthetic(asked.people), *(joined(asked.ui_prmd) if asked.ui_prmd else ())]
+    recordings = [*synthetic(args.people), *(joined(args.ui_prmd) if args.ui_prmd else ())]
     everything = []
     with progress(recordings, label="recordings") as counted:
         for sort, recording, reps in counted:
@@ -121,9 +121,9 @@ def main() -> None:
             rows.append({"sort": sort, **row})
     header = ["sort", "pause_s", "sets", "one event", "in pieces", "one event, right count"]
     print(table([list(row.values()) for row in rows], header))
-    if asked.out:
+    if args.out:
         report = {"model": card.name, "versions": versions(), "default_pause_s": EventConfig().pause_s, "rows": rows}
-        asked.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        args.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

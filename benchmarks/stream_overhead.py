@@ -44,7 +44,7 @@ class Instant:
         return probs
 
 
-def sightings(people: int, seconds: float, rng: np.random.Generator) -> list[Frame]:
+def frames(people: int, seconds: float, rng: np.random.Generator) -> list[Frame]:
     """What an estimator would hand on."""
     rest = rng.normal(scale=0.3, size=(people, 33, 3))
     seen = []
@@ -64,10 +64,10 @@ def measure(people: int, seconds: float) -> tuple[Record, Record]:
     card = Card(name="overhead", kind="classifier", classes=CLASSES, prepare=PrepareConfig())
     stream, decider, out = Recognizer(Instant(card), MEDIAPIPE33, "m"), EventDetector(card), io.StringIO()
     every, answered = Record(rng), Record(rng)
-    for sighting in sightings(people, seconds, rng):
+    for frame in frames(people, seconds, rng):
         start_s = time.perf_counter()
-        answers = stream.push(sighting)
-        events = decider.push(sighting.time_s, answers)
+        answers = stream.push(frame)
+        events = decider.push(frame.time_s, answers)
         for record in (*answers, *events):
             out.write(to_json(record.to_dict()))
         ms = (time.perf_counter() - start_s) * 1e3
@@ -91,11 +91,11 @@ def main() -> None:
             shares = record.percentiles((50, 99))
             rows.append([people, name, record.count, round(shares["p50"], 3), round(shares["p99"], 3)])
     header = ["people", "of", "count", "median ms", "p99 ms"]
-    said = machine(threads=1)
+    machine_facts = machine(threads=1)
     if options.json:
-        print(json.dumps({"rows": [dict(zip(header, row, strict=True)) for row in rows], **said}))
+        print(json.dumps({"rows": [dict(zip(header, row, strict=True)) for row in rows], **machine_facts}))
         return
-    note(", ".join(f"{name} {value}" for name, value in said.items()))
+    note(", ".join(f"{name} {value}" for name, value in machine_facts.items()))
     print(table(rows, header))
 
 

@@ -1,6 +1,6 @@
-"""Say what somebody does, as it starts and ends: python follow.py SOURCE [MODEL].
+"""Print actions as they start and end: python follow.py SOURCE [MODEL].
 
-SOURCE is a camera's number, a video or recorded skeletons; MODEL an exported model.onnx, or else the one in the box.
+SOURCE is a camera's number, a video or recorded skeletons; MODEL an exported model.onnx, or else the bundled one.
 """
 
 import sys
@@ -9,7 +9,7 @@ from contextlib import closing
 from amr_edge import AmrError, EventRecord, SummaryRecord, live
 
 
-def told(event: EventRecord) -> str:
+def last(event: EventRecord) -> str:
     """An event for a person to read."""
     who = "" if event.person is None else f"person {event.person}: "
     from_s, to_s = event.done_s
@@ -29,7 +29,7 @@ def main() -> int:
         with closing(live(sys.argv[1], model, note=lambda line: print(line, file=sys.stderr))) as records:
             for record in records:
                 if isinstance(record, EventRecord) and record.event != "update":
-                    print(told(record), flush=True)
+                    print(last(record), flush=True)
                 elif isinstance(record, SummaryRecord):
                     print(f"{record.events} events in {record.seconds:.1f} s")
     except AmrError as refusal:

@@ -178,7 +178,7 @@ def evaluate(
         MissingError: If torch is needed and not here.
         DataError: If no recording of the part has a label that the model knows.
     """
-    path = _judged(model, engine)
+    path = _model_path(model, engine)
     if path.suffix not in EXPORTED:
         require("train", "evaluating a checkpoint")
     return evaluate_file(path, _path(data), split, engine=AUTO if engine is None else engine)
@@ -214,7 +214,7 @@ def budget_curve(
     from amr_edge.export.verify.budget_curve_plot import draw_curve, keep_curve, measure_curve
     from amr_edge.training.engine.run_folder import RunFolder
 
-    path = _judged(model, engine)
+    path = _model_path(model, engine)
     shares = shares_of(budgets if isinstance(budgets, str) else ",".join(map(str, budgets)))
     curve = measure_curve(
         path, _path(data), split, shares, np.random.default_rng(0), engine=AUTO if engine is None else engine
@@ -228,7 +228,7 @@ def budget_curve(
     return BudgetCurve(curve=curve, picture=drawn, in_card=kept)
 
 
-def _judged(model: str | Path | TrainResult | None, engine: str | None) -> Path:
+def _model_path(model: str | Path | TrainResult | None, engine: str | None) -> Path:
     """The file or folder to score."""
     path = bundled() if model is None else resolve_model_path(_folder(model))
     if engine is not None and (path.is_dir() or path.suffix == ".safetensors"):

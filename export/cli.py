@@ -150,12 +150,12 @@ def evaluate(
         return
     if out is not None:
         raise ConfigError("--out is the picture of the curve; give --budgets with it")
-    judged = api.evaluate(model, data=data, split=split, engine=engine)
+    result = api.evaluate(model, data=data, split=split, engine=engine)
     if as_json:
-        click.echo(to_json(judged.to_dict()))
+        click.echo(to_json(result.to_dict()))
     else:
-        told = (f"{model} on {judged.store} (split {judged.split})", report(judged.score, judged.classes))
-        click.echo("\n".join(filter(None, (*told, copies_in_words(judged.apart)))))
+        lines = (f"{model} on {result.store} (split {result.split})", report(result.score, result.classes))
+        click.echo("\n".join(filter(None, (*lines, copies_in_words(result.apart)))))
 
 
 def _evaluate_budgets(

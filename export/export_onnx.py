@@ -81,7 +81,7 @@ def keep_if_proven(
         candidate: The file to judge.
         path: Where it will stand.
         model: What it was made of.
-        clips: What both are asked.
+        clips: The input of both.
         limits: How far the answers may differ.
         opset: What the file was written in.
         engine: Runs the file.
@@ -178,16 +178,18 @@ def export_run(
     if precision == "fp32":
         return keep_if_proven(candidate, path, model, clips, limits, opset, engine=engine, force=force)
     try:
-        lower = _lower(candidate, precision, replace(card, precision=precision), _taught(source, part), sample)
+        lower = _lower(
+            candidate, precision, replace(card, precision=precision), _calibration_part(source, part), sample
+        )
         return keep_if_proven(lower, path, model, clips, limits, opset, engine=engine, fp32=candidate, force=force)
     finally:
         candidate.unlink(missing_ok=True)
 
 
-def _taught(source: Path, judged: Part) -> Part:
+def _calibration_part(source: Path, test_part: Part) -> Part:
     """What the model learned from: its own run's recordings, whatever store judges it."""
     known = (run_folder(source) / "config.json").is_file()
-    return part_of(source, None, None) if known else judged
+    return part_of(source, None, None) if known else test_part
 
 
 def _lower(fp32: Path, precision: str, card: Card, part: Part, sample: int) -> Path:

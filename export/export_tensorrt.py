@@ -118,7 +118,7 @@ def proof_table(proofs: dict[str, Parity]) -> str:
 
 
 def limits_for(precision: str, max_difference: float | None, min_agreement: float | None) -> Limits:
-    """How far an engine may be from the trained model: by its precision, or as asked."""
+    """How far an engine may be from the trained model: by its precision, or as given."""
     usual = LIMITS[precision]
     return replace(
         usual,
@@ -226,7 +226,7 @@ def _engine_of(ready: Path) -> Path:
 
 
 def _given(source: Path, data: Path | None, name: str | None, precision: str, budget: float | None) -> _Ready:
-    """A ready file that somebody brought: its card says everything; it is compared on clips if there are any."""
+    """A prepared file given by path: its card has all settings; it is compared on clips if there are any."""
     model = read_onnx(source)
     check_contract(model)
     card = model.card

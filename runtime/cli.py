@@ -106,9 +106,9 @@ EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
     "--budget", type=click.FloatRange(0, 1, min_open=True), help="Share of the tokens.  [default: the card's]"
 )
 @click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), help="The largest budget that keeps it.")
-@click.option("--all", "told", flag_value="all", default=True, help="Tell answers and events.  [default]")
-@click.option("--answers", "told", flag_value="answers", help="Tell answers only.")
-@click.option("--events", "told", flag_value="events", help="Tell events only.")
+@click.option("--all", "emit", flag_value="all", default=True, help="Emit predictions and events.  [default]")
+@click.option("--answers", "emit", flag_value="answers", help="Emit predictions only.")
+@click.option("--events", "emit", flag_value="events", help="Emit events only.")
 def live(
     model: str | None,
     source: str | None,
@@ -134,7 +134,7 @@ def live(
     rebuild: bool,  # noqa: FBT001
     budget: float | None,
     target_ms: float | None,
-    told: str,
+    emit: str,
 ) -> None:
     """Recognise actions: recorded skeletons, video or camera in, JSON lines out.
 
@@ -149,14 +149,14 @@ def live(
         raise ConfigError("--budget says what to look at and --target-ms finds it out; give one of them")
     if save is not None and save.suffix.lower() != ".mp4":
         raise ConfigError(f"--save {save}: a film is written as MP4; give it a name that ends in .mp4")
-    file = model_path(model or DEFAULT)  # a slip here is told before anything is looked for
+    file = model_path(model or DEFAULT)  # a wrong name is refused before anything else starts
     if source is None:
         source = str(live_defaults.camera(note, live_defaults.camera_error, platform=sys.platform))
         note(f"taking camera {source}; Ctrl-C ends it, --ui shows it in a browser")
     outputs_config = OutputsConfig(
         to=(*to, *([] if save is None else [str(save)])),
-        answers=told != "events",
-        events=told != "answers",
+        answers=emit != "events",
+        events=emit != "answers",
         replay=not is_live(source, format_) and not speed,
         mirror=mirror_view,
         window=show,
@@ -214,7 +214,7 @@ def live(
         except (CheckFailedError, BrokenPipeError) as cause:
             if whole:
                 raise
-            # What ended the run is said last; this came with it.
+            # The error that ended the run is printed last; this came with it.
             note(str(cause))
 
 
@@ -245,7 +245,7 @@ def _opened(
     *,
     rebuild: bool,
 ) -> Session:
-    """The model on its budget: the one that was asked for, or the largest that keeps a time here."""
+    """The model on its budget: the requested one, or the largest that keeps a time here."""
     if target_ms is None:
         return open_session(model, engine=engine, threads=threads, budget=budget, rebuild=rebuild)
     held = largest_that_holds(
@@ -285,14 +285,14 @@ def info(path: Path, as_json: bool) -> None:  # noqa: FBT001
 
 def _rows(card: Card, file: Path) -> list[list[str]]:
     """Every field of the card that says something, one a row."""
-    said: dict[str, Any] = {**asdict(card), "budget_curve": (), "bytes": f"{file.stat().st_size:,}"}
-    said["rules"] = {card.classes[label]: _in_words(rule) for label, rule in rules_of(card).items()}
-    said["quality"] = {
+    values: dict[str, Any] = {**asdict(card), "budget_curve": (), "bytes": f"{file.stat().st_size:,}"}
+    values["rules"] = {card.classes[label]: _in_words(rule) for label, rule in rules_of(card).items()}
+    values["quality"] = {
         label: f"right or wrong from {len(quality.features)} measures of each repetition"
         for label, quality in qualities_of(card).items()
     }
     rows = []
-    for name, value in said.items():
+    for name, value in values.items():
         inner = value if isinstance(value, dict) else {"": value}
         for key, item in inner.items():
             text = ", ".join(map(str, item)) if isinstance(item, tuple | list) else str(item)

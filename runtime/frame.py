@@ -68,7 +68,7 @@ class ImageSource(Protocol):
 
     fps: float  # NaN where unknown
     size: tuple[int, int]  # width, height
-    live: bool  # a camera drops what nobody took in time, a file drops nothing
+    live: bool  # a camera drops frames that are not taken in time, a file drops none
     title: str
 
     def __iter__(self) -> Iterator[Image]:

@@ -1,4 +1,4 @@
-"""What `live` does when little was said: which camera it takes, whether a pose model is here, and what was meant."""
+"""Defaults of `live`: the camera, the pose model, and suggestions for mistyped sources."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from amr_edge.runtime.pose import download as fetch
 from amr_edge.runtime.sources.open_source import VIDEOS
 
 CAMERAS = range(4)  # numbers that are tried where the system does not list its cameras
-POSE: fetch.Variant = "full"  # what finds joints in pictures when nothing else is asked for
+POSE: fetch.Variant = "full"  # the default pose estimator
 PATIENCE_S = 5.0  # for the first picture of a camera
 INSTEAD = "or take a video: amr-edge live --source FILE.mp4, or see synthetic people: amr-edge demo"
 
@@ -70,7 +70,7 @@ def camera(say: Say, camera_error: Callable[[int], str], *, platform: str, root:
     """The number of the first camera that gives a picture.
 
     Args:
-        say: Told in a line what is done.
+        say: Called with a line about each step.
         camera_error: Takes one picture of a camera and throws it away; says why that failed, or "".
         platform: As `sys.platform`.
         root: Where `/dev` is.
@@ -135,7 +135,7 @@ def pose_model(
     """See that the pose model for pictures is here; if it is not, fetch it, once, and look at its checksum.
 
     Args:
-        say: Told in a line what is done.
+        say: Called with a line about each step.
         environ: Where the pose models are kept stands here.
         download: Brings it from its address; None takes the usual way.
         wheel: Brings the wheel that holds it as well; None takes the usual way.

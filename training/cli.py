@@ -98,8 +98,8 @@ def distill(**options: Any) -> None:
     Without --data it learns from what the teacher learned from.
     """
     alpha, temperature = options.pop("alpha"), options.pop("temperature")
-    asked = distill_settings(alpha, temperature, unlabelled=options["unlabelled"])
-    options["settings"] += tuple(f"{name}={value}" for name, value in asked.items())
+    distill_options = distill_settings(alpha, temperature, unlabelled=options["unlabelled"])
+    options["settings"] += tuple(f"{name}={value}" for name, value in distill_options.items())
     _run("distill", options)
 
 

@@ -59,7 +59,7 @@ class PretextConfig:
         downsample: n; what is predicted is every n-th frame, so that a query spans n times as long.
         predict: "all" targets count in the loss, or those of "hidden" tokens only, which needs targets of the size
             of tokens.
-        predict_share: Of the targets, the share that is predicted in a step, chosen by chance (decoder masking).
+        predict_share: Of the targets, the share that is predicted in a step, chosen at random (decoder masking).
         target: "motion" predicts displacements to the next frame, "joint" positions.
         target_norm: "patch" normalises each target patch, "time" each joint and axis over the clip, "none" nothing.
         focal_k: k of the focal weight 1 / (1 + k * mean energy / energy); 0 weighs everything alike.
@@ -463,13 +463,13 @@ def override(config: Config, settings: Sequence[str]) -> Config:
     return cast("Config", _override(config, [(setting.partition("=")[0].split("."), setting) for setting in settings]))
 
 
-def _override(config: Any, asked: Sequence[tuple[list[str], str]]) -> Any:
+def _override(config: Any, settings: Sequence[tuple[list[str], str]]) -> Any:
     """Apply settings, each with what is left of the way to its field."""
     names = [f.name for f in fields(config)]
     own: dict[str, str] = {}
     inner: dict[str, list[tuple[list[str], str]]] = {}
     changes: dict[str, Any] = {}
-    for written, setting in asked:
+    for written, setting in settings:
         path = [RENAMED_FIELDS.get(written[0], written[0]), *written[1:]]
         whole, _, text = setting.partition("=")
         _need(path[0] in names, f"there is no setting '{whole}'; '{path[0]}' may be {', '.join(names)}")

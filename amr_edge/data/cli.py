@@ -134,8 +134,10 @@ def convert(
         note(f"left out: {sentence}")
     if done.left_out:
         note(f"{len(done.left_out)} files or clips were left out because they cannot be read")
-    if done.nobody_seen:
-        note(f"{done.nobody_seen} recordings show nobody in any frame; `amr-edge data check {source}` names them")
+    if done.without_persons:
+        note(
+            f"{done.without_persons} recordings show no person in any frame; `amr-edge data check {source}` names them"
+        )
     if done.other_files:
         names = ", ".join(path.name for path in done.other_files[:3]) + (", ..." if len(done.other_files) > 3 else "")
         note(f"{len(done.other_files)} other files are no recordings known here: {names}")

@@ -1,7 +1,7 @@
 """What would it look like without the scissors: trimmed clips of one person in a row, with idleness between them.
 
 Data sets of trimmed clips never show what a camera shows most of the time, which is nothing. Here clips are joined into
-long labelled recordings, on which events can be counted, a `none` class be taught and a threshold be calibrated. The
+long labelled recordings, on which events can be counted, a `none` class trained and a threshold calibrated. The
 idleness is made of what was recorded: the pose at the end of a clip is held, and goes over into the pose at the
 beginning of the next one, with the jitter that the frames there have.
 """
@@ -61,7 +61,7 @@ def join(clips: Iterable[Recording], rng: np.random.Generator, config: JoinConfi
         Recordings that begin and end idle; their spans are the clips.
 
     Raises:
-        DataError: If a clip has no label, several persons, fewer than two frames, or is of somebody else.
+        DataError: If a clip has no label, several persons, fewer than two frames, or is of another subject.
     """
     config = config or JoinConfig()
     waiting = list(clips)
@@ -241,7 +241,7 @@ def _beats(count: int, step_s: float) -> NDArray[np.float64]:
 
 
 def _step(before: Poses, after: Poses, root: int) -> NDArray[np.float32]:
-    """(C,) how to move a clip level so that it begins where the one before ended: nobody slides while idle."""
+    """(C,) the level shift that makes a clip begin where the one before ended: no body slides while idle."""
     step = before[-1, root] - after[0, root]
     step[1] = 0.0  # the floor stays where it is
     return np.asarray(np.nan_to_num(step), dtype=np.float32)

@@ -67,7 +67,7 @@ def join(
                     yield recording
 
     made = write_store(destination, joined(), dataset=store.dataset, terms=store.terms, classes=store.classes)
-    said = {
+    result = {
         "store": destination,
         "recordings": len(made),
         "actions": actions,
@@ -76,7 +76,7 @@ def join(
         "terms": made.terms,
     }
     if as_json:
-        click.echo(to_json(said))
+        click.echo(to_json(result))
         return
     click.echo(
         f"{destination}: {len(made)} continuous recordings, {actions} actions in {acted_s / 60:.1f} minutes, "

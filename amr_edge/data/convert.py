@@ -58,7 +58,7 @@ class ConversionResult:
         dataset: What the data set is called.
         format: What the files were.
         facts: What the store holds.
-        nobody_seen: Recordings in which no joint is seen in any frame.
+        without_persons: Recordings in which no joint is seen in any frame.
         left_out: Sentences about what could not be read.
         other_files: Files of the folder that no reader knows.
     """
@@ -67,7 +67,7 @@ class ConversionResult:
     dataset: str
     format: str
     facts: Facts
-    nobody_seen: int
+    without_persons: int
     left_out: tuple[str, ...]
     other_files: tuple[Path, ...]
 
@@ -78,7 +78,7 @@ class ConversionResult:
             "dataset": self.dataset,
             "format": self.format,
             **asdict(self.facts),
-            "nobody_seen": self.nobody_seen,
+            "without_persons": self.without_persons,
             "left_out": list(self.left_out),
             "other_files": list(self.other_files),
         }
@@ -132,7 +132,7 @@ def convert(
         format: What the files are; "auto" recognises it.
         skip_bad: Leave out what cannot be read, and say so in `left_out`; otherwise it is refused.
         part: Keep only recordings of this official part, such as "train" or "correct"; None keeps all.
-        on_bad: Told of each file and clip that cannot be read, as it is come upon.
+        on_bad: Called for each file and clip that cannot be read.
 
     Raises:
         ConfigError: If the destination is no .npz in a folder that is there, or there is no such format or part.
@@ -181,7 +181,7 @@ def convert(
         dataset=dataset,
         format=found.reader.NAME,
         facts=facts_of(store),
-        nobody_seen=unseen,
+        without_persons=unseen,
         left_out=tuple(str(refusal) for refusal in bad),
         other_files=found.others,
     )

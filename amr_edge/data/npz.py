@@ -71,8 +71,8 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
         raise ValueError(f"a header of {size} bytes")
     text = file.read(size).decode("latin-1")
     try:
-        said = ast.literal_eval(text)
-        descr, fortran, shape = said["descr"], said["fortran_order"], said["shape"]
+        header = ast.literal_eval(text)
+        descr, fortran, shape = header["descr"], header["fortran_order"], header["shape"]
         dtype = np.dtype(descr if isinstance(descr, str) else "O")
     except (SyntaxError, TypeError, KeyError) as cause:
         raise ValueError(f"a header that cannot be parsed ({cause})") from cause

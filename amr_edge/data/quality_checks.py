@@ -19,7 +19,7 @@ KINDS: dict[str, str] = {
     "unreadable": "the file cannot be read",
     "empty": "no joint is seen in any frame",
     "one frame": "there is no motion in it",
-    "gap": "nobody is seen for a while",
+    "gap": "no person is seen for a while",
     "absent": "many joints of people who are there are absent",
     "half absent": "a joint has some of its numbers only",
     "zero": "a person stands at the origin in one point",
@@ -31,7 +31,7 @@ KINDS: dict[str, str] = {
 }
 
 MOST_ABSENT = 0.25  # share of the joints of people who are there
-LONGEST_GAP_S = 0.4  # as far as preprocessing joins two sightings by default
+LONGEST_GAP_S = 0.4  # as far as preprocessing joins two observed frames by default
 TORSO_M = (0.2, 1.0)  # pelvis to upper spine, children to the tallest
 LEAST_FRAMES = 10  # below this, a joint may be still and a direction chance
 FORWARD_SHARE = 1 / 3  # of the frames, at least, in which the feet point where the hips say
@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
 
 def _longest_unseen_s(seen: NDArray[np.bool_], times_s: NDArray[np.float64]) -> float:
-    """Seconds between the two sightings that lie furthest apart with unseen frames between."""
+    """Seconds between the two observed frames that lie furthest apart with unseen frames between."""
     at = np.flatnonzero(seen)
     apart = np.diff(at) > 1
     return float(np.diff(times_s[at])[apart].max(initial=0.0))
@@ -72,7 +72,7 @@ def forward_share(poses: Poses, source: Layout) -> tuple[float, int]:
         source: Their layout.
 
     Returns:
-        Share of the frames (of all persons) that agree, and how many frames could be judged.
+        Share of the frames (of all persons) that agree, and how many frames could be checked.
     """
     body = remap(poses, source, NTU25).poses  # (M, T, 25, 3)
 
@@ -85,8 +85,8 @@ def forward_share(poses: Poses, source: Layout) -> tuple[float, int]:
         nose, left, right = (poses[..., source.index(name), :] for name in ("nose", "left_ear", "right_ear"))
         front = nose - (left + right) / 2
     agreement = (forward * front).sum(axis=-1)  # (M, T)
-    judged = agreement[np.isfinite(agreement) & (agreement != 0)]
-    return (float((judged > 0).mean()) if judged.size else float("nan")), int(judged.size)
+    scored = agreement[np.isfinite(agreement) & (agreement != 0)]
+    return (float((scored > 0).mean()) if scored.size else float("nan")), int(scored.size)
 
 
 def _frozen(recording: Recording) -> list[str]:
@@ -113,7 +113,7 @@ class Duplicates:
         self._first: dict[bytes, str] = {}  # digest of the poses -> who showed them first
 
     def of(self, recording: Recording) -> Iterator[Finding]:
-        """A finding if an earlier recording had the same poses; whoever shows nobody copies nobody."""
+        """A finding if an earlier recording had the same poses; empty recordings are never duplicates."""
         if not recording.present.any():
             return
         shape = repr(recording.poses.shape).encode()
@@ -141,7 +141,7 @@ def findings(recording: Recording) -> Iterator[Finding]:
     there = present.any(axis=2)  # (M, T)
     gap_s = _longest_unseen_s(np.asarray(there.any(axis=0)), recording.times_s)
     if gap_s > LONGEST_GAP_S:
-        yield found("gap", f"nobody is seen for {gap_s:.2f} s in the middle of it")
+        yield found("gap", f"no person is seen for {gap_s:.2f} s in the middle of it")
     absent = 1 - present[there].mean()
     if absent > MOST_ABSENT:
         yield found("absent", f"{_percent(absent)} of the joints of people who are there are absent")
@@ -161,8 +161,8 @@ def findings(recording: Recording) -> Iterator[Finding]:
                 "scale", f"from pelvis to upper spine it is {torso:.3g} m, expected {TORSO_M[0]} to {TORSO_M[1]} m"
             )
     if recording.poses.shape[3] == 3:
-        share, judged = forward_share(recording.poses, recording.skeleton)
-        if judged >= LEAST_FRAMES and share < FORWARD_SHARE:
+        share, scored = forward_share(recording.poses, recording.skeleton)
+        if scored >= LEAST_FRAMES and share < FORWARD_SHARE:
             yield found(
                 "mirrored",
                 f"left and right look swapped: the feet point forward in {_percent(share)} of the frames only",

@@ -35,7 +35,7 @@ class Split:
     """Two disjoint sides of N recordings.
 
     Attributes:
-        name: What was asked for.
+        name: As requested.
         train: (N,) True for the recordings to learn from.
         test: (N,) True for the recordings to be examined on.
         warnings: Sentences about what makes the examination less than it seems.
@@ -89,7 +89,7 @@ def by_parts(parts: Sequence[Collection[str]], prefix: str = "") -> tuple[Side, 
 
 
 def random_split(labels: Numbers, share: float, rng: np.random.Generator) -> tuple[Side, Side]:
-    """`share` of every class is examined on, chosen by chance; of a class with two clips or more at least one each."""
+    """Stratified random split: `share` of each class goes to the test set, of two clips or more at least one each."""
     examines = np.zeros(len(labels), dtype=np.bool_)
     for label in np.unique(labels):
         clips = np.flatnonzero(labels == label)
@@ -168,30 +168,30 @@ def offers(store: Store) -> tuple[str, ...]:
 
 def _warnings(store: Store, train: Side, test: Side, *, mixes_people: bool) -> tuple[str, ...]:
     """What a person should know before believing a score on this split."""
-    said = []
+    warnings = []
     labels = np.setdiff1d(store.labels[test], store.labels[train])
     untaught = [store.classes[label] for label in labels if label >= 0]
     if untaught:
-        said.append(f"no recording teaches {', '.join(untaught)}, yet the test asks for it")
+        warnings.append(f"no recording teaches {', '.join(untaught)}, yet the test asks for it")
     left_out = int((~train & ~test).sum())
     if left_out:
-        said.append(f"{left_out} of {len(store)} recordings are on neither side")
+        warnings.append(f"{left_out} of {len(store)} recordings are on neither side")
     copied = np.flatnonzero(store.copies(test, train))
     if len(copied):
-        said.append(
+        warnings.append(
             f"{len(copied)} of the {int(test.sum())} recordings of the test are copies of training recordings, number "
             f"for number ({store.names[copied[0]]} is the first): a score on them is a score of memory"
         )
     both = np.intersect1d(store.subjects[train], store.subjects[test])
     if mixes_people and (both >= 0).any():
-        said.append("the same people are on both sides: expect less on people the model has never seen")
-    return tuple(said)
+        warnings.append("the same people are on both sides: expect less on people the model has never seen")
+    return tuple(warnings)
 
 
-def _people(store: Store, asked: str, name: str) -> list[int]:
+def _people(store: Store, wanted: str, name: str) -> list[int]:
     """The subject numbers behind the colon, each of them in the store."""
     try:
-        people = [int(number) for number in asked.split(",")]
+        people = [int(number) for number in wanted.split(",")]
     except ValueError as cause:
         raise ConfigError(f"split '{name}': expected subject numbers after the colon, as in subjects:2,7") from cause
     known = np.unique(store.subjects[store.subjects >= 0]).tolist()

@@ -1,8 +1,8 @@
 """Where converted recordings lie: one ragged .npz, never padded, that opens in milliseconds.
 
 Only the frames in which a person is there are kept, as rows of one long array, so a store is as large as what
-was seen. The members are not compressed: the poses are memory-mapped, and only the recordings that are asked
-for are read. `docs/formats.md` lists the members for whoever reads a store with plain NumPy.
+was seen. The members are not compressed: the poses are memory-mapped, and only the recordings that are
+indexed are read. `docs/formats.md` lists the members for reading a store with plain NumPy.
 """
 
 import hashlib
@@ -132,7 +132,7 @@ class Store:
             of: (N,) True for those that they may be copies of; none is a copy of itself.
 
         Returns:
-            (N,) True for the copies. A recording that shows nobody is no copy.
+            (N,) True for the duplicates. An empty recording is no duplicate.
         """
         alike: dict[tuple[object, ...], list[int]] = {}
         for i in np.flatnonzero(of):
@@ -166,7 +166,7 @@ class Store:
     def content_hash(self) -> str:
         """SHA-256, in hex, of what is stored: equal for equal recordings, wherever and whenever they were written."""
         digest = hashlib.sha256()
-        said = {
+        content = {
             "dataset": self.dataset,
             "terms": self.terms,
             "layout": self.layout,
@@ -176,7 +176,7 @@ class Store:
             "parts": self.parts,
             "spans": sorted(self._spans.items()),
         }
-        digest.update(json.dumps(said, sort_keys=True).encode())
+        digest.update(json.dumps(content, sort_keys=True).encode())
         arrays: tuple[NDArray[Any], ...] = (
             self.labels, self.subjects, self.cameras, self.lengths, self.persons, self._times_s, self._present,
         )  # fmt: skip

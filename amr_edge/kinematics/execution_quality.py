@@ -34,7 +34,7 @@ def rep_features(poses: Poses, times_s: Floats) -> Floats:
     Returns:
         (F,) in the order of `FEATURES`: of sided measures the greater peak and travel of the two sides and by how much
         the sides' travels differ; of the others peak and travel; the duration; and how much longer the way of the
-        knees, thighs, arms and elbows was than out and back. NaN where it could not be told.
+        knees, thighs, arms and elbows was than out and back. NaN where it is unknown.
 
     Raises:
         ClipError: If shapes do not fit or there is no frame.
@@ -62,7 +62,7 @@ def rep_features(poses: Poses, times_s: Floats) -> Floats:
 
 
 def _range(values: Floats) -> tuple[float, float]:
-    """(peak, travel) of what could be told; NaN if nothing could."""
+    """(peak, travel) of what is known; NaN if nothing could."""
     values = values[np.isfinite(values)]
     return (float(values.max()), float(np.ptp(values))) if len(values) else (math.nan, math.nan)
 
@@ -105,7 +105,7 @@ class Quality:
             raise ConfigError(f"scales of features must be above 0, got {self.scale}")
 
     def prob(self, found: Floats) -> float:
-        """How likely a repetition was right, from its `rep_features`; what could not be told counts as average.
+        """How likely a repetition was right, from its `rep_features`; what is unknown counts as average.
 
         >>> bent = Quality(features=("trunk lean peak",), mean=(20.0,), scale=(10.0,), weights=(-1.0,), bias=0.0)
         >>> found = np.full(len(FEATURES), np.nan)

@@ -1,7 +1,7 @@
 """Which joint is bent or turned by how much, frame by frame.
 
 Poses are those of layout canonical15, and only the directions of their bones count, so a sensor in metres and the clip
-of a model with bones of unit length give the same numbers. Angles are degrees, 0 for somebody who stands upright with
+of a model with bones of unit length give the same numbers. Angles are degrees, 0 for a person who stands upright with
 the arms at the sides. "Forward" is where hips and shoulders face in that very frame, along the ground; "down" is the
 room's.
 """
@@ -46,7 +46,7 @@ _UP = np.array([0.0, 1.0, 0.0])
 
 
 def standing() -> Poses:
-    """(15, 3) metres: somebody who stands upright with the arms at the sides, facing +z; all angles are 0.
+    """(15, 3) metres: a person who stands upright with the arms at the sides, facing +z; all angles are 0.
 
     >>> {name: float(np.abs(angle).max()) for name, angle in angles(standing()[None]).items() if name not in WHOLE}
     ... # doctest: +ELLIPSIS

@@ -1,4 +1,4 @@
-"""Which range of motion must be seen of somebody who is said to do something."""
+"""Ranges of motion that a person must show for a prediction to be plausible."""
 
 import math
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """The range of motion that somebody must show who is said to do something.
+    """The range of motion that a person must show for a class to be plausible.
 
     Attributes:
         measure: What moves, one of `MEASURES`.
@@ -56,7 +56,7 @@ class Rule:
         least_peak: The most must be at least this.
         at_peak: What else must hold at the far end.
         back: Share of the way out that must be gone back for a full repetition, in (0, 1).
-        rest: Repetitions go out from the "low" end and back to it, or from "either" end, wherever somebody begins.
+        rest: Repetitions go out from the "low" end and back to it, or from "either" end, wherever a person begins.
     """
 
     measure: str
@@ -196,7 +196,7 @@ class Track(NamedTuple):
     """What a rule follows over time: one side's measure, or one made of both.
 
     Attributes:
-        values: (T,), NaN where it cannot be told.
+        values: (T,), NaN where it is unknown.
         sides: (T, 2) of the bounds' sides: which side is the "same" and which the "other"; None where both count.
     """
 
@@ -254,13 +254,13 @@ def holds(rule: Rule, track: Track, measured: Mapping[str, Floats]) -> Mask:
 
 
 class Moved(NamedTuple):
-    """How far somebody moved by the measure of a rule.
+    """How far a person moved by the measure of a rule.
 
     Attributes:
-        travel: From least to most; NaN if it could never be told.
+        travel: From least to most; NaN if it is never known.
         peak: The most.
         at_peak: For each bound of the rule its least and its most value at the far end (they differ where both sides
-            count); NaN where it could not be told.
+            count); NaN where it is unknown.
     """
 
     travel: float
@@ -269,7 +269,7 @@ class Moved(NamedTuple):
 
 
 def moved(rule: Rule, poses: Poses) -> Moved:
-    """How far somebody moves in a window by a rule's measure.
+    """How far a person moves in a window by a rule's measure.
 
     Args:
         rule: Which measure of which sides.
@@ -303,7 +303,7 @@ def _moved(rule: Rule, track: Track, measured: Mapping[str, Floats]) -> Moved:
 
 
 def _median(values: Floats) -> float:
-    """The median of what could be told; NaN if nothing could."""
+    """The median of what is known; NaN if nothing could."""
     values = values[np.isfinite(values)]
     return float(np.median(values)) if len(values) else float("nan")
 
@@ -316,8 +316,8 @@ def shows(rule: Rule, poses: Poses) -> bool:
         poses: (T, 15, 3) in layout canonical15, absent joints NaN; about 15 frames a second.
 
     Returns:
-        True if travel and peak are reached and no bound is known to be broken. A movement that cannot be told
-        because joints are absent is not shown; a bound that cannot be told is not broken.
+        True if travel and peak are reached and no bound is known to be broken. A movement that is unknown
+        because joints are absent is not shown; a bound that is unknown is not broken.
 
     Raises:
         ClipError: If the poses have another shape.

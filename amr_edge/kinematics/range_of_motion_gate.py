@@ -32,7 +32,7 @@ def rules_of(card: Card) -> dict[int, Rule]:
             ) from cause
     if found and (card.persons > 1 or card.prepare.stream != "joint" or card.units != "m"):
         raise CardError(
-            f"card '{card.name}': ranges of motion are judged on the joints of one person in metres, this model sees "
+            f"card '{card.name}': ranges of motion are measured on the joints of one person in metres, this model sees "
             f"{card.persons} people, the stream '{card.prepare.stream}', in '{card.units}'; leave its rules away"
         )
     return found
@@ -97,7 +97,7 @@ class Gate:
 
         Returns:
             The same probabilities if the most probable class has no rule or shows its movement. Else what it had
-            goes to the card's `none_class`; without one it is gone, and the next class is judged.
+            goes to the card's `none_class`; without one it is gone, and the next class is checked.
         """
         refused: str | None = None
         poses: Poses | None = None

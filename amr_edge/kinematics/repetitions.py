@@ -14,8 +14,8 @@ from amr_edge.skeleton import Poses
 
 BACK = 0.6  # of the way out that must be gone back for a full cycle
 CALM_S = 0.2  # angles are medians over the last so many seconds: joints that swap for a frame are no repetition
-BRIEF_S = 0.2  # nobody goes out and back in less
-LONGEST_S = 30.0  # somebody who sat for longer did not repeat anything
+BRIEF_S = 0.2  # a repetition takes at least this long
+LONGEST_S = 30.0  # a longer cycle is a rest, not a repetition
 
 
 class Cycle(NamedTuple):
@@ -39,7 +39,7 @@ class Counter:
 
     A cycle goes out by at least `travel` above the lowest value since the last one, reaches `peak`, and comes back by
     `back` of the way. Pauses at either end are part of it. A dip that does not come back so far is none, but if the
-    next way out from it is long enough, counting goes on from the dip: somebody may begin in another posture than
+    next way out from it is long enough, counting goes on from the dip: a set may begin in another posture than
     the one they repeat from.
     """
 
@@ -59,7 +59,7 @@ class Counter:
 
         Args:
             time_s: Seconds, rising.
-            value: Of the signal; NaN where it could not be told, which is passed over.
+            value: Of the signal; NaN where it is unknown, which is passed over.
             holds: Whether what must hold at the far end holds now; a cycle counts if it did there once.
         """
         if not math.isfinite(value):
@@ -109,7 +109,7 @@ def repetitions(values: Floats, times_s: Floats, travel: float, peak: float = -m
     """The full cycles of a signal, as `Counter` counts them.
 
     Args:
-        values: (T,) of the signal, NaN where it could not be told.
+        values: (T,) of the signal, NaN where it is unknown.
         times_s: (T,) rising seconds.
         travel: A cycle goes out by at least this.
         peak: And reaches at least this.
@@ -131,7 +131,7 @@ def repetitions(values: Floats, times_s: Floats, travel: float, peak: float = -m
 
 
 class Repeats:
-    """Counts the repetitions of what a rule is about, from whichever end somebody begins.
+    """Counts the repetitions of what a rule is about, from whichever end a person begins.
 
     Sides that may move by themselves are counted by themselves; what both do at the same time counts once. Where a rule
     says that the rest may be at either end, both are counted and the one with more cycles is right.

@@ -1,4 +1,4 @@
-"""Which models come in the box, and where do their files lie?"""
+"""Bundled models and the paths of their files."""
 
 from pathlib import Path
 

@@ -30,7 +30,7 @@ def _times(seconds: float, fps: float) -> Floats:
 
 
 def _check(actions: Sequence[str], known: Sequence[str], fps: float) -> None:
-    """Refuse actions that nobody knows and frame rates that mean nothing."""
+    """Refuse unknown actions and invalid frame rates."""
     unknown = [action for action in actions if action not in known]
     if unknown:
         raise ConfigError(f"there is no synthetic action '{unknown[0]}'; the actions are {', '.join(known)}")
@@ -111,7 +111,7 @@ def corpus(
         `subjects` x 13 x `takes` clips, subject by subject.
 
     Raises:
-        ConfigError: If there is nobody or no take.
+        ConfigError: If there is no person or no take.
     """
     if subjects < 1 or takes < 1 or seed < 0:
         raise ConfigError(f"expected subjects, takes >= 1 and seed >= 0, got {subjects}, {takes} and {seed}")
@@ -235,7 +235,7 @@ def crowd(
     fps: float = 30.0,
     sensor: Sensor = SENSOR,
 ) -> Scene:
-    """Several people side by side, each doing things of its own; nobody walks, so nobody walks into another.
+    """Several people side by side, each doing things of its own; they stay in place, so they cannot collide.
 
     Args:
         people: Who is there, from the left of the camera's picture to its right.
@@ -250,7 +250,7 @@ def crowd(
         The recording and the spans of each person.
 
     Raises:
-        ConfigError: If there is nobody, or times or distances mean nothing.
+        ConfigError: If there is no person, or times or distances are invalid.
     """
     if not people or not 0 < apart_m < 10:
         raise ConfigError(f"a crowd needs people and apart_m in 0..10, got {len(people)} and {apart_m}")

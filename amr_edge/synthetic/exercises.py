@@ -223,7 +223,7 @@ def sit_to_stand(a: Actor, reps: int) -> Exercised:
         c.wait(pace.rest())
     if not seated_first:
         return Exercised(_end(a, c), tuple(c.spans), person, f"sit to stand, arms {style}")
-    if a.chance(0.3):  # gets up when it is over, which is half a repetition that nobody counts
+    if a.chance(0.3):  # gets up when it is over, which is half a repetition and not counted
         c.wait(a.vary(0.3, 1.0))
         rise()
     return Exercised(c.wait(a.vary(0.2, 1.5)).script(), tuple(c.spans), person, f"sit to stand, arms {style}")

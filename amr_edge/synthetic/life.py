@@ -103,10 +103,10 @@ def life(
 
     Returns:
         A recording (1, T, 25, 3) in layout ntu25, metres, without label or spans. Most stand, some sit on a chair
-        or stay on the floor throughout; nobody sits down or gets up from a chair, because that is an exercise.
+        or stay on the floor throughout; no one sits down or gets up from a chair, because that is an exercise.
 
     Raises:
-        ConfigError: If somebody should do what nobody knows, or seconds or frame rate mean nothing.
+        ConfigError: If an activity is unknown, or seconds or frame rate are invalid.
     """
     unknown = [name for name in doing or () if name not in DOINGS]
     if unknown:

@@ -202,7 +202,7 @@ def see(sensor: Sensor, joints: Floats, at_s: Floats, fps: float, rng: np.random
     out = np.empty(seen.shape, dtype=np.float32)
     guesses = sensor.depth != (1.0, 1.0) or sensor.bone_deg > 0 or sensor.forearm_deg > 0
     for person in range(persons):
-        # What is drawn for an estimator is drawn only where one is asked for: other recordings stay as they were.
+        # Random numbers for an estimator are drawn only where one is requested: other recordings stay as they were.
         size = float(rng.uniform(*sensor.uneven)) if sensor.uneven != (1.0, 1.0) else 1.0
         if guesses:
             seen[person] = _guessed(sensor, seen[person], at_s, size, rng)

@@ -1,4 +1,4 @@
-"""What does somebody's exercising look like in one recording: sets, and what people do between them."""
+"""Synthetic workouts: sets of exercises in one recording, and what people do between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ BETWEEN = ("drink", "clap")  # everyday actions that are no exercise
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Workout:
-    """Somebody who exercises.
+    """A person who exercises.
 
     Attributes:
         recording: (1, T, 25, 3) in layout ntu25, metres; a span for each set.

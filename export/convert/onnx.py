@@ -46,13 +46,13 @@ def write_onnx(
         The path.
 
     Raises:
-        CheckFailedError: If the file that came out is not what was asked for.
+        CheckFailedError: If the file that came out is not what was requested.
         ConfigError: If there are not so many tokens.
     """
     if tokens is not None:
         if not 1 <= tokens <= card.tokens:
             raise ConfigError(
-                f"a file for '{card.name}' may look at 1 to {card.tokens} tokens, {tokens} were asked for"
+                f"a file for '{card.name}' may look at 1 to {card.tokens} tokens, {tokens} were requested"
             )
         card = replace(card, fixed_tokens=tokens, budget=tokens / card.tokens)
     # Two clips of two persons: the exporter takes sizes 0 and 1 for constants.
@@ -65,7 +65,7 @@ def write_onnx(
     if tokens is None and card.has_budget:
         arguments.append(torch.arange(min(2, card.tokens)))
         dynamic["ranks"] = {0: torch.export.Dim("tokens", max=card.tokens)}
-    # The exporter warns and logs about its own internals and about packages that nobody asked for.
+    # The exporter warns and logs about its own internals and about packages that are not needed.
     exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level
     exporter_log.setLevel(logging.ERROR)
@@ -88,7 +88,7 @@ def write_onnx(
     model = program.model_proto
     written = {entry.domain: entry.version for entry in model.opset_import}.get("", 0)
     if written != opset:
-        raise CheckFailedError(f"opset {opset} was asked for, the exporter wrote {written}; ask for --opset {written}")
+        raise CheckFailedError(f"opset {opset} was requested, the exporter wrote {written}; give --opset {written}")
     _forget_sources(model)
     _spell_masks(model)
     return save_onnx(model, card, path)

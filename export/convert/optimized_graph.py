@@ -118,7 +118,7 @@ class OptimizedGraph(nn.Module):
             chosen = cast("Tensor", self.ranks if ranks is None else ranks)
             K = chosen.shape[0]
             kept, exists = self.choice.first(body, seen, chosen)  # (B, K) each
-            # The first exists if any does; where none does, all are looked at, for an answer of NaN helps nobody.
+            # The first exists if any does; where none does, all are looked at, because NaN is no use.
             mask = exists == exists[:, :1]
             patches = body.flatten(1).gather(1, self.places[kept].flatten(1))  # (B, K * u * C)
             position = self.position[kept.flatten()]  # (B * K, D)

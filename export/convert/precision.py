@@ -40,7 +40,7 @@ def file_name(precision: str) -> str:
 def limits_for(
     precision: str, max_difference: float | None, min_agreement: float | None, max_loss: float | None
 ) -> Limits:
-    """How far a file may be from the trained model: by its precision, or as asked."""
+    """How far a file may be from the trained model: by its precision, or as given."""
     usual = LIMITS[precision]
     return Limits(
         probability=usual.probability if max_difference is None else max_difference,
@@ -100,12 +100,12 @@ def calibration(
         ConfigError: If `count` is below 1.
     """
     if count < 1:
-        raise ConfigError(f"a calibration needs at least 1 clip, --calibrate-on said {count}")
+        raise ConfigError(f"a calibration needs at least 1 clip, --calibrate-on is {count}")
     names = set(inputs)
 
     def feeds() -> Iterable[Feed]:
-        taught = np.flatnonzero(part.train)
-        chosen = taught[stratified(np.asarray(part.store.labels, dtype=np.int64)[taught], count, rng)]
+        train_clips = np.flatnonzero(part.train)
+        chosen = train_clips[stratified(np.asarray(part.store.labels, dtype=np.int64)[train_clips], count, rng)]
         which = np.zeros(len(part.store), dtype=np.bool_)
         which[chosen] = True
         clips = Clips(part.store, which, card.prepare, card.persons)

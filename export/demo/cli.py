@@ -1,4 +1,4 @@
-"""`amr-edge demo`: the model in the box at work in seconds, or a model made from nothing in three minutes."""
+"""`amr-edge demo`: the bundled model in seconds, or a model trained from scratch in three minutes."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ from amr_edge.terminal import note, to_json
 
 
 @click.command()
-@click.option("--train", is_flag=True, help="Make a model from nothing and run that; needs the `export` extra.")
+@click.option("--train", is_flag=True, help="Train a model from scratch and run it; needs the `export` extra.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("amr-edge-demo"), show_default=True)
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the people and the training."
@@ -23,11 +23,11 @@ def demo(train: bool, out: Path, seed: int, threads: int | None, ui: int | None,
     """Let rehab8, the model that comes with amr-edge, watch a synthetic person exercise; writes a page to look at.
 
     It needs no data, no camera and no account. With --train, people are animated, a model is pre-trained, fine-tuned,
-    exported and proven on them, and watches somebody new: three minutes. Every step is the same code that runs on
+    exported and verified on them, and runs on a new person: three minutes. Every step is the same code that runs on
     your recordings.
     """
     if train and ui is not None:
-        raise ConfigError("--ui shows the model in the box at work and --train makes another; give one of them")
+        raise ConfigError("--ui shows the bundled model and --train trains another; give one of them")
     if train:
         _from_nothing(out, seed, threads, as_json=as_json)
         return

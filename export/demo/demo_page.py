@@ -19,7 +19,9 @@ __all__ = ["TruthComparison", "draw_story", "events_of", "match", "write_page"]
 INK, TRUTH, RIGHT, WRONG, PAPER = "#1f3a5f", "#9db4d0", "#2e8b57", "#d1495b", "#fbfaf7"
 
 
-def draw_story(recording: Recording, records: Sequence[Mapping[str, Any]], told: TruthComparison, path: Path) -> None:
+def draw_story(
+    recording: Recording, records: Sequence[Mapping[str, Any]], comparison: TruthComparison, path: Path
+) -> None:
     """The person at the middle of every action, and truth and answers along the time axis, as a PNG."""
     spans, events = recording.spans, events_of(records)
     figure = Figure(figsize=(15, 4.4), layout="constrained", facecolor=PAPER)
@@ -38,7 +40,7 @@ def draw_story(recording: Recording, records: Sequence[Mapping[str, Any]], told:
         panel.axis("off")
         panel.set_title(span.label.replace("_", " "), fontsize=9, color=INK)
     panel = bottom.subplots()
-    wrong = {(row["start_s"], row["answer"]) for row in told.rows if row["truth"] is None}
+    wrong = {(row["start_s"], row["answer"]) for row in comparison.rows if row["truth"] is None}
     answered = [Span(e["start_s"], e["end_s"], e["label"]) for e in events]
     for row, (bars, name) in enumerate([(answered, "answered"), (list(spans), "done")]):
         for start_s, end_s, label in bars:
@@ -50,8 +52,8 @@ def draw_story(recording: Recording, records: Sequence[Mapping[str, Any]], told:
     panel.set_xlabel("seconds")
     panel.spines[["top", "right", "left"]].set_visible(False)
     figure.suptitle(
-        f"A synthetic person the model had never seen: {told.recognized} of {told.actions} actions recognised, "
-        f"{told.false_events} false events",
+        f"A synthetic person held out of training: {comparison.recognized} of {comparison.actions} actions recognised, "
+        f"{comparison.false_events} false events",
         fontsize=12,
         color=INK,
     )
@@ -67,7 +69,7 @@ def write_page(
     path: Path,
     recording: Recording,
     records: Sequence[Mapping[str, Any]],
-    told: TruthComparison,
+    comparison: TruthComparison,
     result: Mapping[str, object],
     latency_ms: Mapping[str, Mapping[str, float]],
     run: RunFolder,
@@ -75,16 +77,19 @@ def write_page(
     """One HTML file that replays the recording with its answers and shows how the model came to be."""
     words = Words(
         title="amr-edge demo",
-        intro="All people on this page are synthetic: animated by amr-edge, recorded by nobody. The code that trained, "
+        intro="All people on this page are synthetic: animated by amr-edge, not recorded. The code that trained, "
         "exported and replayed is the code that runs on your recordings.",
         figures=(
-            (f"{told.recognized} of {told.actions}", "actions recognised, of a person the model had never seen"),
-            (f"{told.false_events}", "false events in the same recording"),
-            (f"{told.median_delay_s:.1f} s", "median delay from the start of an action to its event"),
+            (
+                f"{comparison.recognized} of {comparison.actions}",
+                "actions recognised, of a person the model had never seen",
+            ),
+            (f"{comparison.false_events}", "false events in the same recording"),
+            (f"{comparison.median_delay_s:.1f} s", "median delay from the start of an action to its event"),
             (f"{float(str(result['top1_held_out_people'])):.3f}", "accuracy on windows of ten held-out people"),
-            (f"{float(str(result['seconds'])):.0f} s", "for everything, from nothing to this page"),
+            (f"{float(str(result['seconds'])):.0f} s", "for everything, from scratch to this page"),
         ),
-        scene="Somebody new, as the model saw them",
+        scene="A new person, as the model saw them",
         after=_making(result, run),
         next=(
             "amr-edge live MODEL --source 0",
@@ -92,7 +97,7 @@ def write_page(
             "amr-edge train --data mine.npz",
         ),
     )
-    write_playback(path, recording, records, told, latency_ms, words)
+    write_playback(path, recording, records, comparison, latency_ms, words)
 
 
 def _making(result: Mapping[str, object], run: RunFolder) -> str:

@@ -1,4 +1,4 @@
-"""`amr-edge reproduce`: from the raw files of UI-PRMD to the model in the box, proven."""
+"""`amr-edge reproduce`: from the raw files of UI-PRMD to the bundled model, verified."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -66,10 +66,10 @@ def reproduce(
     from amr_edge.training.recipes.rehab8.config import rehab8
     from amr_edge.training.recipes.rehab8.config import smoke as smoke_recipe
     from amr_edge.training.recipes.rehab8.cross_validation import LEFT_OUT, card_of_all, card_of_fold, check_expected
-    from amr_edge.training.recipes.rehab8.cross_validation import fold as judged_fold
+    from amr_edge.training.recipes.rehab8.cross_validation import fold as run_fold
     from amr_edge.training.recipes.rehab8.execution_quality import text as trust_text
-    from amr_edge.training.recipes.rehab8.execution_quality import told
-    from amr_edge.training.recipes.rehab8.pipeline import prepare_work, taught
+    from amr_edge.training.recipes.rehab8.execution_quality import trust_to_dict
+    from amr_edge.training.recipes.rehab8.pipeline import prepare_work, train_model
 
     left = LEFT_OUT if fold is None else _people(fold)
     if threads is not None:
@@ -78,16 +78,16 @@ def reproduce(
     recipe = smoke_recipe() if smoke else rehab8()
     recipe = replace(recipe, vicon=0.0) if kinect_only else recipe
     work = prepare_work(data, out, recipe, seed=seed, any_data=any_data)
-    said: dict[str, object] = {"model": model, "seed": seed, "left_out": left, "folder": out}
+    result: dict[str, object] = {"model": model, "seed": seed, "left_out": left, "folder": out}
     if not everybody:
-        found = judged_fold(work, left, machine, utd=utd, budgets=BUDGETS)
-        said |= {
+        found = run_fold(work, left, machine, utd=utd, budgets=BUDGETS)
+        result |= {
             "metrics": found.card.metrics,
             "judgement": found.judgement.to_dict(),
-            "quality": told(found.trust),
+            "quality": trust_to_dict(found.trust),
         }
         path = work.run(left).folder / "rehab8.onnx"
-        said["fold"] = _proven(found.model, found.card, work, path).to_dict()
+        result["fold"] = _proven(found.model, found.card, work, path).to_dict()
         if not as_json:
             click.echo(f"{found.judgement.text()}\n\n{trust_text(found.trust)}\n\n{_numbers(found.card)}")
         published = left == LEFT_OUT and seed == 0 and not (smoke or any_data or kinect_only)
@@ -95,13 +95,13 @@ def reproduce(
             check_expected(found.card)
     if fold is None:
         numbers = card_of_fold(work, left)
-        classifier, card = taught(work, (), machine)
+        classifier, card = train_model(work, (), machine)
         exported = _proven(classifier, card_of_all(card, numbers), work, out / "rehab8.onnx")
-        said["exported"] = {"path": exported.path, **exported.to_dict()}
+        result["exported"] = {"path": exported.path, **exported.to_dict()}
         if not as_json:
             click.echo(exported.text())
     if as_json:
-        click.echo(to_json(said))
+        click.echo(to_json(result))
     elif fold is None:
         click.echo(f"proven: {out / 'rehab8.onnx'}\nnext: amr-edge live {out / 'rehab8.onnx'} --source 0")
     elif left == LEFT_OUT and not kinect_only:
@@ -110,11 +110,11 @@ def reproduce(
         click.echo(f"next: amr-edge model info {work.run(left).folder / 'rehab8.onnx'}")
 
 
-def _people(asked: str) -> tuple[int, ...]:
+def _people(text: str) -> tuple[int, ...]:
     try:
-        return tuple(sorted({int(number) for number in asked.split(",")}))
+        return tuple(sorted({int(number) for number in text.split(",")}))
     except ValueError as cause:
-        raise ConfigError(f"--fold expects subject numbers, as in 9,10; got '{asked}'") from cause
+        raise ConfigError(f"--fold expects subject numbers, as in 9,10; got '{text}'") from cause
 
 
 def _numbers(card: "Card") -> str:

@@ -1,4 +1,4 @@
-"""From nothing to a live answer: synthetic people, training, export, proof, replay, report."""
+"""The training demo: synthetic people, training, export, verification, replay, report."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ class TrainDemoResult:
     folder: Path
     top1: float
     exported: ExportResult
-    told: TruthComparison
+    comparison: TruthComparison
     seconds: float
     model: Path
     recording: Path
@@ -54,12 +54,12 @@ class TrainDemoResult:
             "data": "synthetic",
             "top1_held_out_people": self.top1,
             "export": self.exported.to_dict(),
-            "events": self.told.rows,
-            "recognised": self.told.recognized,
-            "actions": self.told.actions,
-            "repeats": self.told.repeats,
-            "false_events": self.told.false_events,
-            "median_delay_s": self.told.median_delay_s,
+            "events": self.comparison.rows,
+            "recognised": self.comparison.recognized,
+            "actions": self.comparison.actions,
+            "repeats": self.comparison.repeats,
+            "false_events": self.comparison.false_events,
+            "median_delay_s": self.comparison.median_delay_s,
             "seconds": self.seconds,
             "report": self.folder / "report.html",
             "picture": self.folder / "demo.png",
@@ -67,14 +67,14 @@ class TrainDemoResult:
 
     def text(self) -> str:
         """For the person."""
-        told = self.told
+        comparison = self.comparison
         header = ("time", "what the person did", "what was answered", "after")
         lines = (
-            table(told.rows_as_text(), header),
+            table(comparison.rows_as_text(), header),
             "",
             (
-                f"recognised {told.recognized} of {told.actions} actions of a person the model had never seen, "
-                f"{told.false_events} false events, median delay {told.median_delay_s:.1f} s"
+                f"recognised {comparison.recognized} of {comparison.actions} actions of a person held out of training, "
+                f"{comparison.false_events} false events, median delay {comparison.median_delay_s:.1f} s"
             ),
             (
                 f"accuracy on windows of held-out people {self.top1:.3f} (synthetic), "
@@ -143,9 +143,9 @@ def walk(folder: Path, *, seed: int, threads: int | None, say: Callable[[str], N
     run, answer = _train(folder, data, seed, threads)
     say("3/5 exporting to ONNX and proving it on the other half")
     exported = export_run(run.folder)
-    say("4/5 replaying a recording of somebody new as a live stream")
+    say("4/5 replaying a recording of a new person as a live stream")
     long = continuous(subject(HELD_OUT, seed), np.random.default_rng([seed, 3]), seconds=90.0)
-    recording = folder / "somebody_new.jsonl"
+    recording = folder / "new_person.jsonl"
     jsonl.write(recording, long)
     session = open_session(exported.path, threads=threads)
     records: list[dict[str, object]] = []
@@ -154,16 +154,16 @@ def walk(folder: Path, *, seed: int, threads: int | None, say: Callable[[str], N
     live.run([take_of(long)])
     (folder / "events.jsonl").write_text("".join(to_json(r) + "\n" for r in records), encoding="utf-8")
     say("5/5 drawing")
-    told = match(records, long.spans, session.card.prepare.window_s)
-    draw_story(long, records, told, folder / "demo.png")
+    comparison = match(records, long.spans, session.card.prepare.window_s)
+    draw_story(long, records, comparison, folder / "demo.png")
     result = TrainDemoResult(
         folder=folder,
         top1=float(str(answer["top1"])),
         exported=exported,
-        told=told,
+        comparison=comparison,
         seconds=time.perf_counter() - began,
         model=exported.path,
         recording=recording,
     )
-    write_page(folder / "report.html", long, records, told, result.to_dict(), stages.report(), run)
+    write_page(folder / "report.html", long, records, comparison, result.to_dict(), stages.report(), run)
     return result

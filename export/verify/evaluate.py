@@ -25,7 +25,7 @@ class EvaluationResult:
     Attributes:
         score: On all labelled recordings of the part.
         classes: Of the model.
-        store: What it was judged on.
+        store: What it was evaluated on.
         split: Whose test part, or "all".
         apart: What is left of the score without copies of training recordings; see `score.without_copies`.
     """

@@ -1,4 +1,4 @@
-"""Does the deployed file answer as the trained model does? Judged on real clips, never on random numbers."""
+"""Parity of the deployed file with the trained model, on real clips, never on random numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Parity:
                 f"a probability differs by {self.max_difference:.3g}, allowed is {self.limits.probability:.3g}"
             )
         if not self.agreement >= self.limits.agreement:
-            found.append(f"top-1 agrees on {self.agreement:.2%} of the clips, asked is {self.limits.agreement:.2%}")
+            found.append(f"top-1 agrees on {self.agreement:.2%} of the clips, required is {self.limits.agreement:.2%}")
         if self.labelled and not self.accuracy_trained - self.accuracy_deployed <= self.limits.accuracy:
             found.append(f"accuracy falls from {self.accuracy_trained:.4f} to {self.accuracy_deployed:.4f}")
         return found

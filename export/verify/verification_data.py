@@ -1,4 +1,4 @@
-"""Which recordings a model is judged on: the test part of its own split, unless something else is said."""
+"""Recordings that a model is verified on: the test part of its own split, unless others are given."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def part_of(path: Path, data: Path | None, name: str | None) -> Part:
         path: A run folder or a model file in one.
         data: A store; None takes the run's own.
         name: A split, whose test part is taken, or "all"; None takes the run's own. A run that learned from all
-            is judged on all.
+            is verified on all.
 
     Raises:
         ConfigError: If something is left open and `path` does not lie in a run folder.
@@ -45,8 +45,12 @@ def part_of(path: Path, data: Path | None, name: str | None) -> Part:
         if not config.exists():
             raise ConfigError(f"{path} does not lie in a run folder; say what to judge it on with --data and --split")
         try:
-            said = json.loads(config.read_text(encoding="utf-8"))
-            data, name, seed = data or Path(said["data"]), name or str(said["split"]), int(said["seed"])
+            config_values = json.loads(config.read_text(encoding="utf-8"))
+            data, name, seed = (
+                data or Path(config_values["data"]),
+                name or str(config_values["split"]),
+                int(config_values["seed"]),
+            )
         except (ValueError, KeyError, TypeError) as cause:
             raise ReadError(f"{config}: is not the config of a run ({cause}); give --data and --split") from cause
     store = open_store(data)

@@ -17,10 +17,10 @@ BATCH = 32
 
 
 def split_of(card: Card, name: str | None) -> str:
-    """The split that a model is judged on: the one that was named, else the one it was trained on the other part of.
+    """The split that accuracy is measured on: the one that was named, else the one it was trained on the other part of.
 
     Raises:
-        ConfigError: If neither is known: on all of a store a model would be asked what it has learned by heart.
+        ConfigError: If neither is known: all of a store would include the training clips.
     """
     found = name or card.data.get("split")
     if not isinstance(found, str) or not found:

@@ -76,16 +76,16 @@ class Bench:
     Attributes:
         rows: One for each model, engine, budget and number of people, measured in turns.
         context: The machine.
-        said: The whole JSON report.
+        report: The whole JSON report.
     """
 
     rows: tuple[BenchRow, ...]
     context: Mapping[str, Any]
-    said: Mapping[str, Any] = field(repr=False, compare=False)
+    report: Mapping[str, Any] = field(repr=False, compare=False)
 
     def to_dict(self) -> Mapping[str, Any]:
         """For machines: what `--json` prints (docs/bench.md)."""
-        return self.said
+        return self.report
 
 
 def bench(
@@ -138,8 +138,8 @@ def bench(
     )
     subjects = open_subjects(specs, np.random.default_rng(0))
     store = None if data is None else open_store(data)
-    said = measured(subjects, config, throughput=throughput, store=store, split=split)
-    return Bench(rows=tuple(_typed(row) for row in said["rows"]), context=said["context"], said=said)
+    report = measured(subjects, config, throughput=throughput, store=store, split=split)
+    return Bench(rows=tuple(_typed(row) for row in report["rows"]), context=report["context"], report=report)
 
 
 def specs_of(
@@ -284,8 +284,8 @@ def _row(
             accuracy=None if store is None else accuracy(subject.session, store, split),
             versus_first=None if ratio is None else {**ratio.to_dict(), "words": ratio.words()},
         ),
-        "asked_engine": subject.spec.engine,
-        "asked_budget": subject.spec.budget,
+        "requested_engine": subject.spec.engine,
+        "requested_budget": subject.spec.budget,
         # What a card states was not measured in an engine's own, coarser arithmetic.
         "stated_top1": None
         if subject.spec.engine.endswith("bf16")
@@ -295,7 +295,7 @@ def _row(
 
 @contextmanager
 def _telling(label: str) -> Iterator[Callable[[float], None]]:
-    """A bar that is told what share is done; nothing where stderr is no terminal."""
+    """A progress bar for a share in [0, 1]; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -124,27 +124,31 @@ def bench(
     for session in {subject.session.title: subject for subject in subjects}.values():
         note(f"model: {session.session.title}")
     command = _without_home(shlex.join(["amr-edge", *sys.argv[1:]]))
-    said = measured(subjects, config, throughput=throughput, store=store, split=split, command=command)
-    _add_chain(said, subjects[0], e2e, action_latency, format_, pose_, limit, pace)
+    result = measured(subjects, config, throughput=throughput, store=store, split=split, command=command)
+    _add_chain(result, subjects[0], e2e, action_latency, format_, pose_, limit, pace)
     if before is not None and old is not None:
-        said["compared"] = against(said, before, str(old))
+        result["compared"] = against(result, before, str(old))
     if suggest_ and target_ms is not None:
-        row = suggest.best(said["rows"], target_ms)
-        place = said["rows"].index(row)
-        said["suggested"] = {
+        row = suggest.best(result["rows"], target_ms)
+        place = result["rows"].index(row)
+        result["suggested"] = {
             "row": row["name"],
             "target_ms": target_ms,
             "p99_ms": row["latency_ms"]["p99"],
             "top1": suggest.known_accuracy(row),
             "live": suggest.live_command(row, specs[place].path),
         }
-    for path, text in ((out, to_json(said, indent=1) + "\n"), (markdown_, report.markdown(said)), (html, page(said))):
+    for path, text in (
+        (out, to_json(result, indent=1) + "\n"),
+        (markdown_, report.markdown(result)),
+        (html, page(result)),
+    ):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             note(f"written: {path}")
-    click.echo(to_json(said) if as_json else _for_people(said, specs[0].path))
-    check(said, max_p99_ms=slowest_ms, max_regression=allowed)
+    click.echo(to_json(result) if as_json else _for_people(result, specs[0].path))
+    check(result, max_p99_ms=slowest_ms, max_regression=allowed)
 
 
 def _sensible(
@@ -168,7 +172,7 @@ def _sensible(
 
 
 def _add_chain(
-    said: dict[str, Any],
+    result: dict[str, Any],
     subject: Subject,
     e2e: str | None,
     action_latency: str | None,
@@ -182,7 +186,7 @@ def _add_chain(
         reading = SourceConfig(
             format=format_, pose=pose_, people=max(1, subject.spec.people), speed=0.0 if pace is None else 1.0
         )
-        said["chain"] = {
+        result["chain"] = {
             "model": subject.name,
             **end_to_end.chain(
                 subject.session,
@@ -194,7 +198,7 @@ def _add_chain(
         }
     if action_latency is not None:
         source = RecordedSource(Path(action_latency), format_, skipped=note)
-        said["action_latency"] = {
+        result["action_latency"] = {
             "model": subject.name,
             **event_latency.action_latency(subject.session, source, now=time.perf_counter),
         }
@@ -206,17 +210,17 @@ def _without_home(text: str) -> str:
     return text.replace(home, "~") if len(home) > 1 else text
 
 
-def _for_people(said: dict[str, Any], path: Path) -> str:
-    parts = [report.for_people(said)]
-    if "chain" in said:
-        parts.append(end_to_end.for_people(said["chain"]))
-    if "action_latency" in said:
-        parts.append(event_latency.for_people(said["action_latency"]))
-    if "suggested" in said:
-        told = said["suggested"]
-        known = "" if told["top1"] is None else f", top-1 {told['top1']:.1%}"
-        parts.append(f"suggested: {told['row']}{known}")
-        parts.append(f"next: {told['live']}")
+def _for_people(result: dict[str, Any], path: Path) -> str:
+    parts = [report.for_people(result)]
+    if "chain" in result:
+        parts.append(end_to_end.for_people(result["chain"]))
+    if "action_latency" in result:
+        parts.append(event_latency.for_people(result["action_latency"]))
+    if "suggested" in result:
+        suggested = result["suggested"]
+        known = "" if suggested["top1"] is None else f", top-1 {suggested['top1']:.1%}"
+        parts.append(f"suggested: {suggested['row']}{known}")
+        parts.append(f"next: {suggested['live']}")
     else:
         parts.append(f"next: amr-edge live {path} --source 0")
     return "\n".join(parts)

@@ -39,7 +39,7 @@ class Ratio:
 
     @property
     def same(self) -> bool:
-        """True if it cannot be told from 1."""
+        """True if it cannot be distinguished from 1."""
         return self.low <= 1 + self.floor and self.high >= 1 - self.floor
 
     @property

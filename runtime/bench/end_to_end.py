@@ -15,8 +15,8 @@ from amr_edge.runtime.stage_timer import Stages
 from amr_edge.terminal import table
 
 NOTE = (
-    "'total' runs from the frame in hand to the answer told, for frames that gave answers; 'capture' is the wait for "
-    "the frame"
+    "'total' runs from the frame in hand to the prediction emitted, for frames that gave one; 'capture' is the wait "
+    "for the frame"
 )
 
 
@@ -84,16 +84,16 @@ def chain(
     }
 
 
-def for_people(said: Mapping[str, Any]) -> str:
+def for_people(result: Mapping[str, Any]) -> str:
     """The stages as a table."""
     names = ("count", "min", "p50", "p90", "p99", "max")
     rows = [
         [stage, *("-" if numbers[name] != numbers[name] else round(numbers[name], 3) for name in names)]
-        for stage, numbers in said["stages"].items()
+        for stage, numbers in result["stages"].items()
     ]
     lines = [table(rows, ["stage", "count", *(f"{name} ms" for name in names[1:])])]
     lines.append(
-        f"{said['frames']} frames ({said['frames_with_people']} with people, {said['dropped']} dropped) of "
-        f"{said['source']}, {said['answers']} answers, {'at its own pace' if said['paced'] else 'all out'}"
+        f"{result['frames']} frames ({result['frames_with_people']} with people, {result['dropped']} dropped) of "
+        f"{result['source']}, {result['answers']} answers, {'at its own pace' if result['paced'] else 'all out'}"
     )
     return "\n".join(lines)

@@ -1,9 +1,9 @@
-"""How long after somebody begins to do something is it said: onset to confirmed event, on labelled recordings.
+"""Event latency: from the onset of an action to its confirmed event, on labelled recordings.
 
 Recordings whose labelled spans say when actions begin go through the very same stream and decisions as `live`. The
 delay of an action is the capture time of the frame at which its event started, minus the beginning of its span, plus
 what that frame cost to compute. Most of it is not computing: an answer looks back over a window, and an event must be
-believed for a while. The parts are told apart.
+confirmed. The parts are reported separately.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,9 +26,9 @@ class Confirmed:
     """An event that started: when, what, and what the frame cost.
 
     Attributes:
-        time_s: Capture time of the frame at which it was told.
+        time_s: Capture time of the frame at which it was reported.
         label: What.
-        cost_ms: From the frame in hand to the event told.
+        cost_ms: From the frame in hand to the event emitted.
     """
 
     time_s: float
@@ -46,11 +46,11 @@ def confirmed(session: Session, take: SourceRun, now: Callable[[], float]) -> tu
         cost_ms = (now() - begun_s) * 1e3
         found.extend(Confirmed(last_s, event.label, cost_ms) for event in events if event.event == "start")
 
-    for sighting in take:
+    for frame in take:
         begun_s = now()
-        last_s = sighting.time_s
+        last_s = frame.time_s
         first_s = last_s if first_s != first_s else first_s
-        keep(decider.push(last_s, stream.push(sighting)), begun_s)
+        keep(decider.push(last_s, stream.push(frame)), begun_s)
     begun_s = now()
     if last_s == last_s:
         keep(decider.push(last_s, stream.flush()), begun_s)
@@ -66,7 +66,7 @@ def matched(spans: Iterable[Span], events: Iterable[Confirmed], grace_s: float) 
         grace_s: An event that starts so long after its action ended still tells of it: the window looks back.
 
     Returns:
-        The first event of the right label for each action that has one, and how many events told of no action.
+        The first event of the right label for each action that has one, and how many events match no action.
     """
     found: dict[Span, Confirmed] = {}
     false = 0
@@ -105,12 +105,12 @@ def action_latency(session: Session, takes: Iterable[SourceRun], *, now: Callabl
             continue
         recordings += 1
         events, seconds = confirmed(session, take, now)
-        told, invented = matched(spans, events, card.prepare.window_s)
+        pairs, invented = matched(spans, events, card.prepare.window_s)
         false += invented
         watched_s += seconds
         for span in spans:
             actions[span.label] = actions.get(span.label, 0) + 1
-        for span, event in told.items():
+        for span, event in pairs.items():
             delay_s = event.time_s - span.start_s + event.cost_ms / 1e3
             delays_s.append(delay_s)
             costs_ms.append(event.cost_ms)
@@ -154,19 +154,22 @@ def _shares(values: list[float]) -> dict[str, Any]:
     }
 
 
-def for_people(said: Mapping[str, Any]) -> str:
+def for_people(result: Mapping[str, Any]) -> str:
     """The delays as a table."""
     rows = [
         [label, numbers["actions"], numbers["count"], *(_cell(numbers.get(name)) for name in ("p50", "p90", "max"))]
-        for label, numbers in [*said["per_class"].items(), ("all", {"actions": said["actions"], **said["delay_s"]})]
+        for label, numbers in [
+            *result["per_class"].items(),
+            ("all", {"actions": result["actions"], **result["delay_s"]}),
+        ]
     ]
-    lines = [table(rows, ["action", "shown", "told", "p50 s", "p90 s", "max s"])]
-    compute = said["compute_ms"].get("p50")
+    lines = [table(rows, ["action", "shown", "detected", "p50 s", "p90 s", "max s"])]
+    compute = result["compute_ms"].get("p50")
     lines.append(
-        f"{said['detected']} of {said['actions']} actions told, {said['false']} events of nothing "
-        f"({said['false_per_hour']:.1f} an hour) in {said['recordings']} recordings; of the delay, computing is "
-        f"{'-' if compute is None else f'{compute:.2f} ms'} (p50), the window {said['window_s']:g} s, an answer comes "
-        f"every {said['stride_s']:g} s"
+        f"{result['detected']} of {result['actions']} actions detected, {result['false']} false events "
+        f"({result['false_per_hour']:.1f} an hour) in {result['recordings']} recordings; of the delay, computing is "
+        f"{'-' if compute is None else f'{compute:.2f} ms'} (p50), the window {result['window_s']:g} s, a prediction "
+        f"comes every {result['stride_s']:g} s"
     )
     return "\n".join(lines)
 

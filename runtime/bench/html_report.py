@@ -169,29 +169,30 @@ def power(trace: Mapping[str, Any] | None) -> str:
     return _drawing("".join(parts), "power over time") + _legend(list(trace["watts"]))
 
 
-def page(said: Mapping[str, Any]) -> str:
+def page(result: Mapping[str, Any]) -> str:
     """The whole report as HTML."""
-    header, cells = columns(said["rows"])
+    header, cells = columns(result["rows"])
     marks = {"VALID": ' class="good"', "INVALID": ' class="bad"'}
     body = "".join(
         "<tr>" + "".join(f"<td{marks.get(cell, '')}>{escape(cell)}</td>" for cell in line) + "</tr>" for line in cells
     )
     doubts = "".join(
         f'<li><span class="bad">INVALID</span> {escape(str(row["name"]))}: {escape(reason)}</li>'
-        for row in said["rows"]
+        for row in result["rows"]
         for reason in row["reasons"]
     )
-    facts = "\n".join(f"{name}: {value}" for name, value in said["context"].items() if value not in (None, [], {}))
+    facts = "\n".join(f"{name}: {value}" for name, value in result["context"].items() if value not in (None, [], {}))
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>amr-edge bench</title><style>{STYLE}</style>"
-        f"<h1>amr-edge bench</h1><p>{escape(str(said['time']))}, {escape(machine_line(said['context']))}</p>"
+        f"<h1>amr-edge bench</h1><p>{escape(str(result['time']))}, {escape(machine_line(result['context']))}</p>"
         f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in header)}</tr>{body}</table>"
         f"<ul>{doubts}</ul>"
-        f"<p>Milliseconds of {escape(said['timed'])}. Transfers {escape(said['transfers'])}. Nothing is trimmed.</p>"
-        f"<h2>Distribution</h2>{latencies(said['rows'])}"
-        f"<h2>Accuracy against latency</h2>{frontier(said['rows'])}"
-        f"<h2>Power</h2>{power(said.get('power_trace'))}"
-        f"<h2>Context</h2><pre>{escape(facts)}</pre><pre>{escape(said['command'])}</pre></html>\n"
+        f"<p>Milliseconds of {escape(result['timed'])}. Transfers {escape(result['transfers'])}. "
+        "Nothing is trimmed.</p>"
+        f"<h2>Distribution</h2>{latencies(result['rows'])}"
+        f"<h2>Accuracy against latency</h2>{frontier(result['rows'])}"
+        f"<h2>Power</h2>{power(result.get('power_trace'))}"
+        f"<h2>Context</h2><pre>{escape(facts)}</pre><pre>{escape(result['command'])}</pre></html>\n"
     )

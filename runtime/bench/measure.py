@@ -129,7 +129,7 @@ class Summary:
         return {"min": self.least, "mean": self.mean, **self.percentiles, "max": self.largest, "sd": self.sd}
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; a percentile that cannot be told becomes null there."""
+        """For JSON; a percentile without enough runs becomes null there."""
         return {name: round(value, 5) for name, value in self.milliseconds().items()}
 
 
@@ -151,8 +151,8 @@ def summarize(values_ms: NDArray[np.float64]) -> Summary:
         least=float(values_ms.min()),
         mean=float(values_ms.mean()),
         percentiles={
-            f"p{share:g}": float(value) if said else math.nan
-            for share, value, said in zip(SHARES, found, known, strict=True)
+            f"p{share:g}": float(value) if enough else math.nan
+            for share, value, enough in zip(SHARES, found, known, strict=True)
         },
         largest=float(values_ms.max()),
         sd=float(values_ms.std(ddof=1)) if len(values_ms) > 1 else math.nan,
@@ -176,7 +176,7 @@ def measure(
         now: Seconds on a fine clock that never goes back, such as `time.perf_counter`.
         sleep: Waits for so many seconds.
         rng: Draws the order of each round.
-        tell: Told after every turn what share is done.
+        tell: Called after every turn with the share that is done.
 
     Returns:
         The runs of each subject.

@@ -1,4 +1,4 @@
-"""What is measured: a model file, opened in one way, asked for so many people at once."""
+"""Models under measurement: a file, opened in one way, for a number of people at once."""
 
 import hashlib
 import re
@@ -50,7 +50,7 @@ class Subject:
         name: What it is called in tables.
         file: The model file.
         session: The open model.
-        clips: Values (N, M, T, V, 3) and presence (N, M, T, V) that it is asked.
+        clips: Values (N, M, T, V, 3) and presence (N, M, T, V), its input.
         ask: One forward: NumPy arrays in, checked probabilities out.
     """
 

@@ -116,8 +116,8 @@ def report(
     }
 
 
-def _told(value: float | None, digits: int = 3) -> str:
-    """A number to so many digits, or a dash for what cannot be said."""
+def _number(value: float | None, digits: int = 3) -> str:
+    """A number to so many digits, or a dash where there is none."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
 
 
@@ -145,10 +145,10 @@ def columns(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str
             ]
         )
     extras = {
-        "ans/s": [_told(one["answers_per_s"]) for one in rows],
+        "ans/s": [_number(one["answers_per_s"]) for one in rows],
         "vs first": [(one["versus_first"] or {}).get("words", "") for one in rows],
-        "W": [_told((one["power"] or {}).get("watts")) if one["power"] else "" for one in rows],
-        "J/run": [_told((one["power"] or {}).get("joules_per_inference")) if one["power"] else "" for one in rows],
+        "W": [_number((one["power"] or {}).get("watts")) if one["power"] else "" for one in rows],
+        "J/run": [_number((one["power"] or {}).get("joules_per_inference")) if one["power"] else "" for one in rows],
         "top1": [f"{one['accuracy']['top1']:.1%}" if one["accuracy"] else "" for one in rows],
         "verdict": ["VALID" if one["valid"] else "INVALID" for one in rows],
     }
@@ -160,18 +160,18 @@ def columns(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str
     return header, wide
 
 
-def for_people(said: Mapping[str, Any]) -> str:
+def for_people(result: Mapping[str, Any]) -> str:
     """The report as a person at a terminal reads it."""
-    header, cells = columns(said["rows"])
+    header, cells = columns(result["rows"])
     parts = [table([_numbers(line) for line in cells], [f"{name} ms" if name == "min" else name for name in header])]
-    parts += [f"INVALID {one['name']}: {reason}" for one in said["rows"] for reason in one["reasons"]]
-    if said.get("compared"):
+    parts += [f"INVALID {one['name']}: {reason}" for one in result["rows"] for reason in one["reasons"]]
+    if result.get("compared"):
         lines = [
             [one["name"], f"{one['old_p50_ms']:.4g}", f"{one['new_p50_ms']:.4g}", one["words"], f"{one['noise']:.1%}"]
-            for one in said["compared"]
+            for one in result["compared"]
         ]
         parts.append(table(lines, ["against the old report", "p50 then", "p50 now", "verdict", "noise"]))
-    parts.append(machine_line(said["context"]))
+    parts.append(machine_line(result["context"]))
     return "\n".join(parts)
 
 
@@ -215,18 +215,18 @@ def machine_line(context: Mapping[str, Any]) -> str:
     return "on " + ", ".join(part for part in parts if part)
 
 
-def markdown(said: Mapping[str, Any]) -> str:
+def markdown(result: Mapping[str, Any]) -> str:
     """The report for a README: one table, the machine, and what the numbers are."""
-    header, cells = columns(said["rows"])
+    header, cells = columns(result["rows"])
     lines = [f"| {' | '.join(header)} |", f"|{'|'.join('---' for _ in header)}|"]
     lines += [f"| {' | '.join(line)} |" for line in cells]
     lines += [
         "",
-        f"Milliseconds of {said['timed']}. Transfers {said['transfers']}. Nothing is trimmed.",
-        f"Measured {said['time']} {machine_line(said['context'])}.",
+        f"Milliseconds of {result['timed']}. Transfers {result['transfers']}. Nothing is trimmed.",
+        f"Measured {result['time']} {machine_line(result['context'])}.",
     ]
-    lines += [f"- INVALID, {one['name']}: {reason}" for one in said["rows"] for reason in one["reasons"]]
-    for one in said.get("compared") or []:
+    lines += [f"- INVALID, {one['name']}: {reason}" for one in result["rows"] for reason in one["reasons"]]
+    for one in result.get("compared") or []:
         lines.append(
             f"- {one['name']}: {one['words']} against the old report ({one['old_p50_ms']:.4g} -> "
             f"{one['new_p50_ms']:.4g} ms, noise {one['noise']:.1%})"

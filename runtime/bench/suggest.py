@@ -43,7 +43,7 @@ def engines_here(path: Path, tell: Callable[[str], None]) -> list[str]:
 
     Args:
         path: A model file or run folder.
-        tell: Told in a sentence why an engine is left out.
+        tell: Called with a sentence on why an engine is left out.
     """
     found = []
     for engine in ENGINES:
@@ -130,7 +130,7 @@ def live_command(row: Mapping[str, Any], path: Path) -> str:
     """What to type to use a row."""
     words = ["amr-edge", "live", str(path), "--source", "0", "--threads", str(row["threads"])]
     if path.suffix != ".engine":
-        words += ["--engine", row["asked_engine"]]
-    if row.get("asked_budget") is not None:
-        words += ["--budget", f"{row['asked_budget']:g}"]
+        words += ["--engine", row["requested_engine"]]
+    if row.get("requested_budget") is not None:
+        words += ["--budget", f"{row['requested_budget']:g}"]
     return " ".join(words)

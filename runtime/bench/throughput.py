@@ -30,7 +30,7 @@ def under_load(
         AmrError: What a run refused; the other threads stop.
     """
     if not asks:
-        raise ConfigError("a load needs somebody who asks")
+        raise ConfigError("a load needs at least one client")
     begun_s = now()
     warmup = 0
     while now() - begun_s < warmup_s or warmup < 2:

@@ -10,7 +10,7 @@ from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.pretrained import bundled, is_bundled
 from amr_edge.runtime.calibration.event_metrics import EventScore
-from amr_edge.runtime.calibration.thresholds import GRID, PredictedRecording, answered, judged, keep
+from amr_edge.runtime.calibration.thresholds import GRID, PredictedRecording, answered, keep, score_predictions
 from amr_edge.runtime.calibration.thresholds import calibrate as fit
 from amr_edge.runtime.inference.session import Session, model_path, open_session
 from amr_edge.terminal import progress
@@ -25,7 +25,7 @@ class CalibrationResult:
     Attributes:
         model: The file; of a model of the box, a copy of it in the working folder.
         data: The recordings.
-        asked: False alarms for each hour of idleness that were asked for.
+        requested: False positives per hour of idleness that were requested.
         temperature: What logits are divided by.
         threshold: Probability from which a label is believed.
         thresholds: Class -> its own, where the recordings can tell; empty is `threshold` for all.
@@ -38,7 +38,7 @@ class CalibrationResult:
 
     model: Path
     data: Path
-    asked: float
+    requested: float
     temperature: float
     threshold: float
     thresholds: Mapping[str, float]
@@ -53,7 +53,7 @@ class CalibrationResult:
         return {
             "model": self.model,
             "data": self.data,
-            "asked": self.asked,
+            "requested": self.requested,
             "temperature": self.temperature,
             "threshold": self.threshold,
             "thresholds": dict(self.thresholds),
@@ -74,7 +74,7 @@ def calibrate(
     false_alarms: float = 2.0,
     threads: int | None = None,
 ) -> CalibrationResult:
-    """Fit how sure a model must be, for so many false alarms an hour, and write it into its file.
+    """Fit temperature and thresholds for a number of false positives per hour, and write them into the file.
 
     Args:
         model: An .onnx, a run folder that was exported, or the name of a model of the box, of which a copy in the
@@ -87,7 +87,7 @@ def calibrate(
 
     Raises:
         ConfigError: If an option means nothing, the file is no .onnx, or a copy of the box is here already.
-        DataError: If nothing is labelled, nobody is ever idle, no label is a class of the model, or a subject is not
+        DataError: If nothing is labelled, there is no idle time, no label is a class of the model, or a subject is not
             there.
         CheckFailedError: If no threshold keeps the request; the file stays as it was.
     """
@@ -111,7 +111,7 @@ def calibrate(
     return CalibrationResult(
         model=target,
         data=data,
-        asked=false_alarms,
+        requested=false_alarms,
         temperature=found.temperature,
         threshold=found.threshold,
         thresholds=dict(zip(card.classes, found.thresholds, strict=False)),
@@ -145,7 +145,7 @@ def score_events(
         DataError: If a recording cannot be used, or a subject is not there.
     """
     session = open_session(_onnx(model), threads=threads)
-    return judged(_answered(session, Path(data), format, subjects), session.card)
+    return score_predictions(_answered(session, Path(data), format, subjects), session.card)
 
 
 def _onnx(model: str | Path | None) -> Path:
@@ -162,7 +162,7 @@ def _answered(session: Session, data: Path, format_: str, subjects: str | None) 
 
 
 def _chosen(data: Path, format_: str, subjects: str | None) -> list[Recording]:
-    """The recordings of the people who were asked for."""
+    """The recordings of the requested subjects."""
     found = find(data, format_)
     everyone = list(recordings(found.reader, found.files))
     if subjects is None:

@@ -12,7 +12,7 @@ from amr_edge.runtime.calibration.event_metrics import EventScore
 from amr_edge.runtime.inference.session import model_path
 from amr_edge.terminal import note, table, to_json
 
-_HEADER = ("", "precision", "recall", "F1", "delay s", "false alarms/h")
+_HEADER = ("", "precision", "recall", "F1", "delay s", "false positives/h")
 
 
 @click.command("calibrate")
@@ -40,9 +40,9 @@ def command(
     threads: int | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Fit how sure MODEL (a .onnx, a run folder or rehab8) must be, and write it into the file.
+    """Fit temperature and thresholds of MODEL (a .onnx, a run folder or rehab8), and write them into the file.
 
-    A temperature and thresholds with which `amr-edge live` keeps within so many false alarms, found on labelled
+    A temperature and thresholds with which `amr-edge live` keeps within a number of false positives, found on labelled
     continuous recordings such as `amr-edge data join` makes. Of rehab8 a copy in this folder is calibrated.
     """
     if as_is:
@@ -81,9 +81,10 @@ def _row(name: str, score: EventScore) -> list[object]:
 def _warn(fitted: CalibrationResult) -> None:
     """What the recordings are too short to tell."""
     idle_h = fitted.after.idle_s / 3600
-    if idle_h * fitted.asked < 1:
+    if idle_h * fitted.requested < 1:
         # Without any alarm in so many hours, a rate below 3 / hours is believable at 95 % (the rule of three).
         note(
-            f"note: {idle_h:.2f} h of idleness cannot show {fitted.asked:g} false alarms an hour; even without any, up "
-            f"to {3 / idle_h:.0f} an hour remain possible; calibrate on more: amr-edge data join --rounds 5 --idle 3 10"
+            f"note: {idle_h:.2f} h of idleness cannot show {fitted.requested:g} false positives an hour; even without "
+            f"any, up to {3 / idle_h:.0f} an hour remain possible; calibrate on more: "
+            "amr-edge data join --rounds 5 --idle 3 10"
         )

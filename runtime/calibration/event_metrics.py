@@ -1,4 +1,4 @@
-"""How good are events: precision, recall, delay and false alarms of what was told, against labelled spans."""
+"""Event metrics: precision, recall, delay and false positives of events against labelled spans."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ class TrueEvent(NamedTuple):
     label: str
     from_s: float  # when it was done, about
     to_s: float
-    told_s: float  # when its start was told
+    reported_s: float  # when its start was reported
 
 
 def happened(events: Iterable[Event]) -> list[TrueEvent]:
     """Starts and ends of each person, put together; in the order of their starts."""
-    told: dict[int | None, float] = {}
+    reported: dict[int | None, float] = {}
     whole = []
     for event in events:
         if event.event == "start":
-            told[event.person] = event.end_s
+            reported[event.person] = event.end_s
         elif event.event == "end":
-            whole.append(TrueEvent(event.label, *event.done_s, told.pop(event.person)))
-    return sorted(whole, key=lambda each: each.told_s)
+            whole.append(TrueEvent(event.label, *event.done_s, reported.pop(event.person)))
+    return sorted(whole, key=lambda each: each.reported_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +41,11 @@ class EventScore:
 
     Attributes:
         actions: Labelled spans.
-        events: Events that were told.
+        events: Events that were reported.
         matched: Pairs of a span and an event of its label with enough overlap, each in one pair at most.
-        alarms: The labels of the false alarms: of events that touch no span at all.
+        alarms: The labels of the false positives: of events that touch no span at all.
         idle_s: Seconds outside every span.
-        delays_s: From the onset of each matched span to the moment when its event's start was told.
+        delays_s: From the onset of each matched span to the moment when its event's start was reported.
     """
 
     actions: int = 0
@@ -83,7 +83,7 @@ class EventScore:
 
     @property
     def alarms_per_hour(self) -> float:
-        """False alarms for each hour of idleness; NaN without any."""
+        """False positives for each hour of idleness; NaN without any."""
         return len(self.alarms) / self.idle_s * 3600 if self.idle_s > 0 else float("nan")
 
     @property
@@ -108,12 +108,12 @@ class EventScore:
 
 
 def score_events(
-    told: Sequence[TrueEvent], spans: Sequence[Span], start_s: float, end_s: float, *, overlap: float = OVERLAP
+    reported: Sequence[TrueEvent], spans: Sequence[Span], start_s: float, end_s: float, *, overlap: float = OVERLAP
 ) -> EventScore:
     """Hold the events of one recording of one person against its spans.
 
     Args:
-        told: The events.
+        reported: The events.
         spans: What was done.
         start_s: When the recording begins.
         end_s: When it ends.
@@ -127,25 +127,25 @@ def score_events(
     """
     if not 0 < overlap <= 1:
         raise ConfigError(f"overlap must lie in (0, 1], got {overlap}")
-    costs = np.full((len(spans), len(told)), np.inf)
+    costs = np.full((len(spans), len(reported)), np.inf)
     for i, span in enumerate(spans):
-        for j, event in enumerate(told):
+        for j, event in enumerate(reported):
             shared = _shared(span, event) if span.label == event.label else 0.0
             if shared >= overlap - 1e-9:  # half of an action is seldom 0.5 after subtractions in binary
                 costs[i, j] = 1 - shared
     pairs = cheapest_pairs(costs)
     alarms = [
         event.label
-        for event in told
+        for event in reported
         if not any(min(event.to_s, span.end_s) > max(event.from_s, span.start_s) for span in spans)
     ]
     return EventScore(
         actions=len(spans),
-        events=len(told),
+        events=len(reported),
         matched=len(pairs),
         alarms=tuple(alarms),
         idle_s=end_s - start_s - _covered(spans, start_s, end_s),
-        delays_s=tuple(told[event].told_s - spans[span].start_s for span, event in pairs),
+        delays_s=tuple(reported[event].reported_s - spans[span].start_s for span, event in pairs),
     )
 
 

@@ -1,4 +1,4 @@
-"""How sure must a model be: a temperature and thresholds that keep false alarms within what was asked for.
+"""A temperature and thresholds that keep false positives within a requested rate.
 
 Fitted on labelled continuous recordings of people whom the training has not seen. The temperature is the one under
 which the probabilities of clear windows are most likely. The thresholds are found by letting the decisions of `live`
@@ -32,7 +32,7 @@ from amr_edge.temperature import fit_temperature, nll, tempered
 Floats = NDArray[np.float64]
 
 GRID = tuple(round(0.2 + 0.02 * step, 2) for step in range(40))  # thresholds that are tried: 0.2 to 0.98
-ENOUGH = 5  # false alarms that the request allows in the recordings; fewer say nothing about single classes
+ENOUGH = 5  # false positives that the request allows in the recordings; fewer do not suffice for single classes
 WORTH = 0.01  # what F1 must gain before every class gets a threshold of its own
 
 
@@ -65,7 +65,7 @@ class Calibration:
         windows: How many windows were clear.
         before: The events with the card as it was.
         after: The events with what was fitted.
-        asked: False alarms for each hour of idleness that were asked for.
+        requested: False positives per hour of idleness that were requested.
     """
 
     temperature: float
@@ -75,7 +75,7 @@ class Calibration:
     windows: int
     before: EventScore
     after: EventScore
-    asked: float
+    requested: float
 
     def card(self, card: Card, data: str) -> Card:
         """The card with everything that was fitted, and where it comes from."""
@@ -86,7 +86,7 @@ class Calibration:
             temperature=self.temperature,
             threshold=self.threshold,
             thresholds=self.thresholds,
-            calibration={"data": data, "false_alarms_asked": self.asked, **known},
+            calibration={"data": data, "false_positives_requested": self.requested, **known},
         )
 
 
@@ -125,7 +125,9 @@ def answered(
             yield PredictedRecording(recording.spans, start_s, end_s, tuple(recognize(recording, raw, smooth=smooth)))
 
 
-def judged(everything: Iterable[PredictedRecording], card: Card, config: EventConfig | None = None) -> EventScore:
+def score_predictions(
+    everything: Iterable[PredictedRecording], card: Card, config: EventConfig | None = None
+) -> EventScore:
     """The score of the events that `live` would tell under a card's temperature and thresholds."""
     total = EventScore()
     for each in everything:
@@ -153,8 +155,8 @@ def calibrate(
 ) -> Calibration:
     """Fit a temperature and thresholds.
 
-    Of the thresholds that keep the false alarms within the request, as every higher one does, the one with the best F1
-    is taken, and of equal ones the lowest. Every class gets its own if the recordings are long enough to tell
+    Of the thresholds that keep the false positives within the request, as every higher one does, the one with the best
+    F1 is taken, and of equal ones the lowest. Every class gets its own if the recordings are long enough to tell
     (`ENOUGH`) and that gains F1: beginning with what is best without the request, the class that alarms most, at its
     threshold or any higher one, is raised until the request is kept.
 
@@ -167,14 +169,14 @@ def calibrate(
 
     Raises:
         ConfigError: If the request is negative.
-        DataError: If nothing is labelled, nobody is ever idle, or no label is a class of the model.
+        DataError: If nothing is labelled, there is no idle time, or no label is a class of the model.
         CheckFailedError: If no threshold keeps the request.
     """
     if not false_alarms >= 0:
-        raise ConfigError(f"false alarms an hour must be at least 0, got {false_alarms}")
+        raise ConfigError(f"false positives an hour must be at least 0, got {false_alarms}")
     probs, labels = _clear_windows(everything, card)
     temperature = fit_temperature(probs, labels)
-    before = judged(everything, card, config)
+    before = score_predictions(everything, card, config)
     if not before.actions or before.idle_s <= 0:
         raise DataError(
             "calibration needs recordings with labelled actions and idleness between them; make some with: "
@@ -190,7 +192,7 @@ def calibrate(
             else replace(card, temperature=1.0, thresholds=tuple(thresholds))
         )
         tick()
-        return judged(warm, chosen, config)
+        return score_predictions(warm, chosen, config)
 
     scores = {threshold: run(threshold) for threshold in GRID}
     allowed = []
@@ -201,8 +203,8 @@ def calibrate(
     if not allowed:
         least = scores[GRID[-1]]
         raise CheckFailedError(
-            f"even a threshold of {GRID[-1]} gives {least.alarms_per_hour:.1f} false alarms an hour of idleness, "
-            f"{false_alarms:g} were asked for; teach the model a none class (amr-edge data windows), or ask for more"
+            f"even a threshold of {GRID[-1]} gives {least.alarms_per_hour:.1f} false positives an hour of idleness, "
+            f"{false_alarms:g} were requested; train a none class (amr-edge data windows), or request more"
         )
     threshold = max(allowed, key=lambda each: (scores[each].f1, -each))
     enough = false_alarms * before.idle_s / 3600 >= ENOUGH
@@ -219,7 +221,7 @@ def calibrate(
         windows=len(labels),
         before=before,
         after=after,
-        asked=false_alarms,
+        requested=false_alarms,
     )
 
 

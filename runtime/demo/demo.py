@@ -1,4 +1,4 @@
-"""What does the model in the box see in the first minute: a synthetic person exercises, and `live` watches."""
+"""The demo of the bundled model: a synthetic person exercises, and `live` recognises."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class DemoResult:
         model: Name of the model.
         tokens: Tokens of a body that it looked at.
         done: What the person did.
-        told: What was told, beside it.
+        comparison: Its events against the true actions.
         answers: How many answers the model gave.
         latency_ms: What each stage took.
         seconds: The whole, from making the person to the written page.
@@ -44,7 +44,7 @@ class DemoResult:
     model: str
     tokens: int
     done: Workout
-    told: TruthComparison
+    comparison: TruthComparison
     answers: int
     latency_ms: Mapping[str, Mapping[str, float]]
     seconds: float
@@ -64,12 +64,12 @@ class DemoResult:
                 {"label": s.label, "start_s": s.start_s, "end_s": s.end_s, "reps": reps, "variant": variant}
                 for s, reps, variant in sets
             ],
-            "events": self.told.rows,
-            "recognised": self.told.recognized,
-            "actions": self.told.actions,
-            "repeats": self.told.repeats,
-            "false_events": self.told.false_events,
-            "median_delay_s": self.told.median_delay_s,
+            "events": self.comparison.rows,
+            "recognised": self.comparison.recognized,
+            "actions": self.comparison.actions,
+            "repeats": self.comparison.repeats,
+            "false_events": self.comparison.false_events,
+            "median_delay_s": self.comparison.median_delay_s,
             "answers": self.answers,
             "latency_ms": self.latency_ms,
             "seconds": self.seconds,
@@ -87,17 +87,18 @@ class DemoResult:
                 _times(row["answer"] or "(missed)", row["reps"]),
                 "" if row["delay_s"] is None else f"{row['delay_s']:.1f} s",
             )
-            for row in self.told.rows
+            for row in self.comparison.rows
         ]
         spent = self.latency_ms.get("total", {})
         cost = f", {spent['p50']:.1f} ms an answer (p50), {spent['p99']:.1f} ms (p99)" if spent else ""
         return "\n".join(
             (
-                table(rows, ("time", "what the synthetic person did", "what was told", "after")),
+                table(rows, ("time", "ground truth", "predicted", "after")),
                 "",
                 (
-                    f"{self.model} told {self.told.recognized} of {self.told.actions} sets, {self.told.false_events} "
-                    f"false events in {self.done.recording.duration_s:.0f} s; {self.answers} answers{cost}"
+                    f"{self.model} detected {self.comparison.recognized} of {self.comparison.actions} sets, "
+                    f"{self.comparison.false_events} false events in {self.done.recording.duration_s:.0f} s; "
+                    f"{self.answers} predictions{cost}"
                 ),
                 "a synthetic person says that the line works, and nothing about you: docs/rehab8.md says what is known",
                 f"look at {self.report} (open it in a browser); {self.seconds:.1f} s for everything",
@@ -123,7 +124,7 @@ def perform(
     tell: Callable[[Record], None] | None = None,
     now: Callable[[], float] = time.perf_counter,
 ) -> DemoResult:
-    """Animate somebody, let the model watch as it watches a camera, and write what came of it.
+    """Animate a person, run the model as on a camera, and write recording, events and page.
 
     Args:
         folder: Where everything goes.
@@ -138,7 +139,7 @@ def perform(
     begun_s = now()
     folder.mkdir(parents=True, exist_ok=True)
     done = workout(subject(PERSON, seed), np.random.default_rng([seed, 7]), sensor=Sensor(yaw_deg=20))
-    recording, path = done.recording, folder / "somebody.jsonl"
+    recording, path = done.recording, folder / "person.jsonl"
     jsonl.write(path, recording)
     say(f"a synthetic person exercises for {recording.duration_s:.0f} s, {session.card.name} watches")
     records: list[Record] = []
@@ -156,12 +157,12 @@ def perform(
     live.close_with("end")
     events = folder / "events.jsonl"
     events.write_text("".join(to_json(record) + "\n" for record in records), encoding="utf-8")
-    told = match(records, recording.spans, session.card.prepare.window_s)
+    comparison = match(records, recording.spans, session.card.prepare.window_s)
     shown = DemoResult(
         model=session.card.name,
         tokens=session.tokens,
         done=done,
-        told=told,
+        comparison=comparison,
         answers=live.totals.answers,
         latency_ms=stages.report(),
         seconds=now() - begun_s,
@@ -169,7 +170,7 @@ def perform(
         recording=path,
         events=events,
     )
-    write_playback(shown.report, recording, records, told, shown.latency_ms, _words(shown))
+    write_playback(shown.report, recording, records, comparison, shown.latency_ms, _words(shown))
     return shown
 
 
@@ -179,7 +180,7 @@ def _at_pace(recording: Recording, speed: float) -> SourceRun:
         title=take.title,
         layout=take.layout,
         units=take.units,
-        sightings=paced(take, speed),
+        frames=paced(take, speed),
         spans=take.spans,
         fps=take.fps,
     )
@@ -202,21 +203,21 @@ def in_words(record: Mapping[str, Any]) -> str:
 
 def _words(shown: DemoResult) -> Words:
     """What stands around the figure on the page."""
-    told, spent = shown.told, shown.latency_ms.get("total", {})
+    comparison, spent = shown.comparison, shown.latency_ms.get("total", {})
     figures = [
-        (f"{told.recognized} of {told.actions}", "sets of exercises told"),
-        (f"{told.false_events}", "false events in the same recording"),
+        (f"{comparison.recognized} of {comparison.actions}", "sets of exercises detected"),
+        (f"{comparison.false_events}", "false events in the same recording"),
     ]
-    if told.recognized:
-        figures.append((f"{told.median_delay_s:.1f} s", "from the start of a set until it is told, median"))
+    if comparison.recognized:
+        figures.append((f"{comparison.median_delay_s:.1f} s", "from the start of a set until its event, median"))
     if spent:
         figures.append((f"{spent['p50']:.1f} ms", "from a frame to its answer on this machine, median"))
     return Words(
         title="amr-edge demo",
-        intro="The person on this page is synthetic: animated by amr-edge, recorded by nobody. It shows that the line "
+        intro="The person on this page is synthetic: animated by amr-edge, not recorded. It shows that the line "
         f"from joints to events works here; what {shown.model} knows of real people stands in its card: amr-edge model "
         "info rehab8.",
         figures=figures,
-        scene="What was done and what was told",
+        scene="Ground truth and predicted events",
         next=("amr-edge live", f"amr-edge live --source {shown.recording} --ui", "amr-edge demo --train"),
     )

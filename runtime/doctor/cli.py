@@ -1,4 +1,4 @@
-"""`amr-edge doctor`: one screen of what works, with a cure for what does not."""
+"""`amr-edge doctor`: one screen of what works, with a fix for what does not."""
 
 import os
 import platform
@@ -27,15 +27,15 @@ _MARKS = {"ok": "ok     ", "warn": "warn   ", "bad": "BAD    ", "absent": "not h
 @click.option("--bundle", type=click.Path(path_type=Path), help="Write a report for an issue: no pictures, no names.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def doctor(need: str | None, bundle: Path | None, as_json: bool) -> None:  # noqa: FBT001
-    """Show what works on this machine and what does not, each failing line with its cure."""
+    """Show what works on this machine and what does not, each failing line with its fix."""
     areas = examining.needed(need) if need is not None else ()
     if sys.stderr.isatty():
-        note("looking around; packages are tried one by one, which takes some seconds")
-    around = here(grab=partial(camera_error, 0) if "camera" in areas else None)
-    checks = list(examining.examine(around))
+        note("looking system; packages are tried one by one, which takes some seconds")
+    system = here(grab=partial(camera_error, 0) if "camera" in areas else None)
+    checks = list(examining.examine(system))
     lacking = examining.missing(checks, areas)
-    said = {
-        "schema": 1,
+    result = {
+        "schema": 2,
         "kind": "amr-edge doctor",
         "needed": list(areas),
         "ok": not lacking,
@@ -43,31 +43,31 @@ def doctor(need: str | None, bundle: Path | None, as_json: bool) -> None:  # noq
         "context": context(),
     }
     names = examining.private_names(os.environ, Path.home(), platform.node())
-    said = examining.without_names(said, names)
+    result = examining.without_names(result, names)
     if bundle is not None:
-        packages = {name: around.installed[name] for name in sorted(around.installed)}
+        packages = {name: system.installed[name] for name in sorted(system.installed)}
         bundle.parent.mkdir(parents=True, exist_ok=True)
-        bundle.write_text(to_json({**said, "packages": packages}, indent=1) + "\n", encoding="utf-8")
+        bundle.write_text(to_json({**result, "packages": packages}, indent=1) + "\n", encoding="utf-8")
         note(f"written: {bundle}; it holds no picture and no name, read it before you attach it")
-    click.echo(to_json(said) if as_json else screen(checks, shutil.get_terminal_size((110, 24)).columns))
+    click.echo(to_json(result) if as_json else screen(checks, shutil.get_terminal_size((110, 24)).columns))
     if lacking:
         raise MissingError(
-            f"{', '.join(check.name for check in lacking)} {'was' if len(lacking) == 1 else 'were'} asked for and "
-            f"{'does' if len(lacking) == 1 else 'do'} not work; {'; '.join(check.cure for check in lacking)}"
+            f"{', '.join(check.name for check in lacking)} {'was' if len(lacking) == 1 else 'were'} requested and "
+            f"{'does' if len(lacking) == 1 else 'do'} not work; {'; '.join(check.fix for check in lacking)}"
         )
 
 
 def screen(checks: Sequence[Check], width: int) -> str:
-    """The checks as lines: what is so, and below what is not, its cure."""
+    """The checks as lines: what is so, and below what is not, its fix."""
     wide = max(len(check.name) for check in checks)
     lines = []
     for check in checks:
         head = f"{_MARKS[check.state]:8} {check.name:{wide}}  "
-        lines += textwrap.wrap(check.said, width, initial_indent=head, subsequent_indent=" " * len(head)) or [head]
-        if check.cure:
+        lines += textwrap.wrap(check.message, width, initial_indent=head, subsequent_indent=" " * len(head)) or [head]
+        if check.fix:
             indent = " " * len(head)
             lines += textwrap.wrap(
-                f"-> {check.cure}",
+                f"-> {check.fix}",
                 width,
                 initial_indent=indent,
                 subsequent_indent=f"{indent}   ",

@@ -1,6 +1,6 @@
 """What this machine shows of itself: packages, files of the kernel, environment, clock.
 
-Packages are tried in an interpreter of their own: one that crashes on import must not take whoever asks with it.
+Packages are tried in an interpreter of their own: one that crashes on import must not end the caller.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-# What is asked of a package in its own interpreter; each prints one JSON object.
+# Programs that try a package in its own interpreter; each prints one JSON object.
 PROBES: dict[str, str] = {
     "onnxruntime": "import onnxruntime as o; print(json.dumps({'providers': o.get_available_providers()}))",
     "cv2": (
@@ -44,7 +44,7 @@ PROBES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """What a package said in its own interpreter: facts, or why it does not load."""
+    """Result of trying a package in its own interpreter: facts, or why it does not load."""
 
     facts: Mapping[str, Any] | None
     trouble: str = ""
@@ -117,11 +117,11 @@ def probe(package: str) -> ProbeResult:
         if line.startswith("{"):
             facts: dict[str, Any] = json.loads(line)
             return ProbeResult(facts=facts)
-    said = [line for line in done.stderr.splitlines() if line.strip()]
+    error_lines = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode < 0:
         return ProbeResult(facts=None, trouble=f"its import crashed (signal {-done.returncode})")
     return ProbeResult(
-        facts=None, trouble=said[-1].strip()[:200] if said else f"its import ended with {done.returncode}"
+        facts=None, trouble=error_lines[-1].strip()[:200] if error_lines else f"its import ended with {done.returncode}"
     )
 
 

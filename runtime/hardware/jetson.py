@@ -165,9 +165,9 @@ def _package(packages: str, name: str) -> str | None:
 
 
 def _jetpack(packages: str, l4t: str | None) -> str | None:
-    told = _package(packages, "nvidia-jetpack")
-    if told or l4t is None:
-        return told
+    stated = _package(packages, "nvidia-jetpack")
+    if stated or l4t is None:
+        return stated
     # "36.4" stands for 36.4.3 and not for 36.40
     return next((jetpack for start, jetpack in _JETPACKS if f"{l4t}.".startswith(f"{start}.")), None)
 
@@ -269,8 +269,8 @@ def rails(root: Path) -> list[Rail]:
                 if name and name != "NC" and "sum" not in name.lower():
                     found.append(Rail(name, _volt_ampere(monitor, channel)))
         elif chip in ("ina238", "ina237", "ina228") and (monitor / "power1_input").exists():
-            told = text_of(monitor / "in1_label") or "VIN"
-            found.append(Rail(told, _scaled(monitor / "power1_input", 1e-6)))
+            stated = text_of(monitor / "in1_label") or "VIN"
+            found.append(Rail(stated, _scaled(monitor / "power1_input", 1e-6)))
     # Up to JetPack 4 the same chips sat under another driver.
     for label in sorted((root / "sys/bus/i2c/drivers/ina3221x").glob("*/iio:device*/rail_name_*")):
         name, channel = text_of(label), label.name.rpartition("_")[2]

@@ -66,21 +66,21 @@ def cores() -> int:
 
 def cpu(root: Path) -> str:
     """The processor's name: x86 says "model name", many boards only "Model" or "Hardware"."""
-    said = dict(_pairs(root / "proc/cpuinfo"))
+    fields = dict(_pairs(root / "proc/cpuinfo"))
     for key in ("model name", "Model", "Hardware"):
-        if said.get(key):
-            return said[key]
+        if fields.get(key):
+            return fields[key]
     return platform.processor() or platform.machine()
 
 
 def virtual(root: Path) -> bool | None:
-    """True inside a virtual machine, whose neighbours nobody can see; None where that cannot be told."""
+    """True inside a virtual machine, whose neighbours are invisible; None where that is unknown."""
     flags = dict(_pairs(root / "proc/cpuinfo")).get("flags")
     return None if flags is None else "hypervisor" in flags.split()
 
 
 def governor(root: Path) -> str | None:
-    """Who chooses the cores' clocks: "performance", "schedutil", ...; None where nobody says."""
+    """The governor of the cores' clocks: "performance", "schedutil", ...; None where it is unknown."""
     folder = root / "sys/devices/system/cpu"
     found = {text_of(path) for path in folder.glob("cpu[0-9]*/cpufreq/scaling_governor")} - {None}
     return ", ".join(sorted(name for name in found if name)) or None
@@ -88,9 +88,9 @@ def governor(root: Path) -> str | None:
 
 def memory_mb(root: Path) -> dict[str, int]:
     """{"total", "available", "swap"} as far as they are known."""
-    said = dict(_pairs(root / "proc/meminfo"))
+    fields = dict(_pairs(root / "proc/meminfo"))
     names = {"total": "MemTotal", "available": "MemAvailable", "swap": "SwapTotal", "swap_free": "SwapFree"}
-    found = {name: re.match(r"(\d+) kB", said.get(key, "")) for name, key in names.items()}
+    found = {name: re.match(r"(\d+) kB", fields.get(key, "")) for name, key in names.items()}
     return {name: int(value.group(1)) // 1024 for name, value in found.items() if value}
 
 
@@ -110,9 +110,9 @@ def scheduling(root: Path = Path("/")) -> str:
 
 
 def _load(root: Path) -> float | None:
-    said = (text_of(root / "proc/loadavg") or "").split()
+    fields = (text_of(root / "proc/loadavg") or "").split()
     try:
-        return float(said[0]) if said else None
+        return float(fields[0]) if fields else None
     except ValueError:
         return None
 
@@ -148,6 +148,6 @@ def nvidia() -> list[dict[str, Any]]:
 
 
 def waited_s(root: Path = Path("/")) -> float | None:
-    """Seconds for which this thread was ready to run and had to wait for a core; None where nobody counts."""
-    said = (text_of(root / "proc/thread-self/schedstat") or "").split()
-    return int(said[1]) * 1e-9 if len(said) == 3 and said[1].isdecimal() else None
+    """Seconds for which this thread was ready to run and had to wait for a core; None where that is not counted."""
+    fields = (text_of(root / "proc/thread-self/schedstat") or "").split()
+    return int(fields[1]) * 1e-9 if len(fields) == 3 and fields[1].isdecimal() else None

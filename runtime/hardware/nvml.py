@@ -16,7 +16,7 @@ THROTTLED = {
 
 
 def _library() -> Any:
-    """NVML, ready to be asked; None without the package, a driver or a card."""
+    """NVML, initialised; None without the package, a driver or a card."""
     if find_spec("pynvml") is None:
         return None
     pynvml = import_module("pynvml")

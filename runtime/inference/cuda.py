@@ -97,7 +97,7 @@ def open_cuda(wanted_by: str) -> Cuda:
     """The bindings that are installed.
 
     Args:
-        wanted_by: What the person asked for, as the subject of the sentence.
+        wanted_by: What needs CUDA, as the subject of the sentence.
 
     Raises:
         MissingError: If none are.

@@ -77,13 +77,13 @@ def tokens_for(card: Card, budget: float | None, file: Path, *, free: bool) -> i
     Raises:
         ConfigError: If the budget cannot mean anything, or the file has another one built in.
     """
-    asked = card.tokens_at(card.budget if budget is None else budget)
+    requested = card.tokens_at(card.budget if budget is None else budget)
     if free:
-        return asked
+        return requested
     has = card.fixed_tokens or card.tokens
-    if budget is not None and asked != has:
+    if budget is not None and requested != has:
         raise ConfigError(
-            f"{file}: a budget of {budget:g} was asked for, this file always looks at {has} of {card.tokens} tokens; "
+            f"{file}: a budget of {budget:g} was requested, this file always looks at {has} of {card.tokens} tokens; "
             "export it again for a budget that is chosen when it is opened: amr-edge export RUN --onnx"
         )
     return has
@@ -164,16 +164,17 @@ def _check(role: str, found: Sequence[Tensor], wanted: Sequence[Tensor], file: P
         have = names[want.name]
         # A named axis of the graph is free: it contradicts no number, but a number contradicts a free axis.
         fits = len(have.shape) == len(want.shape) and all(
-            isinstance(axis, str) or axis == asked for axis, asked in zip(have.shape, want.shape, strict=True)
+            isinstance(axis, str) or axis == requested for axis, requested in zip(have.shape, want.shape, strict=True)
         )
         if have.kind != want.kind or not fits:
             raise CardError(
-                f"{file}: by its card the {role} '{want.name}' is {_said(want)} with {' and '.join(_free(want))} free, "
-                f"the model has {_said(have)}; card and model contradict each other, export the model again"
+                f"{file}: by its card the {role} '{want.name}' is {_describe_tensor(want)} with "
+                f"{' and '.join(_free(want))} free, the model has {_describe_tensor(have)}; "
+                "card and model contradict each other, export the model again"
             )
 
 
-def _said(tensor: Tensor) -> str:
+def _describe_tensor(tensor: Tensor) -> str:
     return f"{tensor.kind} ({', '.join(str(axis) or '?' for axis in tensor.shape)})"
 
 

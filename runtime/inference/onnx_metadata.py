@@ -166,8 +166,8 @@ def with_card(content: bytes, card: Card) -> bytes:
 
 def _metadata(key: str, value: str) -> bytes:
     """A StringStringEntryProto as a field of a ModelProto."""
-    said = (key.encode(), value.encode())
-    entry = b"\x0a" + _length(said[0]) + said[0] + b"\x12" + _length(said[1]) + said[1]
+    fields = (key.encode(), value.encode())
+    entry = b"\x0a" + _length(fields[0]) + fields[0] + b"\x12" + _length(fields[1]) + fields[1]
     return b"\x72" + _length(entry) + entry  # 0x72: field 14, bytes
 
 
@@ -197,9 +197,9 @@ def _model(content: bytes) -> tuple[dict[str, str], int, memoryview]:
                 raise _BrokenError(f"two metadata entries '{key}'")
             metadata[key] = text
         elif number == MODEL_OPSET and isinstance(value, memoryview):
-            said = {inner: item for inner, _, item in _fields(value)}
-            if not said.get(OPSET_DOMAIN):
-                version = said.get(OPSET_VERSION, 0)
+            fields = {inner: item for inner, _, item in _fields(value)}
+            if not fields.get(OPSET_DOMAIN):
+                version = fields.get(OPSET_VERSION, 0)
                 opset = version if isinstance(version, int) else 0
         elif number == MODEL_IR and kind == VARINT:
             ir = True
@@ -254,8 +254,8 @@ def _dim(value: int | memoryview) -> int | str:
 
 def _entry(value: int | memoryview) -> tuple[str, str]:
     """Key and value of a StringStringEntryProto."""
-    said = {number: str(_message(item), "utf-8") for number, _, item in _fields(_message(value))}
-    return said.get(ENTRY_KEY, ""), said.get(ENTRY_VALUE, "")
+    fields = {number: str(_message(item), "utf-8") for number, _, item in _fields(_message(value))}
+    return fields.get(ENTRY_KEY, ""), fields.get(ENTRY_VALUE, "")
 
 
 def _message(value: int | memoryview) -> memoryview:

@@ -21,7 +21,7 @@ from amr_edge.runtime.inference.io_contract import (
 )
 from amr_edge.runtime.inference.onnx_metadata import OnnxFile, read_onnx
 
-QUIET = 4  # ONNX Runtime's severity "fatal": what goes wrong is said by us, in a sentence
+QUIET = 4  # ONNX Runtime's severity "fatal": errors are raised as our own, in a sentence
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 NAMES = {CPU: "onnxruntime", CUDA: "onnxruntime-cuda", TENSORRT: "onnxruntime-tensorrt"}
 
@@ -96,21 +96,21 @@ def _start(model: OnnxFile, providers: tuple[str, ...], options: Any) -> Any:
 
     first = providers[0]
     absent = f"ONNX Runtime's {_short(first)} could not start"
-    cure = "see whether nvidia-smi shows a GPU and a driver that fits, or take --engine onnxruntime"
+    fix = "see whether nvidia-smi shows a GPU and a driver that fits, or take --engine onnxruntime"
     try:
         # Left alone it prints to stdout, the place of answers, that it tries again with other providers.
         engine = onnxruntime.InferenceSession(model.content, options, providers=list(providers), enable_fallback=0)
     except _refusals() as cause:
         if first != CPU:
             _start(model, (CPU,), options)
-            raise MissingError(f"{absent} ({first_sentence(cause)}); {cure}") from cause
+            raise MissingError(f"{absent} ({first_sentence(cause)}); {fix}") from cause
         raise ReadError(
             f"{model.path}: expected an ONNX model, ONNX Runtime {onnxruntime.__version__} cannot open it "
             f"({first_sentence(cause)}); export or copy it again"
         ) from cause
     # Without its libraries a provider is left out and the next one taken, with no more than a warning.
     if first not in engine.get_providers():
-        raise MissingError(f"{absent}; {cure}")
+        raise MissingError(f"{absent}; {fix}")
     return engine
 
 

@@ -20,7 +20,7 @@ from amr_edge.skeleton import Mask
 __all__ = ["AUTO", "ENGINES", "Session", "check_clips", "describe", "model_path", "open_session", "tokens_for"]
 
 AUTO = "auto"
-# Engine -> the function that opens a file with it. Strings, so that no engine is imported before it is asked for.
+# Engine -> the function that opens a file with it. Strings, so that no engine is imported before it is needed.
 ENGINES: dict[str, str] = {
     "onnxruntime": "amr_edge.runtime.inference.onnx_runtime:open_engine",
     "onnxruntime-cuda": "amr_edge.runtime.inference.onnx_runtime:open_cuda",
@@ -143,7 +143,7 @@ def _opener(engine: str) -> Callable[..., Session]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chosen:
-    """A session on an engine that nobody asked for by name, which says why it is this one."""
+    """A session on an automatically chosen engine, whose title gives the reason."""
 
     inner: Session
     why: str

@@ -21,8 +21,8 @@ from amr_edge.runtime.inference.tensorrt_build import (
     check_memory,
     listener,
     load_tensorrt,
+    messages_of,
     profile_of,
-    said,
     tensorrt_comes_from,
     write_whole,
 )
@@ -236,11 +236,13 @@ def _opened(engine_file: Path, manifest: Manifest, gpu: Gpu, tokens: int) -> Ses
     runtime = trt.Runtime(log)
     engine = runtime.deserialize_cuda_engine(engine_file.read_bytes())
     if engine is None:
-        raise ReadError(f"{engine_file}: TensorRT {trt.__version__} cannot load the engine ({said(log)}); {again}")
+        raise ReadError(
+            f"{engine_file}: TensorRT {trt.__version__} cannot load the engine ({messages_of(log)}); {again}"
+        )
     _check_engine(trt, engine, manifest, engine_file)
     context = engine.create_execution_context()
     if context is None:
-        raise CheckFailedError(f"{engine_file}: TensorRT gives no execution context ({said(log)}); {again}")
+        raise CheckFailedError(f"{engine_file}: TensorRT gives no execution context ({messages_of(log)}); {again}")
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     largest, classes = manifest.profile["clip"][2], len(card.classes)
     kinds = {name: _numpy_type(trt, engine.get_tensor_dtype(name), name, engine_file) for name in names}
@@ -252,7 +254,7 @@ def _opened(engine_file: Path, manifest: Manifest, gpu: Gpu, tokens: int) -> Ses
     if refused:
         gpu.cuda.release(addresses, stream)
         raise CheckFailedError(
-            f"{engine_file}: TensorRT refuses the buffers of {', '.join(refused)} ({said(log)}); {again}"
+            f"{engine_file}: TensorRT refuses the buffers of {', '.join(refused)} ({messages_of(log)}); {again}"
         )
     words = f"TensorRT {manifest.built_for.tensorrt} {card.precision}, up to {largest[0]} clips at once"
     return _EngineSession(
@@ -390,4 +392,4 @@ class _EngineSession:
 
     def _refused(self, what: str) -> CheckFailedError:
         again = AGAIN.format(onnx=onnx_beside(self.file))
-        return CheckFailedError(f"{self.file}: TensorRT refuses {what} ({said(self.parts.log)}); {again}")
+        return CheckFailedError(f"{self.file}: TensorRT refuses {what} ({messages_of(self.parts.log)}); {again}")

@@ -68,7 +68,7 @@ def load_tensorrt(wanted_by: str, way_out: str) -> Any:
     """Python's `tensorrt`.
 
     Args:
-        wanted_by: What the person asked for, as the subject of the sentence.
+        wanted_by: What needs TensorRT, as the subject of the sentence.
         way_out: Where TensorRT comes from on this platform.
 
     Raises:
@@ -175,7 +175,7 @@ def build_engine(
     parser = trt.OnnxParser(network, log)
     if not parser.parse(model):
         raise ReadError(
-            f"{where}: TensorRT {trt.__version__} cannot read the model: {_parser_errors(parser) or said(log)}; "
+            f"{where}: TensorRT {trt.__version__} cannot read the model: {_parser_errors(parser) or messages_of(log)}; "
             "export it again, or use a newer TensorRT"
         )
     inputs = [network.get_input(index).name for index in range(network.num_inputs)]
@@ -193,7 +193,9 @@ def build_engine(
     for name, (smallest, usual, largest) in profile.items():
         shapes.set_shape(name, smallest, usual, largest)
     if options.add_optimization_profile(shapes) < 0:
-        raise CheckFailedError(f"{where}: TensorRT refuses the shapes {profile} ({said(log)}); export the model again")
+        raise CheckFailedError(
+            f"{where}: TensorRT refuses the shapes {profile} ({messages_of(log)}); export the model again"
+        )
     cached = _take_timing_cache(options, config.timing_cache, tell)
     monitor = _monitor(trt, tell)
     options.progress_monitor = monitor
@@ -202,7 +204,7 @@ def build_engine(
     if monitor.stopped:
         raise KeyboardInterrupt
     if blob is None:
-        reason = said(log)
+        reason = messages_of(log)
         if any(word in reason.lower() for word in ("out of memory", "outofmemory", "insufficient memory")):
             raise MissingError(
                 f"{where}: TensorRT ran out of memory while building ({reason}); close other programs, or ask for "
@@ -230,8 +232,8 @@ def listener(trt: Any) -> Any:
     return Listener()
 
 
-def said(log: Any) -> str:
-    """What TensorRT said went wrong, on one line."""
+def messages_of(log: Any) -> str:
+    """TensorRT's error messages, on one line."""
     return "; ".join(dict.fromkeys(log.errors)) or "it gave no reason"
 
 

@@ -126,16 +126,16 @@ class Manifest:
             Its path.
         """
         tokens = self.card.fixed_tokens or self.card.tokens
-        said = asdict(self) | {
+        content = asdict(self) | {
             "schema": SCHEMA,
             "card": json.loads(self.card.to_json()),
-            # For whoever reads the file; the card is what counts.
+            # For human readers; programs use the card.
             "precision": self.card.precision,
             "tokens": tokens,
             "budget": tokens / self.card.tokens,
         }
         path = manifest_path(engine)
-        text = json.dumps(said | {"seal": _seal(said)}, indent=2, sort_keys=True, allow_nan=False) + "\n"
+        text = json.dumps(content | {"seal": _seal(content)}, indent=2, sort_keys=True, allow_nan=False) + "\n"
         write_whole(path, text.encode("utf-8"))
         return path
 
@@ -154,10 +154,10 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _seal(said: dict[str, Any]) -> str:
+def _seal(content: dict[str, Any]) -> str:
     """Digest of all other fields: it tells a changed manifest, it is no signature."""
     # Through JSON and back, so that what is written and what is read are the same text.
-    plain = json.loads(json.dumps({key: value for key, value in said.items() if key != "seal"}))
+    plain = json.loads(json.dumps({key: value for key, value in content.items() if key != "seal"}))
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode("utf-8")).hexdigest()
 
 
@@ -172,31 +172,31 @@ def read_manifest(engine: Path) -> Manifest:
     again = AGAIN.format(onnx=onnx_beside(engine))
     if not path.is_file():
         raise ReadError(
-            f"{engine}: there is no {path.name} beside it, so nobody knows which TensorRT, GPU and model it belongs "
+            f"{engine}: there is no {path.name} beside it, so its TensorRT, GPU and model are unknown"
             f"to; copy both files, or {again}"
         )
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as cause:
         raise ReadError(f"{path}: expected the JSON that was written with the engine; {again}") from cause
-    if not isinstance(said, dict) or said.get("schema") != SCHEMA:
-        found = said.get("schema") if isinstance(said, dict) else type(said).__name__
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, dict) else type(content).__name__
         raise CardError(f"{path}: expected a manifest of schema {SCHEMA}, got {found}; {again}")
-    if said.get("seal") != _seal(said):
+    if content.get("seal") != _seal(content):
         raise CardError(f"{path}: it was changed after it was written (its seal does not fit); {again}")
     try:
-        card = Card.from_json(json.dumps(said["card"]), str(path))
-        held = {name: said[name] for name in (field.name for field in fields(Manifest))}
+        card = Card.from_json(json.dumps(content["card"]), str(path))
+        held = {name: content[name] for name in (field.name for field in fields(Manifest))}
         return Manifest(
-            **held | {"built_for": BuildMachine(**said["built_for"]), "profile": _profile(said), "card": card}
+            **held | {"built_for": BuildMachine(**content["built_for"]), "profile": _profile(content), "card": card}
         )
     except (KeyError, TypeError, ValueError) as cause:
         raise CardError(f"{path}: the manifest cannot be used ({cause!r}); {again}") from cause
 
 
-def _profile(said: dict[str, Any]) -> Profile:
+def _profile(content: dict[str, Any]) -> Profile:
     found = {}
-    for name, shapes in said["profile"].items():
+    for name, shapes in content["profile"].items():
         smallest, usual, largest = (tuple(int(size) for size in shape) for shape in shapes)
         found[str(name)] = (smallest, usual, largest)
     return found

@@ -136,16 +136,16 @@ def _recorded(work: Callable[[Callable[[Line], None], threading.Event], None]) -
 
 
 class _Left(Exception):  # noqa: N818 - nothing is wrong
-    """Nobody goes through the records any more."""
+    """The iteration over the records has ended."""
 
 
 def _until(left: threading.Event, takes: Iterable[SourceRun | CameraGroup]) -> Iterator[SourceRun | CameraGroup]:
-    """The takes, and what is seen in them, until nobody wants to know."""
+    """The takes and their frames, until the caller stops."""
     for take in takes:
         if isinstance(take, CameraGroup):
-            yield replace(take, sightings=_each_until(left, take.sightings))
-        else:  # the same, but another type of sighting
-            yield replace(take, sightings=_each_until(left, take.sightings))
+            yield replace(take, frames=_each_until(left, take.frames))
+        else:  # the same for the frames of several cameras
+            yield replace(take, frames=_each_until(left, take.frames))
 
 
 def _each_until(left: threading.Event, items: Iterable[Item]) -> Iterator[Item]:
@@ -159,7 +159,7 @@ def _followed(work: Callable[[Callable[[Line], None], threading.Event], None]) -
     """What `work` tells, while it goes on in a thread of its own; what it raises is raised here.
 
     Args:
-        work: Is given what to tell each line to, and an event that is set when nobody listens any more.
+        work: Called with a function that takes each line, and an event that is set when the caller has stopped.
     """
     lines: Queue[Line | None] = Queue(maxsize=AHEAD)  # None is the end
     left, failures = threading.Event(), list[Exception]()

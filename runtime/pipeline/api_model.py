@@ -152,8 +152,8 @@ class Model:
             window gets one answer over all of it, marked partial.
 
         Raises:
-            ConfigError: If poses come without times or layout, a recording comes with them, or `quality` is asked of a
-                card that cannot.
+            ConfigError: If poses come without times or layout, a recording comes with them, or `quality` is requested
+                of a card that has none.
             ClipError: If shapes, times or units contradict each other.
             LayoutError: If there is no such layout, or the model cannot be fed from it.
         """
@@ -192,7 +192,7 @@ class Model:
 
         Raises:
             CardError: If the card's rules are broken.
-            ConfigError: If `early`, `smooth` or `units` mean nothing, or `quality` is asked of a card that cannot.
+            ConfigError: If `early`, `smooth` or `units` mean nothing, or `quality` is requested of a card that cannot.
             LayoutError: If there is no such layout, or the model cannot be fed from it.
         """
         return ModelStream(

@@ -58,7 +58,7 @@ class Explanation:
         answer: The answer.
         layout: The joints, those of the model.
         joints: (M, V) drop of the label's probability without that joint, NaN where it is absent anyway.
-        moments: (S,) drop without that stretch of the window, NaN where nobody is seen in it.
+        moments: (S,) drop without that stretch of the window, NaN where no person is seen in it.
         edges_s: (S + 1,) where the stretches begin and end.
         energy: (M, L / V, V) motion energy of each token, squared metres.
         kept: (M, L / V, V) whether the session looks at that token.
@@ -213,7 +213,7 @@ class Occlusion:
 
     @property
     def left(self) -> int:
-        """Clips that are still to be asked about."""
+        """Clips that are still to be run."""
         return len(self._hidden) - len(self._drops)
 
     def step(self, clips: int) -> None:

@@ -42,7 +42,7 @@ class EventConfig:
         hold_s: An event lasts at least so long, unless the person is gone.
         pause_s: Where repetitions are counted, an event that is not believed any more is over after so long; it has
             ended when it was last believed all the same.
-        gone_s: Somebody without answers for longer is gone (or for two and a half strides, if that is longer).
+        gone_s: A person without predictions for longer is gone (or for two and a half strides, if that is longer).
         update_s: Seconds between two updates of an event that goes on.
     """
 
@@ -64,7 +64,7 @@ class EventConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that somebody does.
+    """An action of a person or scene.
 
     Attributes:
         event: "start", "update" while it goes on, "end".
@@ -75,7 +75,7 @@ class Event:
         prob: Smoothed probability now; for an end, the highest there was.
         lag_s: How much earlier than it was believed it was done: half a window, whose middle an answer is about.
         reps: Of an update and an end: how many full repetitions until now; None where none are counted.
-        correct: Of an end: how likely the repetitions were done rightly, on the mean; None where that is not judged.
+        correct: Of an end: how likely the repetitions were done rightly, on the mean; None where that is not scored.
     """
 
     event: Literal["start", "update", "end"]
@@ -110,7 +110,7 @@ class Event:
 
 @dataclass(slots=True)
 class _State:
-    """Where somebody stands: idle with neither, else a candidate label or the label of an event that goes on."""
+    """State of a person: idle with neither, else a candidate label or the label of an event that goes on."""
 
     probs: NDArray[np.float64]
     time_s: float
@@ -118,7 +118,7 @@ class _State:
     going: int | None = None
     since_s: float = 0.0
     believed_s: float = 0.0
-    told_s: float = 0.0
+    reported_s: float = 0.0
     best: float = 0.0
     tally: Tally = field(default_factory=Tally)  # of the event that goes on, until it was last believed
     reps: list[Rep] = field(default_factory=list)  # others of late; an event may have begun with them
@@ -139,7 +139,7 @@ class EventDetector:
         self._states: dict[int | None, _State] = {}
 
     def now(self, person: int | None) -> tuple[str, float] | None:
-        """What somebody does by the smoothed probabilities, confirmed or not; None if there is no answer yet."""
+        """The label of a person by the smoothed probabilities, confirmed or not; None before the first prediction."""
         state = self._states.get(person)
         if state is None:
             return None
@@ -147,7 +147,7 @@ class EventDetector:
         return self._classes[best], float(state.probs[best])
 
     def reps(self, person: int | None) -> int | None:
-        """How often somebody has repeated what `now` says; None if that is no event that goes on, or is not counted."""
+        """Repetitions of the label that `now` gives; None if that is no event that goes on, or is not counted."""
         state = self._states.get(person)
         if state is None or state.going not in self._counted or state.going != int(state.probs.argmax()):
             return None
@@ -229,7 +229,7 @@ class EventDetector:
             elif self._over(state):
                 events += self._end(answer.person, state)
         if state.going is not None:
-            if state.believed_s == state.time_s and state.time_s - state.told_s >= self._config.update_s:
+            if state.believed_s == state.time_s and state.time_s - state.reported_s >= self._config.update_s:
                 update = self._tell("update", answer.person, state, state.going)
                 events.append(self._with_reps(update, state.going, state.tally))
             return events
@@ -266,7 +266,7 @@ class EventDetector:
         return state
 
     def _tell(self, kind: Literal["start", "update"], person: int | None, state: _State, label: int) -> Event:
-        state.told_s = state.time_s
+        state.reported_s = state.time_s
         return Event(
             event=kind,
             person=person,

@@ -117,7 +117,7 @@ def smoothed(poses: Poses, times_s: NDArray[np.float64], config: SmoothConfig, a
         poses: (M, T, V, C), absent joints NaN.
         times_s: (T,) rising seconds.
         config: How much.
-        away_s: Somebody unseen for longer is somebody new.
+        away_s: A person unseen for longer is a new one.
 
     Returns:
         (M, T, V, C) float32; absent joints stay absent.

@@ -21,7 +21,7 @@ from amr_edge.runtime.sinks.window import Window, no_display
 from amr_edge.runtime.ui.page import Page, is_loopback
 
 PICTURES = 16  # scenes that wait for a film: with pictures of 1080p these are 100 MB
-SHOWN = 2  # scenes that wait for a window: nobody wants to see old ones
+SHOWN = 2  # scenes that wait for a window; older ones are dropped
 PATIENCE_S = 5.0  # how long a replay waits for a sink that takes nothing
 DRAWING_S = 60.0  # and for a film, which takes its time
 HURRY_S = 2.0  # how long what was interrupted waits for its sinks
@@ -119,7 +119,7 @@ class Outputs:
                 mirror=config.mirror,
                 status=lambda: self.status(),
             )
-            note(f"page: {self._page.url}" + ("" if loopback else " (whoever has this address can watch)"))
+            note(f"page: {self._page.url}" + ("" if loopback else " (anyone with this address can watch)"))
         for sink in sinks:
             if isinstance(sink, WebSocketServer):
                 note(f"serving {sink.title}")

@@ -1,4 +1,4 @@
-"""From a source to what is told: the one loop that joins source, pose, stream, decisions and outputs."""
+"""The live loop: source -> pose -> windows -> model -> events -> outputs."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +42,7 @@ class View(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveConfig:
-    """What is told.
+    """Settings of the live loop.
 
     Attributes:
         answers: Every answer of the model.
@@ -73,7 +73,7 @@ class _Timed:
     inner: Session
     stages: Stages
     spent_ms: float = 0.0
-    asked: tuple[NDArray[np.float32], Mask] | None = None  # the clips of the last forward
+    inputs: tuple[NDArray[np.float32], Mask] | None = None  # the clips of the last forward
 
     @property
     def card(self) -> Card:
@@ -91,7 +91,7 @@ class _Timed:
         before_ms = self.stages.since_begin_ms()
         probs = self.inner.probs(values, present)
         self.spent_ms = self.stages.since_begin_ms() - before_ms
-        self.asked = values, present
+        self.inputs = values, present
         return probs
 
 
@@ -132,7 +132,7 @@ class _Mean:
         return self._classes[best], round(float(self._total[best]) / self.count, 6)
 
 
-class _Said:
+class _History:
     """What a take was answered on the whole, and in each labelled stretch."""
 
     def __init__(self, classes: tuple[str, ...], spans: tuple[Span, ...]) -> None:
@@ -166,8 +166,8 @@ class _Running:
     take: SourceRun
     stream: Recognizer
     decider: EventDetector
-    said: _Said
-    told_slow: bool
+    history: _History
+    warned_slow: bool
     place: int = 0  # among those that go on at the same time
     places: int = 1
     first_s: float = math.nan
@@ -175,7 +175,7 @@ class _Running:
 
     @property
     def seconds(self) -> float:
-        """How long it has gone on; 0 before the first sighting."""
+        """How long it has gone on; 0 before the first frame."""
         return 0.0 if math.isnan(self.first_s) else self.last_s - self.first_s
 
 
@@ -198,11 +198,11 @@ class LivePipeline:
 
         Args:
             session: The model.
-            config: What is told.
+            config: What is emitted.
             stages: Times the work.
             emit: Takes each record for stdout.
             note: Takes each line for the person.
-            views: Show what is seen and said.
+            views: Show frames and predictions.
             explainer: Says which joints and moments drove the answers, if that is wanted.
             deliveries: What has become of the records of every sink until now, for the summary.
         """
@@ -225,7 +225,7 @@ class LivePipeline:
         """Every take, one after the other; those that go on together, together.
 
         Raises:
-            AmrError: What the source, the estimator or the model refuses; what came before has been told.
+            AmrError: What the source, the estimator or the model refuses; records before it have been emitted.
         """
         for take in takes:
             if isinstance(take, CameraGroup):
@@ -264,18 +264,18 @@ class LivePipeline:
 
     def close_with(self, ended: str) -> None:
         """Tell the summary, and the same in words and a table for the person."""
-        for running in self._on:  # interrupted: what was going on has ended for whoever listens
-            self._say(running.take, running.said, [], running.decider.flush())
+        for running in self._on:  # interrupted: open events end for every client
+            self._say(running.take, running.history, [], running.decider.flush())
         self._on.clear()
         totals = self.totals
         self._tell(self.summary(ended=ended))
         if not totals.frames:
             self._note("the source held no frame")
         elif not totals.frames_with_people:
-            self._note(f"nobody was seen in {totals.frames} frames, so there was nothing to recognise")
+            self._note(f"no person was seen in {totals.frames} frames, so there was nothing to recognise")
         elif not totals.answers:
             window_s = self._session.card.prepare.window_s
-            self._note(f"nobody stayed in view for a whole window of {window_s:g} s, so nothing was recognised")
+            self._note(f"no person stayed in view for a whole window of {window_s:g} s, so nothing was recognised")
         if self.health.losses:
             words = ", ".join(f"{state} {count}" for state, count in self.health.losses.items())
             self._note(f"survived: {words}; docs/sources.md says what each means")
@@ -294,8 +294,8 @@ class LivePipeline:
         running = self._begin(take)
         # A take of pictures times its own capture, before the pose; any other is timed here.
         try:
-            for sighting in take if take.size else self._stages.each("capture", take):
-                if not self._see(running, sighting):
+            for frame in take if take.size else self._stages.each("capture", take):
+                if not self._see(running, frame):
                     break
         finally:  # also of what is interrupted
             self.totals.seconds += running.seconds
@@ -304,8 +304,8 @@ class LivePipeline:
     def _together(self, together: CameraGroup) -> None:
         running = [self._begin(take, place, len(together.takes)) for place, take in enumerate(together.takes)]
         try:
-            for place, sighting in together.sightings:
-                if not self._see(running[place], sighting):
+            for place, frame in together.frames:
+                if not self._see(running[place], frame):
                     break
         finally:  # also of what is interrupted
             self.totals.seconds += max((each.seconds for each in running), default=0.0)
@@ -331,32 +331,32 @@ class LivePipeline:
         self._note_once(slow)
         self.totals.recordings += 1
         self._explained.clear()
-        said = _Said(card.classes, take.spans)
-        running = _Running(take, stream, EventDetector(card), said, slow is not None, place, places)
+        history = _History(card.classes, take.spans)
+        running = _Running(take, stream, EventDetector(card), history, slow is not None, place, places)
         self._on.append(running)
         return running
 
-    def _see(self, running: _Running, sighting: Frame) -> bool:
+    def _see(self, running: _Running, frame: Frame) -> bool:
         """The next instant of a take; False once the limit has been reached."""
         take, stream = running.take, running.stream
-        running.first_s = sighting.time_s if math.isnan(running.first_s) else running.first_s
-        passed_s = self.totals.seconds + sighting.time_s - running.first_s
+        running.first_s = frame.time_s if math.isnan(running.first_s) else running.first_s
+        passed_s = self.totals.seconds + frame.time_s - running.first_s
         if self._config.limit_s is not None and passed_s > self._config.limit_s:
             self.full = True
             return False
         try:
-            answers = self._timed(partial(stream.push, sighting))
+            answers = self._timed(partial(stream.push, frame))
         except ClipError as cause:
             raise ClipError(f"{take.title}: {cause}") from cause
-        running.last_s = sighting.time_s
-        self._count(sighting, stream)
-        if not running.told_slow and stream.slow is not None:
-            running.told_slow = True
+        running.last_s = frame.time_s
+        self._count(frame, stream)
+        if not running.warned_slow and stream.slow is not None:
+            running.warned_slow = True
             self._note_once(f"{take.title}: {stream.slow}")
-        self._say(take, running.said, answers, running.decider.push(running.last_s, answers))
+        self._say(take, running.history, answers, running.decider.push(running.last_s, answers))
         self._explain(take, answers)
         if self._views:
-            scene = self._scene(running, sighting)
+            scene = self._scene(running, frame)
             for view in self._views:
                 view.show(scene)
         return True
@@ -367,16 +367,16 @@ class LivePipeline:
         answers = self._timed(running.stream.flush)
         decider = running.decider
         events = [*decider.push(running.last_s, answers), *decider.flush()]
-        self._say(running.take, running.said, answers, events)
+        self._say(running.take, running.history, answers, events)
         self._explain(running.take, answers, finish=True)
-        self._conclude(running.take, running.said)
+        self._conclude(running.take, running.history)
 
     def _status(self, status: Status) -> None:
         self._tell({"type": "status", **status.to_dict()})
         self._note(f"note: {status.sentence}")
 
     def _note_once(self, sentence: str | None) -> None:
-        """A folder of recordings that have the same flaw is told of it once."""
+        """Report a flaw that all recordings of a folder have only once."""
         if sentence and sentence not in self._noted:
             self._noted.add(sentence)
             self._note(f"note: {sentence}")
@@ -390,14 +390,14 @@ class LivePipeline:
             self._stages.add("infer", self._session.spent_ms)
         return answers
 
-    def _count(self, sighting: Frame, stream: Recognizer) -> None:
+    def _count(self, frame: Frame, stream: Recognizer) -> None:
         self.totals.frames += 1
         self.totals.frames_with_people += any(person is not None for person in stream.ids)
-        self.totals.dropped += sighting.dropped
+        self.totals.dropped += frame.dropped
 
-    def _say(self, take: SourceRun, said: _Said, answers: Sequence[Prediction], events: Iterable[Event]) -> None:
+    def _say(self, take: SourceRun, history: _History, answers: Sequence[Prediction], events: Iterable[Event]) -> None:
         for answer in answers:
-            said.add(answer)
+            history.add(answer)
             self.totals.answers += 1
             if self._config.answers:
                 self._tell({"type": "answer", "recording": take.title, **answer.to_dict(), **self._latency()})
@@ -413,8 +413,8 @@ class LivePipeline:
         if self._explainer is None:
             return
         before_ms = self._stages.since_begin_ms()
-        if answers and self._session.asked is not None:
-            self._explainer.offer(answers, *self._session.asked, only=finish)
+        if answers and self._session.inputs is not None:
+            self._explainer.offer(answers, *self._session.inputs, only=finish)
         explanation = self._explainer.work(finish=finish)
         spent_ms = self._stages.since_begin_ms() - before_ms
         if explanation is not None:
@@ -424,13 +424,13 @@ class LivePipeline:
                 del self._explained[next(iter(self._explained))]
             self._tell({"type": "explain", "recording": take.title, **explanation.to_dict(), **self._latency()})
 
-    def _scene(self, running: _Running, sighting: Frame) -> Scene:
+    def _scene(self, running: _Running, frame: Frame) -> Scene:
         """What there is to see, with what drove each label."""
         take, stream = running.take, running.stream
         people, banner = _captions(stream, running.decider, self._session.card)
         for place, person in enumerate(people):
             found = self._explained.get((take.title, None if self._session.card.persons > 1 else person.id))
-            if found is None or person.id is None or sighting.time_s - found.answer.time_s > REMEMBERED_S:
+            if found is None or person.id is None or frame.time_s - found.answer.time_s > REMEMBERED_S:
                 continue
             weights = found.joint_weights(person.id, take.layout)
             people[place] = person._replace(weights=weights, moments=found.moment_weights())
@@ -439,7 +439,7 @@ class LivePipeline:
             title=take.title,
             fps=take.fps,
             layout=take.layout,
-            sighting=sighting,
+            frame=frame,
             people=tuple(people),
             banner=banner,
             place=running.place,
@@ -449,9 +449,9 @@ class LivePipeline:
     def _latency(self) -> dict[str, float]:
         return {"latency_ms": round(self._stages.since_begin_ms(), 3)}
 
-    def _conclude(self, take: SourceRun, said: _Said) -> None:
+    def _conclude(self, take: SourceRun, history: _History) -> None:
         """What a take was, as a whole; beside the truth where it is known."""
-        label, prob = said.mean.best
+        label, prob = history.mean.best
         right = None
         if take.label is not None and take.label in self._session.card.classes:
             right = label == take.label
@@ -463,13 +463,13 @@ class LivePipeline:
                 "recording": take.title,
                 "label": label,
                 "prob": prob,
-                "answers": said.mean.count,
+                "answers": history.mean.count,
                 "truth": take.label,
                 "right": right,
-                "spans": said.spans(),
+                "spans": history.spans(),
             }
         )
-        words = "nothing recognised" if label is None else f"{label} {prob:.2f} (mean of {said.mean.count})"
+        words = "nothing recognised" if label is None else f"{label} {prob:.2f} (mean of {history.mean.count})"
         verdict = {True: "right", False: "wrong", None: "not a class of this model"}[right]
         self._note(f"{take.title}: {words}" + ("" if take.label is None else f"; truth: {take.label}, {verdict}"))
 
@@ -478,14 +478,14 @@ class LivePipeline:
 
 
 def _captions(stream: Recognizer, decider: EventDetector, card: Card) -> tuple[list[Person], str]:
-    """What stands above each person of the newest sighting, and what stands over the scene."""
+    """Captions of each person of the newest frame, and of the scene."""
 
     def words(person: int | None) -> str:
-        said = decider.now(person)
-        if said is None:
+        history = decider.now(person)
+        if history is None:
             return ""
         reps = decider.reps(person)
-        return f"{said[0]} {said[1]:.2f}" + ("" if reps is None else f", {reps}×")
+        return f"{history[0]} {history[1]:.2f}" + ("" if reps is None else f", {reps}×")
 
     if card.persons > 1:
         return [Person(person, "") for person in stream.ids], words(None)

@@ -1,4 +1,4 @@
-"""What is each person doing, asked again and again while frames come in; and the same asked of a whole recording.
+"""Recognition of each person while frames come in, and of a whole recording at once.
 
 `Recognizer` is the live road: it sees one frame at a time and holds a few seconds. `recognise` is the offline road:
 it has the whole recording in its hands. Both follow the same rules and give the same answers:
@@ -7,13 +7,13 @@ it has the whole recording in its hands. Both follow the same rules and give the
   at the first frame at or after the due time, and covers the window that ends there.
 - It is given for everyone (a model for one person) who has been in view for a whole window and was seen within
   the last half second, or for the scene (a model for several) as soon as anybody was seen in the window.
-- Somebody unseen for longer than a window and its longest gap starts anew when they come back.
-- Joints are smoothed, if that is asked for, person by person before the window sees them; whoever starts anew is
+- A person unseen for longer than a window and its longest gap starts anew when they come back.
+- Joints are smoothed, if requested, person by person before the window; a person who starts anew is
   smoothed anew.
 - Probabilities are those of the card's temperature. If the card has rules, an answer whose window does not show the
   range of motion of its class is not believed (`movement.Gate`), and repetitions are counted (`runtime.moving`).
 - A recording that is shorter than a window gets one answer over all of it, marked partial.
-- If early answers are asked for, somebody (or the scene) who has been in view for a share of a window is answered
+- If early predictions are requested, a person (or the scene) that has been in view for a share of a window is answered
   for as well, on the same beat. What came before they were seen is absent; such an answer is marked early.
 """
 
@@ -40,7 +40,7 @@ from amr_edge.runtime.pipeline.tracker import Tracker
 from amr_edge.skeleton import Layout, Mask, Poses, common_joints, layout, present_joints
 from amr_edge.temperature import tempered
 
-RECENT_S = 0.5  # somebody unseen for longer gets no answer
+RECENT_S = 0.5  # a person unseen for longer gets no prediction
 TOUCH_S = 1e-6  # 63 frames at 30 fps are 2.1 s, whatever the last bit says
 BATCH = 64  # clips of one forward on the offline road
 TOP = 5  # classes of an answer's JSON
@@ -60,7 +60,7 @@ class Prediction:
         classes: Class names.
         probs: (K,) float32.
         partial: True if the recording was shorter than the window and was stretched to it.
-        early: True if whoever it is about had been in view for only a part of the window.
+        early: True if the person (or scene) had been in view for only a part of the window.
         gated: The class that won and was not believed, because the window does not show its range of motion.
         reps: Repetitions that were complete since the answer before, of whatever the card's rules count.
     """
@@ -157,7 +157,7 @@ def check_source(card: Card, source: Layout, units: str) -> str | None:
 
 
 class Recognizer:
-    """Sightings in, answers out; pure of clocks, all times are the sightings' own."""
+    """Frames in, predictions out; no clock is read, all times are those of the frames."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class Recognizer:
 
         Args:
             session: The model.
-            source: The layout of the sightings.
+            source: The layout of the frames.
             units: Their units, "m" or "px".
             early: Share of a window, in (0, 1), from which early answers are given; None gives none.
             smooth: How much joints are smoothed; None leaves them as they are seen.
@@ -203,12 +203,12 @@ class Recognizer:
 
     @property
     def ids(self) -> tuple[int | None, ...]:
-        """Who the people of the newest sighting are; None for somebody of whom no joint was seen."""
+        """Who the people of the newest frame are; None for a person without a visible joint."""
         return self._ids
 
     @property
     def slow(self) -> str | None:
-        """What to know if sightings come far slower than the model was trained to see, by their own times."""
+        """A note if frames come far slower than the model was trained to see, by their own times."""
         if len(self._pace) < 3 or self._pace[-1] - self._pace[0] < PACE_S:
             return None
         # The median: a camera that was lost for a minute is not slow.
@@ -219,20 +219,20 @@ class Recognizer:
         """How many people are being followed."""
         return len(self._windows)
 
-    def push(self, sighting: Frame) -> list[Prediction]:
-        """Take the next sighting and give the answers that are due.
+    def push(self, frame: Frame) -> list[Prediction]:
+        """Take the next frame and give the answers that are due.
 
         Raises:
             ClipError: If its time does not rise, or its poses or ids do not fit together.
         """
-        time_s = sighting.time_s
-        self._check(sighting)
+        time_s = frame.time_s
+        self._check(frame)
         if np.isnan(self._start_s):
             self._start_s = time_s
         self._now_s = time_s
         self._pace.append(time_s)
-        self._ids = self._identify(sighting)
-        for person, pose in zip(self._ids, sighting.poses, strict=True):
+        self._ids = self._identify(frame)
+        for person, pose in zip(self._ids, frame.poses, strict=True):
             if person is None:
                 continue
             if person not in self._windows:
@@ -261,50 +261,50 @@ class Recognizer:
         """The pose as the window gets it."""
         if self._smooth is None:
             return pose
-        if self._windows[person].outlived(time_s):  # nobody yet, or somebody who starts anew
+        if self._windows[person].outlived(time_s):  # no window yet, or a person who starts anew
             self._smoothers[person] = Smoother(self._smooth)
         return self._smoothers[person](time_s, pose)
 
-    def _check(self, sighting: Frame) -> None:
-        if not np.isfinite(sighting.time_s) or sighting.time_s <= self._now_s:
+    def _check(self, frame: Frame) -> None:
+        if not np.isfinite(frame.time_s) or frame.time_s <= self._now_s:
             raise ClipError(
-                f"the source's times must be finite and rise, got {sighting.time_s} s after {self._now_s} s; "
+                f"the source's times must be finite and rise, got {frame.time_s} s after {self._now_s} s; "
                 "sort the frames by time and drop doubles"
             )
-        shape, joints = sighting.poses.shape, len(self._source)
+        shape, joints = frame.poses.shape, len(self._source)
         known = (2, 3) if self._channels is None else (self._channels,)
         if len(shape) != 3 or shape[1] != joints or (shape[0] and shape[2] not in known):
             raise ClipError(
                 f"expected poses (P, {joints}, {' or '.join(map(str, known))}) of layout '{self._source.name}' at "
-                f"{sighting.time_s} s, got {shape}"
+                f"{frame.time_s} s, got {shape}"
             )
         if shape[0]:
             self._channels = shape[2]
-        if sighting.ids is not None and len(set(sighting.ids)) != shape[0]:
-            raise ClipError(f"expected {shape[0]} different ids at {sighting.time_s} s, got {sighting.ids}")
+        if frame.ids is not None and len(set(frame.ids)) != shape[0]:
+            raise ClipError(f"expected {shape[0]} different ids at {frame.time_s} s, got {frame.ids}")
 
-    def _identify(self, sighting: Frame) -> tuple[int | None, ...]:
-        """The id of each person, None for whoever shows no joint."""
-        seen = _visible(sighting.poses)  # (P,)
-        if sighting.ids is not None:
-            return tuple(person if here else None for person, here in zip(sighting.ids, seen, strict=True))
+    def _identify(self, frame: Frame) -> tuple[int | None, ...]:
+        """The id of each person, None for a person without a visible joint."""
+        seen = _visible(frame.poses)  # (P,)
+        if frame.ids is not None:
+            return tuple(person if here else None for person, here in zip(frame.ids, seen, strict=True))
         # World coordinates of an estimator may have their origin in every body's own hips: only the picture
         # tells such people apart.
-        places = sighting.poses if sighting.pixels is None else sighting.pixels
+        places = frame.poses if frame.pixels is None else frame.pixels
         seen &= _visible(places)
-        ids = iter(self._tracks.assign(sighting.time_s, places[seen]))
+        ids = iter(self._tracks.assign(frame.time_s, places[seen]))
         return tuple(next(ids) if here else None for here in seen)
 
     def _answer(self, start_s: float, end_s: float, *, partial: bool) -> list[Prediction]:
         """One forward for everyone who is due."""
-        asked: list[_Asked] = []
+        queries: list[_Query] = []
         if self._card.persons > 1:
             times_s, poses, ids = self._stacked()
             scene = scene_clip(poses, times_s, ids, self._source, self._card, (start_s, end_s))
             if scene is not None:
                 since_s = max(start_s, self._start_s)
-                asked.append(_Asked(*scene, since_s, end_s, partial, early=_touches(start_s, since_s)))
-            return _ask(self._session, asked, self._gate)
+                queries.append(_Query(*scene, since_s, end_s, partial, early=_touches(start_s, since_s)))
+            return _ask(self._session, queries, self._gate)
         for person in sorted(self._windows):
             window = self._windows[person]
             recent = window.last_s >= end_s - min(RECENT_S, self._card.prepare.window_s)
@@ -312,8 +312,8 @@ class Recognizer:
                 since_s = start_s if partial else max(start_s, window.since_s)
                 clip = window.clip(start_s, end_s)
                 reps = self._moving[person].take() if self._counting else ()
-                asked.append(_Asked((person,), clip, since_s, end_s, partial, _touches(start_s, since_s), reps))
-        return _ask(self._session, asked, self._gate)
+                queries.append(_Query((person,), clip, since_s, end_s, partial, _touches(start_s, since_s), reps))
+        return _ask(self._session, queries, self._gate)
 
     def _stacked(self) -> tuple[NDArray[np.float64], Poses, tuple[int, ...]]:
         """Everyone's samples on one time axis: times (T,), poses (M, T, V, C), ids (M,)."""
@@ -349,7 +349,7 @@ def scene_clip(
 
     Returns:
         Who is in it, and the clip (M, T, V, 3) of up to `card.persons` people: an absent body is nothing to a
-        model, and costs nothing if it is left out. None if nobody is seen in the span.
+        model, and costs nothing if it is left out. None if no person is seen in the span.
     """
     order, clip = prepare_scene(poses, times_s, source, card.prepare, card.persons, span_s)
     return (tuple(ids[person] for person in order), clip) if len(order) else None
@@ -361,7 +361,7 @@ def _visible(poses: Poses) -> Mask:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Query:
     """A clip for the model, who is in it and what it is of."""
 
     people: tuple[int, ...]
@@ -374,12 +374,12 @@ class _Asked:
 
 
 def _touches(start_s: float, since_s: float) -> bool:
-    """Whether somebody who came into view at `since_s` missed a part of a window that begins at `start_s`."""
+    """Whether a person who came into view at `since_s` missed a part of a window that begins at `start_s`."""
     return since_s > start_s + TOUCH_S
 
 
 def _first_due(card: Card, early: float | None) -> tuple[float, float]:
-    """After how many seconds the first answer is due, and how long somebody must have been in view for one.
+    """After how many seconds the first answer is due, and how long a person must have been in view for one.
 
     Early answers are due on the same beat as the others, so asking for them moves no other answer.
     """
@@ -436,14 +436,14 @@ def recognize(
         spans.append((begun_s, float(times_s[-1]), True))
     seen = _visible(recording.poses)  # (M, T)
     reps_until = [_reps_until(recording, person, seen[person], counting) for person in range(len(recording.poses))]
-    asked: list[_Asked] = []
+    queries: list[_Query] = []
     for start_s, end_s, partial in spans:
         if card.persons > 1:
             people = range(len(recording.poses))
             scene = scene_clip(recording.poses, times_s, people, source, card, (start_s, end_s))
             if scene is not None:
                 since_s = max(start_s, begun_s)
-                asked.append(_Asked(*scene, since_s, end_s, partial, early=_touches(start_s, since_s)))
+                queries.append(_Query(*scene, since_s, end_s, partial, early=_touches(start_s, since_s)))
             continue
         for person in range(len(recording.poses)):
             since_s = start_s
@@ -457,8 +457,8 @@ def recognize(
                 since_s = max(start_s, came_s)
             clip = prepare(recording.poses[[person]], times_s, source, card.prepare, (start_s, end_s))
             reps = reps_until[person](end_s)
-            asked.append(_Asked((person,), clip, since_s, end_s, partial, _touches(start_s, since_s), reps))
-    batches = (asked[first : first + BATCH] for first in range(0, len(asked), BATCH))
+            queries.append(_Query((person,), clip, since_s, end_s, partial, _touches(start_s, since_s), reps))
+    batches = (queries[first : first + BATCH] for first in range(0, len(queries), BATCH))
     return [answer for batch in batches for answer in _ask(session, batch, gate)]
 
 
@@ -479,7 +479,7 @@ def _reps_until(
 
 
 def _in_view_since(seen_s: NDArray[np.float64], at_s: float, card: Card) -> float | None:
-    """Since when somebody seen at the instants `seen_s` has been in view at `at_s`; None if they are not."""
+    """Since when a person seen at the instants `seen_s` has been in view at `at_s`; None if they are not."""
     seen_s = seen_s[seen_s <= at_s]
     window_s = card.prepare.window_s
     if not len(seen_s) or seen_s[-1] < at_s - min(RECENT_S, window_s):
@@ -488,15 +488,15 @@ def _in_view_since(seen_s: NDArray[np.float64], at_s: float, card: Card) -> floa
     return float(seen_s[returns[-1] + 1] if len(returns) else seen_s[0])
 
 
-def _ask(session: Session, asked: Sequence[_Asked], gate: Gate) -> list[Prediction]:
+def _ask(session: Session, queries: Sequence[_Query], gate: Gate) -> list[Prediction]:
     """One forward over all clips."""
-    if not asked:
+    if not queries:
         return []
-    bodies = max(len(each.clip.values) for each in asked)
-    values = np.stack([_with_bodies(each.clip.values, bodies) for each in asked])  # (N, M, T, V, 3)
-    present = np.stack([_with_bodies(each.clip.present, bodies) for each in asked])  # (N, M, T, V)
+    bodies = max(len(each.clip.values) for each in queries)
+    values = np.stack([_with_bodies(each.clip.values, bodies) for each in queries])  # (N, M, T, V, 3)
+    present = np.stack([_with_bodies(each.clip.present, bodies) for each in queries])  # (N, M, T, V)
     probs = tempered(session.probs(values, present), session.card.temperature)
-    judged = (
+    checked = (
         [gate(*each) for each in zip(probs, values, present, strict=True)] if gate else [Gated(p, None) for p in probs]
     )
     return [
@@ -512,7 +512,7 @@ def _ask(session: Session, asked: Sequence[_Asked], gate: Gate) -> list[Predicti
             gated=verdict.label,
             reps=each.reps,
         )
-        for each, verdict in zip(asked, judged, strict=True)
+        for each, verdict in zip(queries, checked, strict=True)
     ]
 
 

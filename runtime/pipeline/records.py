@@ -26,7 +26,7 @@ class PredictionRecord:
         prob: Its probability.
         top: Up to five (class, probability), the most probable first.
         partial: The recording was shorter than the window.
-        early: Somebody had been in view for a part of the window only.
+        early: The person had been in view for a part of the window only.
         gated: The class that a rule of the card did not let through; None otherwise.
         latency_ms: From the frame in hand to this record.
     """
@@ -49,7 +49,7 @@ class PredictionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
-    """Something that somebody does: it starts, goes on, ends.
+    """An action: it starts, goes on, ends.
 
     Attributes:
         line: The whole JSON line.
@@ -62,7 +62,7 @@ class EventRecord:
         done_s: From when to when it was done, about.
         prob: Smoothed probability; for an end, the highest there was.
         reps: Full repetitions counted so far; None if nothing is counted.
-        hint: What is known of how well it was done; None if that was not asked for.
+        hint: What is known of how well it was done; None if that was not requested.
         latency_ms: From the frame in hand to this record.
     """
 
@@ -144,7 +144,7 @@ class RecordingRecord:
         prob: Its mean probability; None without answers.
         answers: How many there were.
         truth: The recording's own label; None if it has none.
-        right: Whether the two agree; None if that cannot be said.
+        right: Whether the two agree; None if that is unknown.
         spans: For each labelled stretch "start_s", "end_s", "truth", "label" and "prob".
     """
 
@@ -170,7 +170,7 @@ class SummaryRecord:
         recordings: How many were gone through.
         skipped: Files that could not be read.
         frames: Frames taken.
-        frames_with_people: Those with somebody in them.
+        frames_with_people: Those with a person in them.
         dropped: Frames that a camera had to drop.
         losses: How often each state of `StatusRecord` came up.
         seconds: Source time, first to last frame, over all recordings.
@@ -217,8 +217,8 @@ def record_of(line: Mapping[str, Any]) -> LiveRecord:
     Raises:
         ReadError: If it is no line of `live`: of another type, or without one of its fields.
 
-    >>> told = {"type": "status", "source": "camera 0", "state": "lost", "time_s": 2.0, "sentence": "camera 0: ..."}
-    >>> record_of(told)
+    >>> line = {"type": "status", "source": "camera 0", "state": "lost", "time_s": 2.0, "sentence": "camera 0: ..."}
+    >>> record_of(line)
     StatusRecord(source='camera 0', state='lost', time_s=2.0, sentence='camera 0: ...', type='status')
     """
     kind = KINDS.get(str(line.get("type")))

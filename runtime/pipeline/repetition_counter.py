@@ -1,4 +1,4 @@
-"""How often has somebody done what: repetitions of one person, counted by the rules of a model's card as frames come.
+"""Repetitions of one person, counted by the rules of a model's card as frames come.
 
 What is counted depends on the frames alone and not on when anybody asks, so a stream and a whole recording count the
 same.
@@ -17,18 +17,18 @@ from amr_edge.kinematics import Cycle, Quality, Repeats, Rule, angles, followed,
 from amr_edge.kinematics.repetitions import LONGEST_S
 from amr_edge.skeleton import CANONICAL15, Layout, Poses, remap
 
-TOGETHER = 256  # frames that wait for somebody to ask; then they are counted anyway, so memory is flat
+TOGETHER = 256  # frames that wait for a query; then they are counted anyway, so memory is flat
 KEPT = 256  # repetitions that wait for an answer to go with
 
 
 class Rep(NamedTuple):
-    """One repetition that somebody has completed.
+    """One completed repetition.
 
     Attributes:
         label: The number of the class that it is a repetition of, if that is what they do.
         end: From which end of the movement it went out: 0 the low, 1 the high; see `movement.Repeats`.
         cycle: When, and how far.
-        correct: How likely it was done rightly; None if that was not asked or cannot be told.
+        correct: How likely it was done rightly; None if that was not requested or is unknown.
     """
 
     label: int
@@ -43,8 +43,8 @@ class Counting:
 
     Attributes:
         rules: Of the classes that have one, by their number.
-        qualities: Of those whose repetitions are judged.
-        outlive_s: Somebody unseen for longer starts anew.
+        qualities: Of those whose repetitions are scored.
+        outlive_s: A person unseen for longer starts anew.
     """
 
     rules: Mapping[int, Rule]
@@ -65,12 +65,12 @@ def counting_of(card: Card, *, quality: bool = False) -> Counting:
 
     Raises:
         CardError: If its rules or qualities are broken.
-        ConfigError: If repetitions shall be judged and the card cannot.
+        ConfigError: If repetitions shall be scored and the card has no model for it.
     """
     qualities = qualities_of(card) if quality else {}
     if quality and not qualities:
         raise ConfigError(
-            f"hints at right execution were asked for (--quality), '{card.name}' carries none; leave that away"
+            f"hints at right execution were requested (--quality), '{card.name}' carries none; leave the option out"
         )
     return Counting(
         rules=rules_of(card),
@@ -97,14 +97,14 @@ class RepetitionCounter:
     _last_s: float = -np.inf
 
     def push(self, time_s: float, pose: Poses) -> None:
-        """Take the next pose (V, C) of the person, who is seen in it; whoever was away for long starts anew."""
+        """Take the next pose (V, C) of the person, who is seen in it; one who was away for long starts anew."""
         if time_s - self._last_s > self.counting.outlive_s:
             self._counters = {label: Repeats(rule) for label, rule in self.counting.rules.items()}
             self._waiting.clear()
             self._done.clear()
             self._past.clear()
         self._last_s = time_s
-        if pose.shape[-1] == 3:  # no angle can be told from a flat pose
+        if pose.shape[-1] == 3:  # a flat pose has no joint angles
             self._waiting.append((time_s, pose))
         if len(self._waiting) >= TOGETHER:
             self._count()
@@ -134,9 +134,9 @@ class RepetitionCounter:
             for label, path in paths.items():
                 for end, cycle in enumerate(self._counters[label].push(time_s, *path[frame])):
                     if cycle is not None:
-                        self._done.append(Rep(label, end, cycle, self._judged(label, cycle)))
+                        self._done.append(Rep(label, end, cycle, self._is_correct(label, cycle)))
 
-    def _judged(self, label: int, cycle: Cycle) -> float | None:
+    def _is_correct(self, label: int, cycle: Cycle) -> float | None:
         judge = self.counting.qualities.get(label)
         if judge is None:
             return None
@@ -153,14 +153,14 @@ class Tally:
     """
 
     _counts: list[int] = field(default_factory=lambda: [0, 0])
-    _judged: list[int] = field(default_factory=lambda: [0, 0])
+    _is_correct: list[int] = field(default_factory=lambda: [0, 0])
     _correct: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
     def add(self, rep: Rep) -> None:
         """Count one."""
         self._counts[rep.end] += 1
         if rep.correct is not None:
-            self._judged[rep.end] += 1
+            self._is_correct[rep.end] += 1
             self._correct[rep.end] += rep.correct
 
     @property
@@ -170,6 +170,6 @@ class Tally:
 
     @property
     def correct(self) -> float | None:
-        """How likely they were done rightly, on the mean; None if that was not asked or there is none."""
+        """How likely they were done rightly, on the mean; None if that was not requested or there is none."""
         end = self._counts.index(self.reps)
-        return self._correct[end] / self._judged[end] if self._judged[end] else None
+        return self._correct[end] / self._is_correct[end] if self._is_correct[end] else None

@@ -14,7 +14,7 @@ from amr_edge.runtime.pipeline.assignment import cheapest_pairs
 Floats = NDArray[np.float64]
 
 MOST_MISSING = 16  # people out of view who are remembered, the latest; a detector that sees ghosts must not fill memory
-PACE_S = 0.5  # over which somebody's pace is measured
+PACE_S = 0.5  # over which a person's pace is measured
 WAITED = 0.5  # what it costs to be taken up again after the longest gap, where being unlike altogether costs 1
 COVERED = 0.15  # share of the smaller of two boxes that lies in the other, from which they are at one place
 
@@ -30,11 +30,11 @@ class TrackerConfig:
         spread: Distance at which a joint still counts 0.6 of one that lies where it was expected; COCO's keypoint
             similarity has 0.05 for wrists to 0.2 for hips, of the square root of the body's area.
         joints: With fewer joints in common than this, the middles of the two bodies are compared instead.
-        return_s: A person unseen for longer is somebody new when they come back; not below `gap_s`.
+        return_s: A person unseen for longer gets a new id on return; not below `gap_s`.
         return_reach: How far beside the way from where they left to where they were heading they may come back.
         return_size: By what factor, above 1, they may have grown or shrunk meanwhile.
         double: Two people whose joints lie closer than this, in the middle, are one who was found twice.
-        trial_s: Somebody at the place of somebody who is missing, but beyond reach, gets an id after so long: that of
+        trial_s: A person at the place of a missing one, but beyond reach, gets an id after so long: that of
             the missing one, if they could come back so, else a new one.
     """
 
@@ -72,7 +72,7 @@ class _Bodies(NamedTuple):
     middle: NDArray[np.float32]  # (P, C)
     low: NDArray[np.float32]  # (P, C) of the box around the visible joints
     high: NDArray[np.float32]  # (P, C)
-    extent: NDArray[np.float32]  # (P,) the longest side of the box: about the height of somebody upright
+    extent: NDArray[np.float32]  # (P,) the longest side of the box: about the height of a standing person
 
     def only(self, which: Sequence[int]) -> "_Bodies":
         """Some of them."""
@@ -94,7 +94,7 @@ class _Bodies(NamedTuple):
 
 @dataclass(slots=True)
 class _Track:
-    """Somebody who is followed; `id` is None as long as it is not sure that there is anybody."""
+    """A track; `id` is None until it is confirmed."""
 
     id: int | None
     since_s: float
@@ -116,16 +116,16 @@ class Tracker:
 
     @property
     def alive(self) -> tuple[int, ...]:
-        """The ids that somebody may still come back to."""
+        """The ids that may still be re-linked."""
         return tuple(track.id for track in self._known if track.id is not None)
 
     def assign(self, time_s: float, people: NDArray[np.float32]) -> tuple[int | None, ...]:
         """The ids of the people seen at one instant.
 
         Those who were seen lately and people within their reach are paired so that all are as alike as can be, by
-        keypoint similarity and overlap. Of those left over, whoever lies upon somebody else is the same body found
-        twice; whoever is about as large as somebody out of view, and where they left or were heading, is them;
-        whoever appears where somebody known is missing is on trial for a while, because a detector that loses two
+        keypoint similarity and overlap. Of those left over, one that overlaps another is the same body found
+        twice; one about as large as a person out of view, and where they left or were heading, is them;
+        one that appears where a known person is missing is on trial for a while, because a detector that loses two
         people who meet finds one between them; all others are new.
 
         Args:
@@ -136,7 +136,7 @@ class Tracker:
             An id for each; None for a body that was found twice or is on trial.
 
         Raises:
-            ClipError: If somebody shows no joint at all.
+            ClipError: If a person has no visible joint.
         """
         config, bodies = self._config, _measured(people)
         if not bodies.present.any(axis=1).all():
@@ -148,8 +148,8 @@ class Tracker:
         left = np.lexsort((*bodies.middle.T[::-1], -bodies.present.sum(axis=1))).tolist()
 
         lately = [track for track in self._known if time_s - track.time_s <= config.gap_s]
-        # First whoever is where they were expected. Else one of two who stand together, led astray for an instant,
-        # would be given the other one, because both have somebody then.
+        # First those near their predicted place. Else one of two who stand together, misplaced for an instant,
+        # would be given the other's id, because both are matched then.
         for reach_per_s in (0.0, config.reach_per_s):
             waiting = [track for track in lately if track.time_s < time_s]
             costs = _unlike(waiting, bodies.only(left), time_s, replace(config, reach_per_s=reach_per_s))
@@ -166,7 +166,7 @@ class Tracker:
                 ids[person] = track.id
             missing = [track for track in lately if track.time_s < time_s]
             done = self._followed_trials(time_s, bodies, left)
-            # Whoever was missing may have been followed astray for an instant, and be found where they are.
+            # A missing person may have been misplaced for an instant, and be found where they are.
             bodies_done = bodies.only(list(done))
             for track, person in self._pairs(missing, list(done), _unlikely(missing, bodies_done, time_s, config)):
                 self._trials.remove(done.pop(person))
@@ -207,7 +207,7 @@ class Tracker:
         return done
 
     def _leave_out_doubles(self, bodies: _Bodies, left: list[int]) -> None:
-        """Of those left over, drop whoever lies upon somebody who was found, or upon another who is left."""
+        """Of those left over, drop one that overlaps a matched person or another that is left."""
         kept = [person for person in range(len(bodies.places)) if person not in left]
         for person in tuple(left):
             apart, _ = _apart(bodies.only(kept), bodies.only([person]), self._config)  # (kept, 1)
@@ -218,7 +218,7 @@ class Tracker:
                 kept.append(person)
 
     def _introduce(self, track: _Track) -> int:
-        """Somebody new."""
+        """Start a new track."""
         track.id = self._next_id
         self._next_id += 1
         self._known.append(track)
@@ -301,13 +301,13 @@ def _unlike(tracks: Sequence[_Track], people: _Bodies, time_s: float, config: Tr
     size = np.maximum(expected.extent[:, None], people.extent[None])  # (R, P)
     reach = config.reach + config.reach_per_s * passed_s  # (R,)
     likeness = np.where(size > 0, (similarity + _overlap(expected, people)) / 2, 0.5)
-    # Whoever hides somebody who was heading there is not to be taken for them.
+    # A person who occludes one heading there is not to be taken for them.
     waited = WAITED * passed_s[:, None] / config.gap_s
     return np.where(typical <= reach[:, None] * size, 1 - likeness + waited, np.inf)
 
 
 def _unlikely(tracks: Sequence[_Track], people: _Bodies, time_s: float, config: TrackerConfig) -> Floats:
-    """(tracks, P) how unlikely each person is somebody out of view who comes back; inf if they cannot be."""
+    """(tracks, P) the cost of each person as the return of one out of view; inf if they cannot be."""
     if not tracks or not len(people.places):
         return np.full((len(tracks), len(people.places)), np.inf)
     shift = _shift(_together(tracks), people, config.joints)  # (R, P, C)

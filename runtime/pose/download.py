@@ -1,7 +1,7 @@
 """Where the pose model that video and cameras need comes from, and how we know that it is still the one we got.
 
 In this order: the cache; Google's own address; for `full`, the two models inside the MediaPipe 0.10.21 wheel on
-PyPI, assembled here; or, without a network, a file or folder that somebody brought. What lies in the cache has a
+PyPI, assembled here; or, without a network, a file or folder given by path. What lies in the cache has a
 record beside it, `<file>.json`, with its SHA-256 and its origin; a file that no longer fits its record does not
 count as installed.
 """
@@ -163,7 +163,7 @@ def fetch(
         force: Fetch even if the cache has it.
         download: Writes what lies at an address to a file; `download_file` if None.
         wheel: Puts the MediaPipe wheel that still holds models into a folder; `download_wheel` if None.
-        report: Told what is done, sentence by sentence.
+        report: Called with a sentence about each step.
 
     Returns:
         The path of the cached `.task` file.
@@ -254,7 +254,7 @@ def _members(wheel: Path) -> dict[str, bytes]:
 
 
 def _take(source: Path, variant: Variant, cache: Path) -> Path:
-    """The model that somebody brought, checked, in the cache."""
+    """A model given by path, checked, in the cache."""
     if source.is_file():
         other = [name for name in VARIANTS if name != variant and f"_{name}" in source.stem]
         if other and f"_{variant}" not in source.stem:
@@ -395,6 +395,8 @@ def download_wheel(folder: Path, *, timeout_s: float = 900.0) -> Path:
         raise MissingError(f"pip download {WHEEL} did not finish ({cause})") from cause
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or not wheels:
-        said = [line for line in done.stderr.splitlines() if line.strip() and "WARNING" not in line]
-        raise MissingError(f"pip download {WHEEL} failed: {said[-1].strip() if said else f'exit {done.returncode}'}")
+        stated = [line for line in done.stderr.splitlines() if line.strip() and "WARNING" not in line]
+        raise MissingError(
+            f"pip download {WHEEL} failed: {stated[-1].strip() if stated else f'exit {done.returncode}'}"
+        )
     return wheels[0]

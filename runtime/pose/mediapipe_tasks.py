@@ -1,7 +1,7 @@
 """Where people's joints are in a picture, according to MediaPipe's pose landmarker.
 
 World landmarks are what the poses are made of: metres, the origin between this person's hips, whatever the camera.
-So a pose says nothing of *where* in the room somebody stands, and two people lie on top of each other: whoever
+So a pose does not contain *where* in the room a person stands, and two people lie on top of each other: a client that
 follows people from picture to picture must go by `Frame.pixels`.
 
 MediaPipe finds one person well. `people` above one works, costs time and loses the smoothing over time that it
@@ -120,7 +120,7 @@ class MediaPipePose:
                 millisecond later than the picture before.
 
         Returns:
-            A sighting with P people, P up to `people`: poses (P, 33, 3) in metres from the middle of that person's
+            A frame with P people, P up to `people`: poses (P, 33, 3) in metres from the middle of that person's
             hips, x to the right of the picture, y up, z towards the camera; pixels (P, 33, 2); ids None. A joint
             that is not seen is NaN in both.
 
@@ -161,7 +161,7 @@ class MediaPipePose:
             # The world has y down and z away from the camera; half a turn about x makes it y up, right-handed.
             [[(joint.x, -joint.y, -joint.z) for joint in person] for person in seen.pose_world_landmarks],
             dtype=np.float32,
-        ).reshape(-1, V, 3)  # (P, V, C), also for nobody
+        ).reshape(-1, V, 3)  # (P, V, C), also for P = 0
         pixels = np.array(
             [[(joint.x * width, joint.y * height) for joint in person] for person in seen.pose_landmarks],
             dtype=np.float32,

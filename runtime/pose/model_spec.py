@@ -1,4 +1,4 @@
-"""How a keypoint model wants its pictures and what its numbers mean, said in a small JSON file.
+"""Specification of a keypoint model: its input images and the meaning of its outputs, in a small JSON file.
 
 `docs/pose.md` has every field. A description says nothing of where a model comes from: it names the file, or the
 person names it on the command line.
@@ -213,16 +213,16 @@ def parse(text: str, where: str, folder: Path) -> Description:
         ReadError: If it is no description, or one that cannot be.
     """
     try:
-        said = json.loads(text, parse_constant=_no_constant)
+        values = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as cause:
         raise ReadError(f"{where}: expected a JSON object ({cause}); write the description again") from cause
-    if not isinstance(said, dict) or said.get("amr_edge") != "pose" or said.get("schema") != SCHEMA:
+    if not isinstance(values, dict) or values.get("amr_edge") != "pose" or values.get("schema") != SCHEMA:
         raise ReadError(
             f'{where}: expected a pose description {{"amr_edge": "pose", "schema": {SCHEMA}, ...}}; begin with: '
             f"amr-edge pose describe {SHIPPED[0]}"
         )
     try:
-        return _description(said, folder)
+        return _description(values, folder)
     except (AmrError, KeyError, TypeError, ValueError) as cause:
         why = f"it does not say {cause}" if isinstance(cause, KeyError) else str(cause)
         raise ReadError(f"{where}: the description cannot be used ({why}); docs/pose.md has every field") from cause
@@ -232,37 +232,37 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _description(said: Mapping[str, Any], folder: Path) -> Description:
+def _description(values: Mapping[str, Any], folder: Path) -> Description:
     _known(
-        said, "it", "amr_edge schema name layout joints model input decode joint_score person_score padding detector"
+        values, "it", "amr_edge schema name layout joints model input decode joint_score person_score padding detector"
     )
-    skeleton = layout(str(said["layout"]))
-    found = said.get("detector")
-    joints = said.get("joints", skeleton.joints)
+    skeleton = layout(str(values["layout"]))
+    found = values.get("detector")
+    joints = values.get("joints", skeleton.joints)
     _check(isinstance(joints, list | tuple), "joints must be a list of names and nulls")
     return Description(
-        name=str(said["name"]),
+        name=str(values["name"]),
         skeleton=skeleton,
         joints=tuple(None if joint is None else str(joint) for joint in joints),
-        model=_beside(folder, said.get("model")),
-        input=_input(said["input"]),
-        decoding=_decoding(said["decode"]),
-        joint_score=float(said.get("joint_score", 0.3)),
-        person_score=float(said.get("person_score", 0.5)),
-        padding=float(said.get("padding", 1.25)),
+        model=_beside(folder, values.get("model")),
+        input=_input(values["input"]),
+        decoding=_decoding(values["decode"]),
+        joint_score=float(values.get("joint_score", 0.3)),
+        person_score=float(values.get("person_score", 0.5)),
+        padding=float(values.get("padding", 1.25)),
         detector=None if found is None else _detector(found, folder),
     )
 
 
-def _detector(said: Mapping[str, Any], folder: Path) -> Detector:
-    _known(said, "detector", "model input decode person_score")
-    decoding = _decoding({"joints": None, **said["decode"]})
+def _detector(values: Mapping[str, Any], folder: Path) -> Detector:
+    _known(values, "detector", "model input decode person_score")
+    decoding = _decoding({"joints": None, **values["decode"]})
     _check(decoding.kind == "direct" and decoding.joints is None, "a detector's decode is direct and has no joints")
     return Detector(
-        model=_beside(folder, said.get("model")),
-        input=_input(said["input"]),
+        model=_beside(folder, values.get("model")),
+        input=_input(values["input"]),
         decoding=decoding,
-        person_score=float(said.get("person_score", 0.5)),
+        person_score=float(values.get("person_score", 0.5)),
     )
 
 
@@ -270,20 +270,20 @@ def _beside(folder: Path, name: object) -> Path | None:
     return None if name is None else folder / str(name)
 
 
-def _input(said: Mapping[str, Any]) -> Input:
-    _known(said, "input", "size order channels_first divide mean std fit fill")
-    width, height = said["size"]
-    mean, std = (_three(said.get(name, [plain] * 3)) for name, plain in (("mean", 0.0), ("std", 1.0)))
+def _input(values: Mapping[str, Any]) -> Input:
+    _known(values, "input", "size order channels_first divide mean std fit fill")
+    width, height = values["size"]
+    mean, std = (_three(values.get(name, [plain] * 3)) for name, plain in (("mean", 0.0), ("std", 1.0)))
     return Input(
         width=int(width),
         height=int(height),
-        order=str(said.get("order", "rgb")),
-        channels_first=bool(said.get("channels_first", True)),
-        divide=float(said.get("divide", 1.0)),
+        order=str(values.get("order", "rgb")),
+        channels_first=bool(values.get("channels_first", True)),
+        divide=float(values.get("divide", 1.0)),
         mean=mean,
         std=std,
-        fit=str(said.get("fit", "letterbox")),
-        fill=int(said.get("fill", 0)),
+        fit=str(values.get("fit", "letterbox")),
+        fill=int(values.get("fill", 0)),
     )
 
 
@@ -292,32 +292,32 @@ def _three(numbers: Any) -> tuple[float, float, float]:
     return float(a), float(b), float(c)
 
 
-def _decoding(said: Mapping[str, Any]) -> Decoding:
+def _decoding(values: Mapping[str, Any]) -> Decoding:
     _known(
-        said,
+        values,
         "decode",
         "as outputs split refine columns_last box corners score joints numbers classes labels person_class overlap",
     )
-    joints, classes, labels = said.get("joints", 5), said.get("classes"), said.get("labels")
+    joints, classes, labels = values.get("joints", 5), values.get("classes"), values.get("labels")
     return Decoding(
-        kind=str(said["as"]),
-        outputs=tuple(map(str, said.get("outputs", ()))),
-        split=float(said.get("split", 2.0)),
-        refine=bool(said.get("refine", True)),
-        columns_last=bool(said.get("columns_last", True)),
-        box=int(said.get("box", 0)),
-        corners=bool(said.get("corners", False)),
-        score=int(said.get("score", 4)),
+        kind=str(values["as"]),
+        outputs=tuple(map(str, values.get("outputs", ()))),
+        split=float(values.get("split", 2.0)),
+        refine=bool(values.get("refine", True)),
+        columns_last=bool(values.get("columns_last", True)),
+        box=int(values.get("box", 0)),
+        corners=bool(values.get("corners", False)),
+        score=int(values.get("score", 4)),
         joints=None if joints is None else int(joints),
-        numbers=int(said.get("numbers", 3)),
+        numbers=int(values.get("numbers", 3)),
         classes=None if classes is None else int(classes),
         labels=None if labels is None else str(labels),
-        person_class=int(said.get("person_class", 0)),
-        overlap=float(said.get("overlap", 0.65)),
+        person_class=int(values.get("person_class", 0)),
+        overlap=float(values.get("overlap", 0.65)),
     )
 
 
-def _known(said: Mapping[str, Any], what: str, names: str) -> None:
-    """A field that nobody reads is a typing error, and would be missed in silence."""
-    foreign = sorted(set(said) - set(names.split()))
+def _known(values: Mapping[str, Any], what: str, names: str) -> None:
+    """An unknown field is a typing error and must not be ignored."""
+    foreign = sorted(set(values) - set(names.split()))
     _check(not foreign, f"{what} has no field {', '.join(foreign)}")

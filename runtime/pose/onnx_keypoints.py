@@ -19,7 +19,7 @@ from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.pose.model_spec import Decoding, Description, Detector, Input
 
 Floats = NDArray[np.float32]
-QUIET = 4  # ONNX Runtime's severity "fatal": what goes wrong is said by us, in a sentence
+QUIET = 4  # ONNX Runtime's severity "fatal": errors are raised as our own, in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class OnnxPose:
         """The people in a picture.
 
         Returns:
-            A sighting with P people, P up to `people`: poses (P, V, 2) in pixels, y up from the lower edge; pixels
+            A frame with P people, P up to `people`: poses (P, V, 2) in pixels, y up from the lower edge; pixels
             (P, V, 2), y down; ids None. A joint that the model has not, or is not sure of, is NaN in both.
 
         Raises:
@@ -111,7 +111,7 @@ class OnnxPose:
         sure = (scores >= self._description.joint_score) & np.isfinite(joints).all(axis=-1)  # (P, J)
         joints = np.where(sure[..., None], joints, np.nan)
         pixels[:, self._to] = joints[:, self._from]
-        pixels = pixels[np.isfinite(pixels).any(axis=(1, 2))]  # who shows no joint is nobody
+        pixels = pixels[np.isfinite(pixels).any(axis=(1, 2))]  # without a visible joint there is no person
         poses = pixels * _floats([1, -1]) + _floats([0, image.shape[0]])
         return Frame(time_s=picture.time_s, poses=poses.astype(np.float32), pixels=pixels, picture=picture)
 
@@ -138,7 +138,7 @@ class OnnxPose:
         decode = simcc if self._description.decoding.kind == "simcc" else heatmap
         joints, scores = decode(model.run(sheets), self._description.decoding, joint_count, size)
         if len(joints) != len(backs):
-            raise ClipError(f"'{self._description.name}' was asked for {len(backs)} people and answered {len(joints)}")
+            raise ClipError(f"'{self._description.name}' got crops of {len(backs)} people and returned {len(joints)}")
         return np.stack([_undone(each, back) for each, back in zip(joints, backs, strict=True)]), scores
 
     def _boxes(self, image: NDArray[np.uint8]) -> Floats:
@@ -153,7 +153,7 @@ class OnnxPose:
         found = best(decoded, detector.person_score, detector.decoding.overlap, self._people)
         corners = _undone(found.boxes.reshape(-1, 2, 2), back).reshape(-1, 4)  # (P, 4)
         corners = np.clip(corners, 0, _floats([width, height, width, height]))
-        wide = (corners[:, 2:] - corners[:, :2]).min(axis=1, initial=np.inf) >= 1  # a sliver holds nobody
+        wide = (corners[:, 2:] - corners[:, :2]).min(axis=1, initial=np.inf) >= 1  # a sliver holds no person
         return np.asarray(corners[wide], dtype=np.float32)
 
     def close(self) -> None:

@@ -30,9 +30,11 @@ def open_pose(pose: str, *, people: int, environ: Mapping[str, str]) -> PoseEsti
     """
     name, colon, files = pose.partition(":")
     if colon and name in model_spec.SHIPPED:
-        said = model_spec.parse(model_spec.shipped(name), f"the description '{name}'", Path())
+        stated = model_spec.parse(model_spec.shipped(name), f"the description '{name}'", Path())
         model, _, detector = files.partition("+")
-        return OnnxPose(model_spec.with_models(said, Path(model), Path(detector) if detector else None), people=people)
+        return OnnxPose(
+            model_spec.with_models(stated, Path(model), Path(detector) if detector else None), people=people
+        )
     if pose.lower().endswith(".json"):
         return OnnxPose(model_spec.read(Path(pose)), people=people)
     return MediaPipePose(_task(pose, environ), people=people)

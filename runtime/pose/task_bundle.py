@@ -47,7 +47,7 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # a date of the day would give the same mode
 
 
 def _graph(model: bytes, part: Part, where: str) -> Any:
-    """The model in its object form, once it is known to be the `part` it is said to be.
+    """The model in its object form, once it is known to be the stated `part`.
 
     Raises:
         ReadError: If it is not TFLite, is cut short, or is another model.
@@ -122,7 +122,7 @@ def with_normalization(model: bytes, part: Part, where: str) -> bytes:
     graph.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = _METADATA, len(graph.buffers) - 1
-    # An entry of that name that is already there points at a buffer which then nobody reads; it is kept, so
+    # An entry of that name that is already there points at a buffer that is then unused; it is kept, so
     # that no other index moves.
     graph.metadata = [old for old in graph.metadata or [] if _text(old.name) != _METADATA] + [entry]
     builder = flatbuffers.Builder(len(model) + 65536)
@@ -147,7 +147,7 @@ def assemble(detector: bytes, landmarks: bytes, *, where: str) -> bytes:
         An uncompressed zip; the same bytes for the same models, on any day.
 
     Raises:
-        ReadError: If one of them is damaged or not the model it is said to be.
+        ReadError: If one of them is damaged or not the stated model.
         MissingError: If MediaPipe, which brings the schema, is not installed.
     """
     require("pose", "assembling a pose model")

@@ -109,7 +109,7 @@ def record(
             )
         else:
             note(f"{out}: every action has its {count} takes; ask for more with --takes, or for another --subject")
-            _told(takes, None, as_json=as_json)
+            _report(takes, None, as_json=as_json)
 
 
 def _record(
@@ -143,7 +143,7 @@ def _record(
         if recorder.kept:
             note(f"{takes.path}: {len(recorder.kept)} takes of this run are kept; the same command adds the rest")
         raise
-    _told(takes, recorder, as_json=as_json)
+    _report(takes, recorder, as_json=as_json)
     if director.total and director.state != "done":
         note(f"the source has ended and {director.total} takes are missing; the same command adds them")
 
@@ -160,7 +160,7 @@ def _window(stack: ExitStack, *, mirror: bool) -> tuple[Callable[[Scene], None],
     return outlet.put, window.keys
 
 
-def _told(takes: Takes, recorder: Recorder | None, *, as_json: bool) -> None:
+def _report(takes: Takes, recorder: Recorder | None, *, as_json: bool) -> None:
     """What was recorded and what the file holds now.
 
     Raises:
@@ -176,9 +176,9 @@ def _told(takes: Takes, recorder: Recorder | None, *, as_json: bool) -> None:
     store = open_store(takes.path)
     counts = np.bincount(store.labels[store.labels >= 0], minlength=len(store.classes)).tolist()
     if as_json:
-        said = {"recorded": [each.to_dict() for each in kept], "refused": refused, "undone": undone}
+        result = {"recorded": [each.to_dict() for each in kept], "refused": refused, "undone": undone}
         clips = dict(zip(store.classes, counts, strict=True))
-        click.echo(to_json({"store": takes.path, **said, "clips": clips, **store_facts(store)}))
+        click.echo(to_json({"store": takes.path, **result, "clips": clips, **store_facts(store)}))
         return
     click.echo(f"{takes.path}: {len(kept)} takes added, {refused} not kept, {undone} undone")
     click.echo(f"{takes.path}: {store_sentence(store_facts(store))}")
@@ -246,15 +246,15 @@ def make(
     store = maker.write(subjects)
     lost = _lost(maker.outcomes)
     if as_json:
-        said = {"store": destination, "subject_numbers": _names(subjects, clips.files, pattern), **store_facts(store)}
+        result = {"store": destination, "subject_numbers": _names(subjects, clips.files, pattern), **store_facts(store)}
         rows = [row for outcome in maker.outcomes for row in outcome.rows()]
         counts = {
             "again": sum(outcome.again for outcome in maker.outcomes),
-            "nobody_seen": [row["file"] for row in rows if row["state"] == "nobody"],
+            "without_persons": [row["file"] for row in rows if row["state"] == "no person"],
             "left_out": [outcome.fault for outcome in bad],
             "other_files": clips.others,
         }
-        click.echo(to_json({**said, **counts, "files": rows}))
+        click.echo(to_json({**result, **counts, "files": rows}))
     else:
         click.echo(_by_label(maker.outcomes))
         if lost:
@@ -298,21 +298,21 @@ def _by_label(outcomes: Sequence[Outcome]) -> str:
             [
                 label or "as the files say",
                 len(mine),
-                sum(outcome.state == "nobody" for outcome in mine),
+                sum(outcome.state == "no person" for outcome in mine),
                 sum(bool(outcome.fault) for outcome in mine),
                 frames,
                 f"{there / frames:.0%}" if frames else "",
                 f"{joints / there:.0%}" if there else "",
             ]
         )
-    return table(rows, ["action", "files", "nobody", "unreadable", "frames", "with a person", "of joints"])
+    return table(rows, ["action", "files", "no person", "unreadable", "frames", "with a person", "of joints"])
 
 
 def _lost(outcomes: Sequence[Outcome]) -> list[list[object]]:
     """Recordings that show a person in too few frames, the worst first."""
     rows = [(seen.share, name, seen) for outcome in outcomes for name, seen in outcome.seen.items()]
     return [
-        [name, seen.frames, f"{share:.0%}", f"{seen.joints:.0%}" if seen.with_person else "nobody"]
+        [name, seen.frames, f"{share:.0%}", f"{seen.joints:.0%}" if seen.with_person else "no person"]
         for share, name, seen in sorted(rows, key=lambda row: row[:2])
         if share < LOST
     ]

@@ -27,7 +27,7 @@ from amr_edge.runtime.sources.recorded import SourceRun
 from amr_edge.runtime.sources.video import VideoFile
 from amr_edge.runtime.stage_timer import Stages
 
-TERMS = "those of whoever filmed it"
+TERMS = "those of the person who filmed it"
 FOLDER = ".made"  # in the place of .npz
 
 
@@ -90,7 +90,7 @@ class Outcome:
         """In a word."""
         if self.fault:
             return "unreadable"
-        return "seen" if any(seen.with_person for seen in self.seen.values()) else "nobody"
+        return "seen" if any(seen.with_person for seen in self.seen.values()) else "no person"
 
     def rows(self) -> list[dict[str, Any]]:
         """One for each recording, for a table."""
@@ -101,7 +101,7 @@ class Outcome:
             {
                 **head,
                 "file": name,
-                "state": "seen" if seen.with_person else "nobody",
+                "state": "seen" if seen.with_person else "no person",
                 **{key: value for key, value in facts(seen).items() if key != "seldom"},
                 "seldom": " ".join(seen.seldom),
                 "fault": "",
@@ -194,7 +194,7 @@ class Maker:
         return sum(self._length(clip) for clip in self._clips.files if self._before(clip) is None)
 
     def look(self) -> Iterator[None]:
-        """Look at every file; one item for each step, so that somebody can count along.
+        """Read every file; one item for each step, for progress.
 
         A file that cannot be read is an outcome; nothing else is caught.
         """
@@ -212,20 +212,20 @@ class Maker:
             self.outcomes.append(outcome)
 
     def write(self, subjects: Mapping[str, int]) -> Store:
-        """Put what the readable files gave into the store; recordings that show nobody are left out.
+        """Put what the readable files gave into the store; recordings without a person are left out.
 
         Args:
             subjects: Who is in a file, by its name.
 
         Raises:
-            ReadError: If nobody was seen in any.
+            ReadError: If no person was seen in any.
             ClipError: If layouts or units mix.
         """
         good = [outcome for outcome in self.outcomes if outcome.state == "seen"]
         if not good:
             raise ReadError(
-                f"{self._out}: nobody was seen in any of {len(self.outcomes)} files, nothing was written; look at one "
-                "with amr-edge live MODEL --source FILE --save look.mp4"
+                f"{self._out}: no person was seen in any of {len(self.outcomes)} files, nothing was written; look at "
+                "one with amr-edge live MODEL --source FILE --save look.mp4"
             )
 
         def kept() -> Iterator[Recording]:
@@ -243,7 +243,7 @@ class Maker:
         try:
             with VideoFile(clip.path) as video:
                 return video.length or 1
-        except ReadError:  # it is told when its turn comes
+        except ReadError:  # it is reported when its turn comes
             return 1
 
     def _place(self, clip: Clip) -> Path:
@@ -252,33 +252,33 @@ class Maker:
         source = self._config.source
         pose = Path(source.pose.partition(":")[2].partition("+")[0] or source.pose)
         model = [pose.stat().st_size, pose.stat().st_mtime_ns] if pose.is_file() else []
-        asked = (
+        settings = (
             [source.pose, model, source.people] if self._clips.videos else [source.format]
         )  # what changes the answer
-        said = [__version__, clip.name, stat.st_size, stat.st_mtime_ns, self._config.who, *asked]
-        return self.folder / hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
+        stored = [__version__, clip.name, stat.st_size, stat.st_mtime_ns, self._config.who, *settings]
+        return self.folder / hashlib.sha256(json.dumps(stored).encode()).hexdigest()[:24]
 
     def _before(self, clip: Clip) -> Outcome | None:
         """What an earlier run found; None if it has to be looked at."""
         place = self._place(clip)
         try:
-            said = json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))
+            stored = json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))
             seen = {
                 name: Seen(**{**each, "seldom": tuple(each["seldom"]), "joints": _number(each["joints"])})
-                for name, each in said["seen"].items()
+                for name, each in stored["seen"].items()
             }
             if any(each.with_person for each in seen.values()):
                 open_store(place.with_suffix(".npz"))
         except (OSError, ReadError, ValueError, KeyError, TypeError):
             return None  # nothing, or not whole: it is looked at again
-        return Outcome(clip=clip, seen=seen, again=True, failed=int(said["failed"]))
+        return Outcome(clip=clip, seen=seen, again=True, failed=int(stored["failed"]))
 
     def _keep(self, clip: Clip, recordings: Sequence[Recording], outcome: Outcome) -> Outcome:
         """Put a file's recordings on disk, and last what says that they are there."""
         place = self._place(clip)
         if outcome.state == "seen":
             write_store(place.with_suffix(".npz"), recordings, dataset="made", terms=TERMS)
-        said = {
+        stored = {
             "file": clip.name,
             "failed": outcome.failed,
             "seen": {
@@ -288,7 +288,7 @@ class Maker:
         }
         unfinished = place.with_suffix(f".{os.getpid()}.part")
         try:
-            unfinished.write_text(json.dumps(said).replace("NaN", "null"), encoding="utf-8")
+            unfinished.write_text(json.dumps(stored).replace("NaN", "null"), encoding="utf-8")
             unfinished.replace(place.with_suffix(".json"))
         finally:
             unfinished.unlink(missing_ok=True)
@@ -313,8 +313,8 @@ class Maker:
                 if not isinstance(take, SourceRun):  # cameras go together, files do not
                     raise ReadError(f"{clip.name}: expected a video, got cameras; check the file")
                 gathering = Gathering(take.layout, take.units)
-                for sighting in take:
-                    gathering.add(sighting)
+                for frame in take:
+                    gathering.add(frame)
                     yield
                 recording, what = gathering.finish(
                     who=self._config.who, label=clip.label, subject=None, source=clip.name
@@ -374,7 +374,7 @@ def subjects_in(clips: Sequence[Clip], pattern: str | None) -> dict[str, int]:
 
 
 def _silent(_: str) -> None:
-    """One file of many is told of in the report."""
+    """One file of many goes into the report."""
 
 
 def _number(value: float | None) -> float:

@@ -25,7 +25,7 @@ def terminal_keys(*, stdin_taken: bool) -> Iterator[Keys | None]:
     """Read keys one by one, unseen, until the block is left; None where there is no terminal.
 
     Args:
-        stdin_taken: Standard input is the source; the terminal behind it is asked then.
+        stdin_taken: Standard input is the source; keys are read from the terminal then.
     """
     if sys.platform == "win32":  # not tried on a machine
         import msvcrt

@@ -1,4 +1,4 @@
-"""What somebody in front of the camera sees in a terminal: a small stick figure, the counter, what is asked for."""
+"""Terminal preview for the person being recorded: a small stick figure, the counter, the next action."""
 
 import sys
 import time
@@ -73,19 +73,19 @@ class Screen:
         # A terminal that cannot say ⣿ gets the line alone.
         self._figure = "utf" in (getattr(out, "encoding", None) or sys.getdefaultencoding()).lower()
 
-    def show(self, sighting: Frame, layout: Layout, line: str) -> None:
+    def show(self, frame: Frame, layout: Layout, line: str) -> None:
         """Draw, if it is time to."""
         if not self.live or self._now() - self._last_s < EVERY_S:
             return
         self._last_s = self._now()
-        rows = [*(figure(sighting.poses, layout, self._fit) if self._figure else []), line[:110]]
+        rows = [*(figure(frame.poses, layout, self._fit) if self._figure else []), line[:110]]
         self._clear()
         self._out.write("\n".join(rows) + "\n")
         self._out.flush()
         self._drawn = len(rows)
 
     def note(self, text: str, *, ring: bool = False) -> None:
-        """A line that stays; `ring` also rings the bell, for whoever stands too far away to read."""
+        """A line that stays; `ring` also rings the bell, for a person too far away to read."""
         self._clear()
         self._out.write(f"{text}\n" + ("\a" if ring and self.live else ""))
         self._out.flush()

@@ -1,4 +1,4 @@
-"""From what a source sees to takes on disk: the loop that joins sightings, director, keys, preview and file."""
+"""The recording loop: frames -> scheduler, keys, preview -> takes on disk."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -15,9 +15,9 @@ from amr_edge.runtime.record.visibility import Gathering, Seen, facts
 from amr_edge.runtime.render.draw import Person, Scene
 from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun
 
-LEAST = 0.5  # share of a take's frames in which somebody must be seen
-PATIENCE = 10  # takes in a row that show too little: nobody will come
-_RECENT = 15  # sightings of which the preview says how many show somebody
+LEAST = 0.5  # share of a take's frames in which a person must be seen
+PATIENCE = 10  # takes in a row that show too little before giving up
+_RECENT = 15  # frames of which the preview states how many show a person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Kept:
 
 
 class Recorder:
-    """Records takes until all are there, somebody finishes, or the source ends.
+    """Records takes until all are there, the user finishes, or the source ends.
 
     Attributes:
         kept: Takes of this run that are on disk.
@@ -59,7 +59,7 @@ class Recorder:
             takes: Where they are kept.
             subject: Who is recorded, as a number.
             keys: What was pressed, in the terminal and in the window.
-            screen: What whoever is recorded reads.
+            screen: What the recorded person reads.
             show: Takes what is to be seen in a window; it does not wait.
         """
         self._director = director
@@ -84,7 +84,7 @@ class Recorder:
 
         Raises:
             ConfigError: If it is several cameras at once.
-            ClipError: If its poses do not fit the takes that are there, or take after take shows nobody.
+            ClipError: If its poses do not fit the takes that are there, or take after take shows no person.
         """
         for stretch in stretches:
             if isinstance(stretch, CameraGroup):
@@ -98,8 +98,8 @@ class Recorder:
         director = self._director
         self._stretch += 1
         time_s = math.nan
-        for sighting in stretch:
-            time_s = sighting.time_s
+        for frame in stretch:
+            time_s = frame.time_s
             for key in (key for keys in self._keys for key in keys()):
                 self._heed(director.press(key, time_s), time_s)
             self._heed(director.step(time_s), time_s)
@@ -108,8 +108,8 @@ class Recorder:
             if director.state == "recording":
                 if self._gathering is None:
                     self._gathering = Gathering(stretch.layout, stretch.units)
-                self._gathering.add(sighting)
-            self._preview(sighting, stretch)
+                self._gathering.add(frame)
+            self._preview(frame, stretch)
         if not math.isnan(time_s):
             self._heed(director.cut(time_s), time_s, cut=True)
             director.restart()
@@ -135,7 +135,7 @@ class Recorder:
             note(f"{director.label}: the take that was on is dropped")
 
     def _end(self) -> None:
-        """Look at the take that has ended, and keep it if somebody is in it."""
+        """Look at the take that has ended, and keep it if a person is in it."""
         gathering, self._gathering = self._gathering, None
         director, label = self._director, self._director.label
         if gathering is None or len(gathering) < 2:
@@ -150,9 +150,9 @@ class Recorder:
         name = self._takes.add(recording)
         self._refused_in_a_row = 0
         self.kept.append(Kept(name=name, label=label, seen=seen))
-        said = f"{director.sentence()} kept as {name}: {seen.sentence()}"
+        sentence = f"{director.sentence()} kept as {name}: {seen.sentence()}"
         director.kept()
-        self._screen.note(said, ring=True)
+        self._screen.note(sentence, ring=True)
 
     def _refuse(self, sentence: str) -> None:
         self.refused += 1
@@ -175,10 +175,10 @@ class Recorder:
         self._director.undone(last.label)
         self._screen.note(f"{last.name} ({last.label}) is gone; {self._director.sentence()} comes next")
 
-    def _preview(self, sighting: Frame, stretch: SourceRun) -> None:
-        self._recent = [*self._recent[1 - _RECENT :], bool(len(sighting.poses))]
-        line = self._line(sighting.time_s)
-        self._screen.show(sighting, stretch.layout, line)
+    def _preview(self, frame: Frame, stretch: SourceRun) -> None:
+        self._recent = [*self._recent[1 - _RECENT :], bool(len(frame.poses))]
+        line = self._line(frame.time_s)
+        self._screen.show(frame, stretch.layout, line)
         if self._show is not None:
             self._show(
                 Scene(
@@ -186,8 +186,8 @@ class Recorder:
                     title=stretch.title,
                     fps=stretch.fps,
                     layout=stretch.layout,
-                    sighting=sighting,
-                    people=tuple(Person(None, "") for _ in sighting.poses),
+                    frame=frame,
+                    people=tuple(Person(None, "") for _ in frame.poses),
                     banner=line,
                 )
             )

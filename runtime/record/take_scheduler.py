@@ -19,11 +19,11 @@ class TakeSchedulerConfig:
     """What is to be recorded.
 
     Attributes:
-        labels: The actions, in the order in which they are asked for.
+        labels: The actions, in the order in which they are recorded.
         takes: Of each.
         seconds: How long a take lasts at most.
         countdown_s: How long before it begins it is announced.
-        timed: Ask for one take after the other without being told to; else a key begins each.
+        timed: Start one take after the other automatically; else a key starts each.
     """
 
     labels: tuple[str, ...]

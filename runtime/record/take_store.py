@@ -14,7 +14,7 @@ from amr_edge.data.store import open_store, write_store
 from amr_edge.errors import ClipError, ConfigError
 
 DATASET = "recorded"
-TERMS = "those of whoever recorded it"
+TERMS = "those of the person who recorded it"
 
 
 class Takes:

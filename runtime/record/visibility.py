@@ -1,4 +1,4 @@
-"""Who was seen in a stretch of sightings: one recording of them, and how much of their bodies was seen."""
+"""Persons visible in a run of frames: one recording of them, and the share of joints that was seen."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from amr_edge.skeleton import Layout, Poses, present_joints
 
 Who = Literal["most", "all"]
 WHO: tuple[Who, ...] = ("most", "all")
-GAP_S = 3.0  # in a clip of one action, whoever comes back is who left; `live` has to ask sooner
+GAP_S = 3.0  # in a clip of one action a returning person is the one who left; `live` decides sooner
 SELDOM = 0.5  # a joint that is seen in a smaller share of a person's frames is named
 
 
@@ -23,7 +23,7 @@ class Seen:
 
     Attributes:
         frames: Instants.
-        with_person: Instants in which somebody who was kept shows a joint.
+        with_person: Instants in which a recorded person shows a joint.
         joints: Mean share of their joints seen, over those instants; NaN without any.
         people: Everybody who was followed, kept or not.
         kept: Those in the recording.
@@ -47,16 +47,16 @@ class Seen:
     def sentence(self) -> str:
         """The same for a person to read."""
         if not self.with_person:
-            return f"{self.frames} frames, nobody seen"
-        said = (
+            return f"{self.frames} frames, no person seen"
+        sentence = (
             f"{self.frames} frames in {self.seconds:.1f} s, {self.share:.0%} with a person, {self.joints:.0%} of joints"
         )
         few = f"{', '.join(self.seldom[:4])}{', ...' if len(self.seldom) > 4 else ''}"
-        return f"{said}; seldom seen: {few}" if self.seldom else said
+        return f"{sentence}; seldom seen: {few}" if self.seldom else sentence
 
 
 class Gathering:
-    """Takes sightings in, follows the people in them, and gives one recording.
+    """Collects frames, tracks the people in them, and gives one recording.
 
     Where there never are two people at one instant, there is one person.
     """
@@ -77,28 +77,28 @@ class Gathering:
     def __len__(self) -> int:
         return len(self._times_s)
 
-    def add(self, sighting: Frame) -> None:
+    def add(self, frame: Frame) -> None:
         """Take the next instant in.
 
         Raises:
             ClipError: If its time does not rise.
         """
-        if self._times_s and sighting.time_s <= self._times_s[-1]:
+        if self._times_s and frame.time_s <= self._times_s[-1]:
             raise ClipError(
-                f"times must rise, got {sighting.time_s} s after {self._times_s[-1]} s; check the clock of the source"
+                f"times must rise, got {frame.time_s} s after {self._times_s[-1]} s; check the clock of the source"
             )
         at = len(self._times_s)
-        self._times_s.append(sighting.time_s)
-        seen = np.asarray(present_joints(sighting.poses).any(axis=-1))  # (P,)
-        if sighting.ids is None:
+        self._times_s.append(frame.time_s)
+        seen = np.asarray(present_joints(frame.poses).any(axis=-1))  # (P,)
+        if frame.ids is None:
             # An estimator's world may begin in every body's own hips: only the picture tells people apart.
-            places = sighting.poses if sighting.pixels is None else sighting.pixels
+            places = frame.poses if frame.pixels is None else frame.pixels
             seen &= present_joints(places).any(axis=-1)
-            ids = self._tracks.assign(sighting.time_s, places[seen])
+            ids = self._tracks.assign(frame.time_s, places[seen])
         else:
-            ids = tuple(number for number, here in zip(sighting.ids, seen, strict=True) if here)
-        for number, pose in zip(ids, sighting.poses[seen], strict=True):
-            if number is None:  # found twice, or nobody sure
+            ids = tuple(number for number, here in zip(frame.ids, seen, strict=True) if here)
+        for number, pose in zip(ids, frame.poses[seen], strict=True):
+            if number is None:  # found twice, or unconfirmed
                 continue
             self._people.setdefault(number, []).append((at, pose))
 
@@ -144,7 +144,7 @@ class Gathering:
 
 
 def movement(poses: Poses) -> float:
-    """How much somebody moves altogether: (T, V, C) -> what a joint covers on average, in the poses' units.
+    """How much a person moves altogether: (T, V, C) -> what a joint covers on average, in the poses' units.
 
     The middle of the joints' steps is taken at every instant, so that one joint that jumps does not count as movement.
 

@@ -1,4 +1,4 @@
-"""What was seen and said, as a film: skeletons over the picture, or on black, with the label above each person."""
+"""Draw skeletons over the image, or on black, with the label above each person, and write them as video."""
 
 import math
 from collections.abc import Sequence
@@ -44,9 +44,9 @@ class Scene:
         title: Of the take.
         fps: The take's frame rate, NaN where unknown.
         layout: The layout of the poses.
-        sighting: Who is where.
-        people: One for each pose of the sighting.
-        banner: What is said of the scene as a whole, "" for nothing.
+        frame: Poses to draw.
+        people: One for each pose of the frame.
+        banner: Caption of the whole scene, "" for none.
         place: Which of the cameras that look at the same time it was seen by.
         places: How many there are.
     """
@@ -55,7 +55,7 @@ class Scene:
     title: str
     fps: float
     layout: Layout
-    sighting: Frame
+    frame: Frame
     people: tuple[Person, ...]
     banner: str
     place: int = 0
@@ -197,28 +197,28 @@ class Painter:
         """A take begins: its people have nothing to do with those before."""
         self._fit = Fit(self._size or BLACK_SIZE)
 
-    def size(self, sighting: Frame) -> tuple[int, int]:
-        """Width and height of every picture; decided by the first sighting, even because codecs want that."""
+    def size(self, frame: Frame) -> tuple[int, int]:
+        """Width and height of every picture; decided by the first frame, even because codecs want that."""
         if self._size is None:
-            if sighting.picture is None:
+            if frame.picture is None:
                 self._size = BLACK_SIZE
             else:
-                height, width = sighting.picture.image.shape[:2]
+                height, width = frame.picture.image.shape[:2]
                 self._size = (width - width % 2, height - height % 2)
             self.begin()
         return self._size
 
-    def paint(self, sighting: Frame, layout: Layout, people: Sequence[Person], banner: str) -> Image:
+    def paint(self, frame: Frame, layout: Layout, people: Sequence[Person], banner: str) -> Image:
         """The picture (H, W, 3) RGB."""
-        width, height = self.size(sighting)
-        if sighting.picture is not None and sighting.pixels is not None:
-            seen = sighting.picture.image
+        width, height = self.size(frame)
+        if frame.picture is not None and frame.pixels is not None:
+            seen = frame.picture.image
             # Takes of several sizes are all scaled to the first.
             scale = np.array([width / seen.shape[1], height / seen.shape[0]], dtype=np.float32)
             image: Image = self._cv2.resize(seen, (width, height)) if (scale != 1).any() else seen.copy()
-            pixels = np.asarray(sighting.pixels * scale, dtype=np.float32)
+            pixels = np.asarray(frame.pixels * scale, dtype=np.float32)
         else:
-            image, pixels = np.zeros((height, width, 3), dtype=np.uint8), self._fit(sighting.poses)
+            image, pixels = np.zeros((height, width, 3), dtype=np.uint8), self._fit(frame.poses)
         if self._mirror:
             image, pixels = mirrored(image, pixels)
         draw(self._cv2, image, pixels, layout, people, banner)
@@ -267,24 +267,24 @@ class VideoWriter:
         self._first_s = self._last_s = math.nan
         self._take_frames = 0
 
-    def show(self, sighting: Frame, layout: Layout, people: Sequence[Person], banner: str) -> None:
+    def show(self, frame: Frame, layout: Layout, people: Sequence[Person], banner: str) -> None:
         """Add what is seen at one instant, as often as its time asks for.
 
         Raises:
             ReadError: If the file cannot be written.
         """
         if math.isnan(self._first_s):
-            self._first_s = self._last_s = sighting.time_s
-        pause_s = sighting.time_s - self._last_s
+            self._first_s = self._last_s = frame.time_s
+        pause_s = frame.time_s - self._last_s
         self._first_s += max(pause_s - STILL_S, 0.0)
-        self._last_s = sighting.time_s
+        self._last_s = frame.time_s
         # Half a frame of tolerance: times that are off by a hair must not double and drop frames in turn.
-        due = math.floor((sighting.time_s - self._first_s) * self._fps + 0.5) + 1 - self._take_frames
+        due = math.floor((frame.time_s - self._first_s) * self._fps + 0.5) + 1 - self._take_frames
         if due <= 0:
             return
         if self._writer is None:
-            self._open(self._painter.size(sighting))
-        image = self._painter.paint(sighting, layout, people, banner)
+            self._open(self._painter.size(frame))
+        image = self._painter.paint(frame, layout, people, banner)
         image = np.asarray(self._cv2.cvtColor(image, self._cv2.COLOR_RGB2BGR), dtype=np.uint8)
         for _ in range(due):
             self._writer.write(image)

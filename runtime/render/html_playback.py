@@ -1,4 +1,4 @@
-"""A recording with what was done and told, as one HTML file that plays it back and needs nothing else."""
+"""Playback of a recording with true and predicted events, as one self-contained HTML file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class Words:
         intro: Below the title.
         figures: (number, what it is) in boxes.
         scene: Heading of the figure.
-        after: HTML between the tables and `next`, for whoever has more to show.
+        after: HTML between the tables and `next`, for additional content.
         next: Commands to type, one a line.
     """
 
@@ -45,7 +45,7 @@ def write_playback(
     path: Path,
     recording: Recording,
     records: Sequence[Mapping[str, Any]],
-    told: TruthComparison,
+    comparison: TruthComparison,
     latency_ms: Mapping[str, Mapping[str, float]],
     words: Words,
 ) -> None:
@@ -54,8 +54,8 @@ def write_playback(
     Args:
         path: The HTML file.
         recording: Of one person; its spans are what was done.
-        records: What the live run told of it.
-        told: The comparison of the two.
+        records: The output of the live run.
+        comparison: The comparison of the two.
         latency_ms: What each stage took, as `Stages.report` says it.
         words: What stands around.
     """
@@ -72,7 +72,7 @@ def write_playback(
         "events": [{k: e[k] for k in ("start_s", "end_s", "label", "prob")} for e in events_of(records)],
         "reps": [{"time_s": r["end_s"], "start_s": r["start_s"], "reps": r["reps"]} for r in counted],
         "answers": [{k: r[k] for k in ("time_s", "label", "prob")} for r in records if r["type"] == "answer"],
-        "rows": told.rows,
+        "rows": comparison.rows,
         "latency": latency_ms,
     }
     page = Template(files("amr_edge.runtime.render").joinpath("playback.html").read_text(encoding="utf-8"))

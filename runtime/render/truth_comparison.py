@@ -1,4 +1,4 @@
-"""What was told, beside what was done: which labelled stretches of a recording got an event of their label."""
+"""Ground truth against predicted events: which labelled spans of a recording got an event of their label."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class TruthComparison:
 
     Attributes:
         rows: For each action and each further event: start_s, end_s, truth, answer, delay_s and reps (None where there
-            is none). Of an action that is told in pieces, the first row has the repetitions of all.
+            is none). Of an action that is detected in pieces, the first row has the repetitions of all.
         recognised: Actions with an event of their label while they were in view.
         actions: Labelled spans.
-        repeats: Further events of an action's label while it was in view: one action told in pieces.
+        repeats: Further events of an action's label while it was in view: one action detected in pieces.
         false_events: Events that match no action.
         median_delay_s: From the start of an action to the start of its event; NaN if none was recognised.
     """
@@ -52,7 +52,7 @@ def match(records: Sequence[Mapping[str, Any]], spans: Sequence[Span], window_s:
     """Give every action the first event of its label that starts while a window can still see it.
 
     Args:
-        records: What the live run told.
+        records: The output of the live run.
         spans: What was really done.
         window_s: Length of the model's window: an event may start so long after the action.
 

@@ -138,7 +138,7 @@ class AsyncSink(Generic[Item]):
         Args:
             sink: What takes the items.
             config: How patient it is.
-            note: Told in a line when the sink fails and when it is back.
+            note: Called with a line when the sink fails and when it is back.
             minor: Whether an item is lost before others when there is no room.
             now: Seconds on a clock that never goes back.
         """
@@ -195,7 +195,7 @@ class AsyncSink(Generic[Item]):
         self._thread.join(None if math.isinf(limit_s) else limit_s)
         with self._changed:
             if self._thread.is_alive():
-                # Whoever still blocks keeps what it has in hand; the thread dies with the process.
+                # A sink that still blocks keeps its current record; the thread ends with the process.
                 self._lost += len(self._queue) + self._in_hand
                 self._queue.clear()
                 self._in_hand = False
@@ -238,7 +238,7 @@ class AsyncSink(Generic[Item]):
             begun_s = self._now()
             while not (opened := opened or self._attempt(self._sink.open)) or not self._attempt(self._hand_over, item):
                 opened = False
-                with suppress(OSError):  # it has failed already, and that was told
+                with suppress(OSError):  # it has failed already, and that was reported
                     self._sink.drop()
                 if self._gone is not None:
                     return

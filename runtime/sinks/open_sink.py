@@ -46,7 +46,7 @@ def open_sink(word: str) -> Sink[Record]:
     if path.suffix.lower() not in FORMS:
         raise ConfigError(
             f"--to {word}: a file must end in {', '.join(FORMS)} or {FILM}, which says what is written; "
-            "standard output gets everything without being asked"
+            "standard output always gets every record"
         )
     if not path.parent.is_dir():
         raise ConfigError(f"--to {word}: the folder {path.parent} does not exist; make it first")

@@ -37,7 +37,7 @@ class VideoSink:
             self._takes[item.place] = item.take
             film.begin(item.fps)
         try:
-            film.show(item.sighting, item.layout, item.people, item.banner)
+            film.show(item.frame, item.layout, item.people, item.banner)
         except ReadError as cause:
             raise OSError(str(cause)) from cause
 

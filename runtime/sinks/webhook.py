@@ -29,7 +29,7 @@ class Webhook:
         """A sink.
 
         Args:
-            address: http:// or https://, with user:password@ if it is asked for.
+            address: http:// or https://, with user:password@ if required.
 
         Raises:
             ConfigError: If it names no host.

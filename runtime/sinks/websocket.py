@@ -1,4 +1,4 @@
-"""Records over WebSocket: to a server elsewhere, or to whoever connects to this machine."""
+"""Records over WebSocket: to a server elsewhere, or to clients that connect to this machine."""
 
 import re
 import socket
@@ -76,7 +76,7 @@ class WebSocketClient:
 
 
 class _Listener:
-    """Somebody who is connected, with the records that wait for them."""
+    """A connected client, with the records that wait for it."""
 
     def __init__(self, line: socket.socket) -> None:
         self._line = line
@@ -167,7 +167,7 @@ class WebSocketServer:
         limit_s = time.monotonic() + REST_S
         while self._listeners and time.monotonic() < limit_s:
             time.sleep(0.01)
-        # A goodbye would wait behind a record that somebody asleep does not take, for ever since websockets 17.
+        # A goodbye would wait behind a record that an unresponsive client does not take, for ever since websockets 17.
         with self._lock:
             for listener in self._listeners:
                 listener.cut()
@@ -185,7 +185,7 @@ class WebSocketServer:
             while (text := listener.next()) is not None:
                 connection.send(text)
         except ConnectionClosed:
-            return  # whoever leaves is missed by nobody
+            return  # a client that leaves needs no report
         finally:
             with self._lock:
                 self._lost += listener.lost

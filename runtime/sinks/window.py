@@ -1,6 +1,6 @@
 """Scenes in a window on this machine's screen, and the keys that are pressed there.
 
-The window is a process of its own: a display that hangs or aborts takes nobody with it.
+The window is a process of its own: a display that hangs or aborts does not end recognition.
 """
 
 import math
@@ -21,7 +21,7 @@ from amr_edge.runtime.render.draw import Image, Painter, Scene
 HEAD = 8  # bytes before each picture: width and height
 QUIT = "q\x1b"  # q and Esc
 _NO_KEY = 255
-_KEYS = 64  # that wait; whoever does not ask for them loses the oldest
+_KEYS = 64  # that wait; without a reader the oldest are dropped
 
 
 class Window:
@@ -36,7 +36,7 @@ class Window:
 
         Args:
             mirror: Show everything as in a mirror.
-            note: Told in a line when the window is gone.
+            note: Called with a line when the window is gone.
             name: What stands above it.
             quit_keys: The keys that close it.
 
@@ -79,7 +79,7 @@ class Window:
         if item.place not in self._painters:
             self._painters[item.place] = Painter(cv2, mirror=self._mirror)
         painter = self._painters[item.place]
-        self._newest[item.place] = painter.paint(item.sighting, item.layout, item.people, item.banner)
+        self._newest[item.place] = painter.paint(item.frame, item.layout, item.people, item.banner)
         image = tiled(cv2, self._newest, item.places)
         process = self._process = self._process or self._started()
         if process.stdin is None:
@@ -194,7 +194,7 @@ def show(pictures: IO[bytes], keys: IO[bytes], name: str, quit_keys: str) -> int
 
 
 def no_display(environ: Mapping[str, str]) -> str | None:
-    """Why no window can be shown here, in a few words; None if one can, as far as can be told beforehand."""
+    """Why no window can be shown here, in a few words; None if one can, as far as is known beforehand."""
     if sys.platform != "linux" or environ.get("WAYLAND_DISPLAY"):
         return None
     display = environ.get("DISPLAY", "")

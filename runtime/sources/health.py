@@ -1,4 +1,4 @@
-"""What has a source lost so far, and what is said about it: faults that are survived, counted, and told once."""
+"""Health of a source: faults that are survived, counted and reported once."""
 
 import threading
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 State = Literal["lost", "back", "malformed", "unordered", "restarted", "truncated", "failed", "unopened"]
-TOLD_EACH_TIME = frozenset(["lost", "back", "restarted", "truncated", "unopened"])
+REPORTED_EACH_TIME = frozenset(["lost", "back", "restarted", "truncated", "unopened"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,20 +36,20 @@ class Status:
 
 
 class Health:
-    """Counts what was lost and tells of it; any thread may count, whoever reads the source tells."""
+    """Counts losses and reports them; any thread may count, the thread that reads the source reports."""
 
-    def __init__(self, told: Callable[[Status], None]) -> None:
+    def __init__(self, report: Callable[[Status], None]) -> None:
         """Health.
 
         Args:
-            told: Takes what is to be said. Losses and returns come each time; a malformed or unordered line and a
+            report: Called with each status. Losses and returns come each time; a malformed or unordered line and a
                 picture that the estimator fails on only the first time of each source, so that a bad sender cannot
                 flood anybody.
         """
-        self._told = told
+        self._report = report
         self._lock = threading.Lock()  # guards the two below
         self._losses: Counter[str] = Counter()
-        self._said: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
     @property
     def losses(self) -> dict[str, int]:
@@ -62,7 +62,7 @@ class Health:
         with self._lock:
             self._losses[status.state] += 1
             key = (status.source, status.state)
-            news = status.state in TOLD_EACH_TIME or key not in self._said
-            self._said.add(key)
+            news = status.state in REPORTED_EACH_TIME or key not in self._reported
+            self._reported.add(key)
         if news:
-            self._told(status)
+            self._report(status)

@@ -26,8 +26,8 @@ from amr_edge.skeleton import layout
 LONGEST = 4 << 20  # bytes of a line; a hundred people of 33 joints take a twentieth
 QUEUED = 256  # packets that wait at most
 RESTART_S = 1.0  # a clock that goes back by more began anew; by less, two packets swapped places
-_GLANCE_S = 0.1  # how often whoever waits looks up, to notice silence and Ctrl-C
-_SAID = frozenset(["layout", "units"])  # in an address
+_GLANCE_S = 0.1  # how often a waiting reader wakes, to notice silence and Ctrl-C
+_ADDRESS_FIELDS = frozenset(["layout", "units"])  # in an address
 
 
 class Line(NamedTuple):
@@ -102,17 +102,17 @@ class _Lines:
         header = self._header if self._header is not None else self._next_header()
         for count in itertools.count(1):
             self._last_s, self._channels, self._more = float("-inf"), None, False
-            sightings = self._sightings(header)
+            frames = self._frames(header)
             yield SourceRun(
                 title=self._where if count == 1 else f"{self._where}#{count}",
                 layout=header.layout,
                 units=header.units,
-                sightings=sightings,
+                frames=frames,
                 label=header.label,
                 spans=header.spans,
                 fps=float("nan") if header.fps is None else header.fps,
             )
-            for _ in sightings:  # what nobody asked for still stands before the next take
+            for _ in frames:  # unread frames stand before the next take
                 pass
             if not self._more:
                 return
@@ -131,7 +131,7 @@ class _Lines:
             f"{self._where}: expected a header and frames as JSON lines, got nothing; docs/formats.md has both"
         )
 
-    def _sightings(self, header: jsonl.Header) -> Iterator[Frame]:
+    def _frames(self, header: jsonl.Header) -> Iterator[Frame]:
         if self._first is not None:
             begun, self._first = self._first, None
             self._last_s = begun.time_s
@@ -147,23 +147,23 @@ class _Lines:
                         continue
                     self._header, self._more = found, True
                     return
-                sighting = self._sighting(line, header, where)
+                frame = self._frame(line, header, where)
             except ReadError as refusal:
                 self._refuse("malformed", refusal)
                 continue
-            if sighting.time_s <= self._last_s and self._health is not None:
-                back_s = self._last_s - sighting.time_s
-                said = f"{where}: time must rise, got {sighting.time_s:g} s after {self._last_s:g} s"
+            if frame.time_s <= self._last_s and self._health is not None:
+                back_s = self._last_s - frame.time_s
+                message = f"{where}: time must rise, got {frame.time_s:g} s after {self._last_s:g} s"
                 if back_s <= RESTART_S:
-                    self._add("unordered", f"{said}; such lines are left out and counted")
+                    self._add("unordered", f"{message}; such lines are left out and counted")
                     continue
-                self._add("restarted", f"{said}; the sender began anew, and so does recognition", self._last_s)
-                self._first, self._more = sighting, True
+                self._add("restarted", f"{message}; the sender began anew, and so does recognition", self._last_s)
+                self._first, self._more = frame, True
                 return
-            self._last_s = sighting.time_s
-            yield sighting
+            self._last_s = frame.time_s
+            yield frame
 
-    def _sighting(self, line: Line, header: jsonl.Header, where: str) -> Frame:
+    def _frame(self, line: Line, header: jsonl.Header, where: str) -> Frame:
         frame = jsonl.parse_frame(line.text, header, where)
         if frame.seen:
             channels = frame.poses.shape[2]
@@ -189,7 +189,7 @@ class _Lines:
 
 
 class Packets:
-    """JSON packets from an external estimator over UDP; those nobody took in time are dropped and counted.
+    """JSON packets from an external estimator over UDP; packets not taken in time are dropped and counted.
 
     Attributes:
         title: What it is, in a line.
@@ -217,7 +217,7 @@ class Packets:
 
         Raises:
             ConfigError: If the address means nothing.
-            MissingError: If nobody may listen there.
+            MissingError: If the port cannot be bound.
         """
         if not (stale_s > 0 and silent_s > 0):
             raise ConfigError(f"staleness and silence must be more than 0 s, got {stale_s} and {silent_s}")
@@ -258,7 +258,7 @@ class Packets:
                 packet = self._queue.popleft() if self._queue else None
             now_s = self._clock()
             if packet is None:
-                # Before the first packet there is nobody to be lost.
+                # Before the first packet there is no sender to lose.
                 if heard and not lost and now_s - last_s > self._silent_s:
                     lost = True
                     self._tell("lost", f"{self.title}: lost (no packet for {self._silent_s:g} s); still listening")
@@ -320,15 +320,21 @@ def _parsed(address: str) -> tuple[str, int, jsonl.Header | None]:
         host, port = parts.hostname, parts.port
     except ValueError as cause:
         raise ConfigError(f"{address}: this is no address ({cause}); {way_out}") from cause
-    said = dict(parse_qsl(parts.query))
-    if parts.scheme != "udp" or not host or port is None or parts.path not in ("", "/") or said.keys() - _SAID:
+    message = dict(parse_qsl(parts.query))
+    if (
+        parts.scheme != "udp"
+        or not host
+        or port is None
+        or parts.path not in ("", "/")
+        or message.keys() - _ADDRESS_FIELDS
+    ):
         raise ConfigError(f"{address}: expected a host, a port and perhaps layout and units; {way_out}")
-    if not said:
+    if not message:
         return host, port, None
-    units = said.get("units", "m")
-    if "layout" not in said or units not in UNITS:
+    units = message.get("units", "m")
+    if "layout" not in message or units not in UNITS:
         raise ConfigError(f"{address}: expected a layout and units of {' or '.join(UNITS)}; {way_out}")
     try:
-        return host, port, jsonl.Header(layout=layout(said["layout"]), units=units)
+        return host, port, jsonl.Header(layout=layout(message["layout"]), units=units)
     except AmrError as cause:
         raise ConfigError(f"{address}: {cause}") from cause

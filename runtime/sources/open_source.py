@@ -83,8 +83,8 @@ def open_source(
             the number, device or address of a camera, `udp://HOST:PORT`, or a file that lists sources line by line.
         config: How it is read.
         stages: Times the capture and the pose of pictures.
-        note: Told in a line what was open_source.
-        skipped: Told in a sentence about each of several files that cannot be read.
+        note: Called with a line about what was opened.
+        skipped: Called with a sentence about each of several files that cannot be read.
         environ: Where the pose models are kept stands here.
         health: Counts and tells what is survived; None only tells, by `note`.
 
@@ -209,7 +209,7 @@ def _one(source: str, kind: Kind, way: _Way, stack: ExitStack) -> Iterator[Sourc
     if kind == "recorded":
         recorded = RecordedSource(Path(source), config.format, skipped=way.skipped)
         way.note(f"source: {recorded.title}")
-        return (replace(take, sightings=paced(take, config.speed)) for take in recorded)
+        return (replace(take, frames=paced(take, config.speed)) for take in recorded)
     # The model comes first: a camera that is already running would fill up meanwhile.
     estimator = _estimator(way, stack)
     pictures: ImageSource
@@ -283,7 +283,7 @@ def _together(entries: Sequence[str], way: _Way, stack: ExitStack) -> CameraGrou
             title=camera.title,
             layout=estimator.layout,
             units=estimator.units,
-            sightings=(),
+            frames=(),
             fps=camera.fps,
             size=camera.size,
         )
@@ -291,13 +291,13 @@ def _together(entries: Sequence[str], way: _Way, stack: ExitStack) -> CameraGrou
     )
     looks = [_Looks(estimator, camera.title, way) for camera, estimator in zip(cameras, estimators, strict=True)]
 
-    def sightings() -> Iterator[tuple[int, Frame]]:
+    def frames() -> Iterator[tuple[int, Frame]]:
         for place, picture in way.stages.each("capture", _as_they_come(cameras, news)):
-            sighting = looks[place](picture)
-            if sighting is not None:
-                yield place, sighting
+            frame = looks[place](picture)
+            if frame is not None:
+                yield place, frame
 
-    return CameraGroup(takes=takes, sightings=sightings())
+    return CameraGroup(takes=takes, frames=frames())
 
 
 def _as_they_come(cameras: Sequence[Camera], news: threading.Condition) -> Iterator[tuple[int, Image]]:
@@ -315,7 +315,7 @@ def _as_they_come(cameras: Sequence[Camera], news: threading.Condition) -> Itera
 
 
 class _Looks:
-    """An estimator whose failures on single pictures are counted, told and survived."""
+    """An estimator whose failures on single pictures are counted, reported and survived."""
 
     def __init__(self, estimator: PoseEstimator, title: str, way: _Way) -> None:
         self._estimator = estimator
@@ -332,7 +332,7 @@ class _Looks:
         """
         try:
             with self._stages.timed("pose"):
-                sighting = self._estimator(picture)
+                frame = self._estimator(picture)
         except ClipError as failure:
             self._in_a_row += 1
             if self._in_a_row >= FAILURES:
@@ -347,7 +347,7 @@ class _Looks:
             )
             return None
         self._in_a_row = 0
-        return sighting
+        return frame
 
 
 def _seen(source: ImageSource, title: str, estimator: PoseEstimator, way: _Way) -> SourceRun:
@@ -355,24 +355,24 @@ def _seen(source: ImageSource, title: str, estimator: PoseEstimator, way: _Way) 
     look = _Looks(estimator, title, way)
     speed = 0.0 if source.live else way.config.speed
 
-    def sightings() -> Iterator[Frame]:
+    def frames() -> Iterator[Frame]:
         for picture in way.stages.each("capture", paced(_to_the_end(source, title, way.health), speed)):
-            sighting = look(picture)
-            if sighting is not None:
-                yield sighting
+            frame = look(picture)
+            if frame is not None:
+                yield frame
 
     return SourceRun(
         title=title,
         layout=estimator.layout,
         units=estimator.units,
-        sightings=sightings(),
+        frames=frames(),
         fps=source.fps,
         size=source.size,
     )
 
 
 def _to_the_end(source: Iterable[Image], title: str, health: Health) -> Iterator[Image]:
-    """The pictures of a source; one that ends before its end ends all the same, counted and told."""
+    """The pictures of a source; one that ends before its end ends all the same, counted and reported."""
     last_s: float | None = None
     try:
         for picture in source:

@@ -21,13 +21,13 @@ from amr_edge.skeleton import Layout
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SourceRun:
-    """Sightings without a cut: a recording, a video, or what a camera sees until it is switched off.
+    """Frames without a cut: a recording, a video, or what a camera sees until it is switched off.
 
     Attributes:
         title: What it is, in a line for the person.
         layout: The layout of its poses.
         units: "m" or "px".
-        sightings: What is seen, in the order of time; it can be gone through once.
+        frames: In the order of time; it can be gone through once.
         label: The action that it is known to show, if one.
         spans: Labelled stretches, if it is known to show several.
         fps: Frames per second; NaN where unknown.
@@ -37,7 +37,7 @@ class SourceRun:
     title: str
     layout: Layout
     units: str
-    sightings: Iterable[Frame]
+    frames: Iterable[Frame]
     label: str | None = None
     spans: tuple[Span, ...] = ()
     fps: float = math.nan
@@ -45,7 +45,7 @@ class SourceRun:
 
     def __iter__(self) -> Iterator[Frame]:
         """Every instant, in order."""
-        return iter(self.sightings)
+        return iter(self.frames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,12 +53,12 @@ class CameraGroup:
     """Takes that go on at the same time: several cameras.
 
     Attributes:
-        takes: Each with its own layout, clock and people; their own `sightings` are not to be gone through.
-        sightings: (place in `takes`, what is seen there), in the order of arrival.
+        takes: Each with its own layout, clock and people; their own `frames` are not to be iterated.
+        frames: (place in `takes`, frame), in the order of arrival.
     """
 
     takes: tuple[SourceRun, ...]
-    sightings: Iterable[tuple[int, Frame]]
+    frames: Iterable[tuple[int, Frame]]
 
 
 class RecordedSource:
@@ -70,7 +70,8 @@ class RecordedSource:
         Args:
             path: A file in any format that `amr_edge.data.readers` reads, or a folder of such files.
             format: The format, or "auto" to recognise it.
-            skipped: Told in a sentence what cannot be read in a folder; a single file that cannot be read is refused.
+            skipped: Called with a sentence about what cannot be read in a folder; a single
+                file that cannot be read is refused.
 
         Raises:
             ConfigError: If there is no such format.
@@ -110,14 +111,14 @@ def take_of(recording: Recording) -> SourceRun:
         title=recording.source or "recording",
         layout=recording.skeleton,
         units=recording.units,
-        sightings=_sightings(recording),
+        frames=_frames(recording),
         label=recording.label,
         spans=recording.spans,
         fps=recording.fps,
     )
 
 
-def _sightings(recording: Recording) -> Iterator[Frame]:
+def _frames(recording: Recording) -> Iterator[Frame]:
     """Frame by frame, those of whom at least one joint is seen."""
     here = np.asarray(recording.present.any(axis=-1))  # (M, T)
     for frame, time_s in enumerate(recording.times_s):
@@ -140,7 +141,7 @@ def paced(
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Timed]:
-    """Sightings or pictures at the pace at which they were recorded.
+    """Frames or pictures at the pace at which they were recorded.
 
     Args:
         items: With rising times.

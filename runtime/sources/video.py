@@ -1,7 +1,7 @@
 """The pictures of a video file or a camera, each with the time it was taken.
 
-A file gives every picture it has, as fast as they are asked for. A camera is read in a thread of its own, which
-keeps only the newest picture: who is slow misses pictures, and is told how many, but never falls behind. A camera that
+A file gives every picture it has, as fast as it is read. A camera is read in a thread of its own, which
+keeps only the newest picture: a slow reader misses pictures, learns how many, and never falls behind. A camera that
 breaks off is opened again, for as long as it takes, with longer and longer pauses.
 """
 
@@ -28,14 +28,14 @@ _LONGEST_S = 1e7  # 115 days; a timestamp beyond it, or below zero, is damage
 STALE_S = 0.5
 SILENT_S = 3.0  # a source that gives nothing for so long counts as lost
 _PAUSES_S = (0.2, 5.0)  # between attempts to open a camera that broke off: at first, doubling, at most
-_GLANCE_S = 0.1  # how often whoever waits looks up, to notice silence
+_GLANCE_S = 0.1  # how often a waiting reader wakes, to notice silence
 _JOIN_S = 2.0
 
 
 def _opencv() -> Any:
-    """OpenCV, told to keep its diagnostics to itself: what goes wrong is said once, in our own sentence.
+    """OpenCV with its diagnostics off: errors are reported once, as our own sentence.
 
-    Whoever sets OPENCV_LOG_LEVEL or OPENCV_FFMPEG_LOGLEVEL gets the diagnostics back.
+    Setting OPENCV_LOG_LEVEL or OPENCV_FFMPEG_LOGLEVEL brings the diagnostics back.
     """
     require("video", "reading video and cameras")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when FFmpeg is first used
@@ -194,14 +194,14 @@ class VideoFile:
 
 
 class Camera:
-    """A camera, the newest picture at any time: what nobody took in time is dropped and counted.
+    """A camera, the newest picture at any time: pictures not taken in time are dropped and counted.
 
     Attributes:
         fps: Pictures per second as the camera states them, NaN where it does not.
         size: Width and height.
         live: True: pictures are dropped.
         title: What it is, in a line; a stream's password is left out.
-        dropped: Pictures that were read and handed to nobody, so far.
+        dropped: Pictures that were read and not taken, so far.
         news: Notified of each new picture.
     """
 
@@ -229,7 +229,7 @@ class Camera:
             silent_s: A camera that gives no picture for so long counts as lost, as one that breaks off does. It is
                 opened again, first after 0.2 s, then after twice as long each time, up to 5 s.
             give_up_s: A camera lost for so long is given up; None never gives up.
-            health: Counts and tells losses and returns, in the thread of whoever asks for pictures.
+            health: Counts and reports losses and returns, in the thread that reads pictures.
             news: Notified of each new picture; cameras that are waited for together share one.
             clock: Seconds that rise; a picture's time is when it was read, counted from the opening.
 
@@ -255,8 +255,8 @@ class Camera:
         self._read_s = 0.0  # when the newest came
         self._breaks = 0  # how often it broke off
         self._handed: int | None = None  # what `_read` was when a picture was last handed out
-        self._told_breaks = 0
-        self._lost = False  # has been told so
+        self._reported_breaks = 0
+        self._lost = False  # has been reported
         self.dropped = 0
         self._closed = threading.Event()
         self._begun_s = clock()
@@ -275,7 +275,7 @@ class Camera:
         self.title = self._name
 
     def __iter__(self) -> Iterator[Image]:
-        """The newest picture, whenever one is asked for, until `close`.
+        """The newest picture, whenever one is read, until `close`.
 
         Raises:
             MissingError: If the camera has been lost for `give_up_s`, or after `close`.
@@ -296,11 +296,11 @@ class Camera:
         return self._closed.is_set()
 
     def stirs(self) -> bool:
-        """Whether `poll` would have something to say; to be asked while `news` is held."""
-        return self._newest is not None or self._breaks > self._told_breaks or self.closed
+        """Whether `poll` would return something; call it while `news` is held."""
+        return self._newest is not None or self._breaks > self._reported_breaks or self.closed
 
     def poll(self) -> Image | None:
-        """The newest picture, taken out of the slot; None if there is no fresh one. Losses are told from here.
+        """The newest picture, taken out of the slot; None if there is no fresh one. Losses are reported from here.
 
         Raises:
             MissingError: If the camera has been lost for `give_up_s`.
@@ -310,12 +310,12 @@ class Camera:
             self._newest = None
         now_s = self._clock() - self._begun_s
         silent_s = now_s - read_s
-        broke = breaks > self._told_breaks
+        broke = breaks > self._reported_breaks
         if (broke or silent_s > self._silent_s) and not self._lost:
             why = "the connection broke off" if broke else f"no picture for {self._silent_s:g} s"
             self._tell("lost", f"{self._name}: lost at {read_s:.1f} s ({why}); trying again until it is back", read_s)
         self._lost = self._lost or broke or silent_s > self._silent_s
-        self._told_breaks = breaks
+        self._reported_breaks = breaks
         if newest is None:
             if self._give_up_s is not None and silent_s > self._give_up_s:
                 raise MissingError(
@@ -329,7 +329,7 @@ class Camera:
             self._tell("back", f"{self._name}: back at {time_s:.1f} s", time_s)
         if now_s - time_s > self._stale_s:
             return None
-        # Before the first picture nobody was asking, so nothing was missed.
+        # Before the first picture there was no reader, so nothing was missed.
         missed = 0 if self._handed is None else read - self._handed - 1
         self._handed = read
         self.dropped += missed

@@ -1,1 +1,1 @@
-"""A local web page of what is seen and said."""
+"""The local web page of `live --ui`: skeletons, predictions and events."""

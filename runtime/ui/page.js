@@ -142,7 +142,7 @@ function people() {
     row.append(dot, what, make("span", "prob", `${Math.round(100 * prob)} %`), track);
     return row;
   }));
-  if (!rows.length) $("people").append(make("li", "quiet", panels.some(({ frame }) => frame && frame.people.length) ? "no answer yet" : "nobody in view"));
+  if (!rows.length) $("people").append(make("li", "quiet", panels.some(({ frame }) => frame && frame.people.length) ? "no prediction yet" : "no person in view"));
   const known = [...histories.keys()];
   if (chosen !== "auto" && !histories.has(chosen)) chosen = "auto";
   const shown = chosen === "auto" ? (rows.length ? rows[0][0] : known.at(-1)) : chosen;
@@ -284,8 +284,8 @@ const kinds = {
     list.push({ time_s: m.time_s, top: m.top, label: m.label, prob: m.prob, person: m.person, recording: m.recording });
     while (list.length && list[0].time_s < m.time_s - SHOWN_S) list.shift();
     histories.set(key, list);
-    for (const [other, said] of histories) {
-      const old = said.at(-1).recording === m.recording && said.at(-1).time_s < m.time_s - SHOWN_S;
+    for (const [other, history] of histories) {
+      const old = history.at(-1).recording === m.recording && history.at(-1).time_s < m.time_s - SHOWN_S;
       if (other !== key && (histories.size > 12 || old)) histories.delete(other);
     }
     dirty = true;

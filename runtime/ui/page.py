@@ -1,6 +1,6 @@
-"""A local web page that shows what is seen and said, to few people, without ever making recognition wait.
+"""The local web page of `live --ui`: skeletons and predictions for a few viewers; recognition never waits for them.
 
-Privacy: what leaves is joints and labels; pictures only if that was asked for. The page is for this machine alone; on
+Privacy: what leaves is joints and labels; pictures only if requested. The page is for this machine alone; on
 another address it asks for a token. A page of the internet in the same browser gets nothing: the Host and Origin of
 every request must be ours, which also ends DNS rebinding.
 """
@@ -33,7 +33,7 @@ VIDEO_PER_S = 8.0
 STATUS_S = 1.0
 QUIET_S = 5.0  # after so long without a message a sign of life is sent, which finds out who has gone
 STUCK_S = 10.0  # a viewer that takes nothing for so long is let go
-EVENTS, ANSWERS, NOTES = 200, 400, 50  # what somebody who comes later is told
+EVENTS, ANSWERS, NOTES = 200, 400, 50  # what a late viewer receives
 STATIC = {
     "/": ("page.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
@@ -124,7 +124,7 @@ class Page:
             token: What a request must show; needed on every address but loopback.
             video: Show the pictures too.
             mirror: Show everything as in a mirror.
-            status: What there is to say of the run, asked for once a second in the thread that calls `show`.
+            status: The state of the run, queried once a second in the thread that calls `show`.
             now: Seconds on a clock that never goes back.
 
         Raises:
@@ -143,7 +143,7 @@ class Page:
         self._viewers: set[Viewer] = set()
         self._fits: dict[int, Fit] = {}  # of each camera
         self._take = 0
-        self._told_s = float("-inf")
+        self._reported_s = float("-inf")
         self._framed_s: dict[int, float] = {}  # when a frame of each camera was sent
         self._over = False
         self._shown: dict[int, Any] = {}  # the newest picture of each camera
@@ -178,7 +178,7 @@ class Page:
         self._thread.start()
 
     def show(self, scene: Scene) -> None:
-        """What there is to see at one instant; nobody who watches, no work."""
+        """One frame for the viewers; without a viewer, no work."""
         if scene.take != self._take:
             self._take = scene.take
             with self._lock:
@@ -188,7 +188,7 @@ class Page:
             self._framed_s.clear()
         if scene.place not in self._fits:
             self._fits[scene.place] = Fit(BLACK_SIZE)
-            picture = scene.sighting.picture if scene.sighting.pixels is not None else None
+            picture = scene.frame.picture if scene.frame.pixels is not None else None
             size = BLACK_SIZE if picture is None else (picture.image.shape[1], picture.image.shape[0])
             message: Record = {
                 "kind": "take",
@@ -206,16 +206,16 @@ class Page:
         now_s = self._now()
         if not self._viewers:
             return
-        if now_s - self._told_s >= STATUS_S:
-            self._told_s = now_s
+        if now_s - self._reported_s >= STATUS_S:
+            self._reported_s = now_s
             self._send({"kind": "status", **self._status()})
         if now_s - self._framed_s.get(scene.place, float("-inf")) < 1 / FRAMES_PER_S:
             return
         self._framed_s[scene.place] = now_s
         self._send(self._frame(scene), frame_of=scene.place)
-        if self._video and scene.sighting.picture is not None:
+        if self._video and scene.frame.picture is not None:
             with self._pictures:
-                self._shown[scene.place] = scene.sighting.picture.image
+                self._shown[scene.place] = scene.frame.picture.image
                 self._pictures.notify_all()
 
     def tell(self, record: Record) -> None:
@@ -254,9 +254,9 @@ class Page:
         self._server.server_close()
 
     def _frame(self, scene: Scene) -> Record:
-        sighting = scene.sighting
+        frame = scene.frame
         fit = self._fits[scene.place]
-        pixels = sighting.pixels if sighting.pixels is not None else fit(sighting.poses)  # (P, V, 2)
+        pixels = frame.pixels if frame.pixels is not None else fit(frame.poses)  # (P, V, 2)
         people = []
         for joints, person in zip(pixels, scene.people, strict=True):
             here = np.isfinite(joints).all(axis=-1).tolist()  # (V,)
@@ -270,7 +270,7 @@ class Page:
                     "moments": None if person.moments is None else person.moments.round(3).tolist(),
                 }
             )
-        time_s = round(sighting.time_s, 3)
+        time_s = round(frame.time_s, 3)
         return {"kind": "frame", "place": scene.place, "time_s": time_s, "people": people, "banner": scene.banner}
 
     def _send(self, message: Record, *, frame_of: int | None = None) -> None:
@@ -293,7 +293,7 @@ class Page:
         except ValueError:
             return False
         # Without a token only the names of loopback are ours; with one, a foreign name could not know it, but a name
-        # of nobody's is still refused.
+        # of another page is still refused.
         ours = (
             is_loopback(name)
             if self._token is None
@@ -313,7 +313,7 @@ class Page:
             for text in (*tuple(self._notes)[-10:], *tuple(self._answers)[-120:], *tuple(self._events)[-100:]):
                 viewer.put(text)
             self._viewers.add(viewer)
-        self._told_s = float("-inf")
+        self._reported_s = float("-inf")
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
@@ -361,8 +361,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer one request."""
         page = self.server.page
         parts = urlsplit(self.path)
-        asked = parse_qs(parts.query)
-        token = asked.get("token", [""])[0]
+        query = parse_qs(parts.query)
+        token = query.get("token", [""])[0]
         if not page.admits(self.headers.get("Host"), self.headers.get("Origin"), token):
             self._refuse(403, "this page is for the address that amr-edge printed, with its token")
         elif parts.path in STATIC:
@@ -377,7 +377,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif parts.path == "/stream":
             self._stream(page)
         elif parts.path == "/video" and page.pictures():
-            place = asked.get("place", ["0"])[0]
+            place = query.get("place", ["0"])[0]
             if place.isascii() and place.isdigit() and len(place) < 4:
                 self._film(page, int(place))
             else:
@@ -386,7 +386,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "there is nothing here")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Requests are nobody's business."""
+        """Requests are not logged."""
 
     def _head(self, code: int, kind: str, length: int | None = None) -> None:
         self.send_response(code)

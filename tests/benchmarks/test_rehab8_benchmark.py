@@ -87,18 +87,18 @@ def test_the_table_by_part_names_the_most_frequent_error() -> None:
 
 
 def test_tables_are_written_between_the_marks_again_and_again() -> None:
-    begin, end = rehab8.JUDGED
+    begin, end = rehab8.EVALUATED
     page = f"a\n{begin}\nold\n{end}\nb\n"
-    once = rehab8.written_into(page, rehab8.JUDGED, "new")
+    once = rehab8.written_into(page, rehab8.EVALUATED, "new")
     assert once == f"a\n{begin}\nnew\n{end}\nb\n"
-    assert rehab8.written_into(once, rehab8.JUDGED, "new") == once
+    assert rehab8.written_into(once, rehab8.EVALUATED, "new") == once
     with pytest.raises(ValueError, match="found none"):
-        rehab8.written_into("a page", rehab8.JUDGED, "new")
+        rehab8.written_into("a page", rehab8.EVALUATED, "new")
 
 
 def test_the_page_of_the_model_has_a_place_for_its_tables() -> None:
     page = (Path(rehab8.__file__).parents[1] / "docs" / "rehab8.md").read_text(encoding="utf-8")
-    for marks in (rehab8.JUDGED, rehab8.SHIPPED, rehab8.HINTS):
+    for marks in (rehab8.EVALUATED, rehab8.SHIPPED, rehab8.HINTS):
         assert "| new |" in rehab8.written_into(page, marks, "| new |")
 
 

@@ -177,7 +177,7 @@ def test_nobody_in_view_is_said(write_model: WriteModel) -> None:
     session = open_session(write_model())
     live = LivePipeline(session, config=LiveConfig(), stages=stages, emit=told.append, note=notes.append)
     empty = [Frame(time_s=k / 30, poses=np.zeros((0, 20, 3), np.float32)) for k in range(90)]
-    live.run([SourceRun(title="empty room", layout=KINECT20, units="m", sightings=empty)])
+    live.run([SourceRun(title="empty room", layout=KINECT20, units="m", frames=empty)])
     live.close_with("end")
     assert [record["type"] for record in told] == ["recording", "summary"]
     assert told[-1]["frames_with_people"] == 0
@@ -191,7 +191,7 @@ def test_a_source_without_frames_is_said(write_model: WriteModel) -> None:
     live = LivePipeline(
         open_session(write_model()), config=LiveConfig(), stages=stages, emit=told.append, note=notes.append
     )
-    live.run([SourceRun(title="nothing", layout=KINECT20, units="m", sightings=[])])
+    live.run([SourceRun(title="nothing", layout=KINECT20, units="m", frames=[])])
     live.close_with("end")
     assert any("held no frame" in line for line in notes)
     assert told[-1]["seconds"] == 0

@@ -1,4 +1,4 @@
-"""Pre-training without labels or negatives: a clip and a clip with holes should be told by the same features.
+"""Barlow Twins pre-training without labels or negatives: a clip and its masked version get the same features.
 
 Source: PSTL (Zhou et al., AAAI 2023), three streams compared by the Barlow Twins loss (Zbontar et al., ICML 2021); that
 there are two masks which complement each other is ASMa's (Anand et al., TMLR 2026).
@@ -61,7 +61,7 @@ class Projector(nn.Sequential):
 
 
 class ThreeStreams(nn.Module):
-    """An encoder that is asked three times: with all of a view, without some joints, without some moments.
+    """An encoder applied three times: with all of a view, without some joints, without some moments.
 
     Args:
         encoder: What is pre-trained.
@@ -104,10 +104,10 @@ class ThreeStreams(nn.Module):
         joints = torch.from_numpy(left_joints(self.layout, self.side, self.hide, rng)).to(spatial.body.device)
         body, present = left_frames(temporal.body, temporal.present, self.side, self.hide, rng)
         shorter = Batch(body=body, present=present, clip_of=temporal.clip_of, clips=temporal.clips)
-        told = [
+        projected = [
             cast("Tensor", self.projector(feature))
             for feature in (self.feature(anchor), self.feature(spatial, joints), self.feature(shorter))
         ]
-        return barlow_loss(told[0], told[1], self.barlow.off_diagonal) + barlow_loss(
-            told[0], told[2], self.barlow.off_diagonal
+        return barlow_loss(projected[0], projected[1], self.barlow.off_diagonal) + barlow_loss(
+            projected[0], projected[2], self.barlow.off_diagonal
         )

@@ -54,12 +54,12 @@ def asma(
     from amr_edge.training.engine.device import RunOptions, choose_device, choose_precision
 
     chosen = choose_device(device)
-    asked = [("backbone", backbone), ("student.kind", student)]
+    stated = [("backbone", backbone), ("student.kind", student)]
     order = AsmaOrder(
         data=data,
         split=split,
         recipe=recipe,
-        settings=(*(f"{field}={value}" for field, value in asked if value is not None), *settings),
+        settings=(*(f"{field}={value}" for field, value in stated if value is not None), *settings),
         seed=seed,
         machine=RunOptions(device=chosen, precision=choose_precision(precision, chosen), time_limit_s=time_limit),
         threads=threads,

@@ -97,7 +97,7 @@ def _fresh(order: AsmaOrder) -> _Work:
         "seed": order.seed,
     }
     for folder in (run, run.stage("teacher")):
-        # Both hold a model that can be judged and exported on the same recordings.
+        # Both hold a model that can be evaluated and exported on the same recordings.
         folder.write_json("config.json", {**settings, "asma": asdict(made)})
     run.write_json("environment.json", environment())
     run.log(f"run: {run.folder}")
@@ -111,12 +111,16 @@ def _fresh(order: AsmaOrder) -> _Work:
 
 def _resumed(order: AsmaOrder, folder: Path) -> _Work:
     run = RunFolder(folder)
-    said = run.said()
-    settings, name, seed = said.get("asma"), str(said.get("split")), int(str(said.get("seed", 0)))
-    if said.get("verb") != "asma" or not isinstance(settings, dict):
-        raise ConfigError(f"{folder} is a run of `amr-edge {said.get('verb')}`; resume it with that command")
-    store = open_store(order.data or Path(str(said.get("data"))))
-    if store.content_hash != said.get("data_hash"):
+    config_values = run.config()
+    settings, name, seed = (
+        config_values.get("asma"),
+        str(config_values.get("split")),
+        int(str(config_values.get("seed", 0))),
+    )
+    if config_values.get("verb") != "asma" or not isinstance(settings, dict):
+        raise ConfigError(f"{folder} is a run of `amr-edge {config_values.get('verb')}`; resume it with that command")
+    store = open_store(order.data or Path(str(config_values.get("data"))))
+    if store.content_hash != config_values.get("data_hash"):
         raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
     train, test, _ = _sides(store, name, seed)
     return _Work(
@@ -217,7 +221,7 @@ def set_side_by_side(
     return found
 
 
-def told(found: dict[str, float]) -> str:
+def summary_lines(found: dict[str, float]) -> str:
     """What `set_side_by_side` found, for a person."""
     small, large = found["parameters"], found["teacher_parameters"]
     line = (
@@ -243,7 +247,7 @@ def carry_out(order: AsmaOrder, *, now: Callable[[], float] = time.perf_counter)
         What to tell a person, and the same for a machine.
 
     Raises:
-        KeyboardInterrupt: After Ctrl-C, with everything on disk and the way to go on said.
+        KeyboardInterrupt: After Ctrl-C, with everything on disk and the command to resume printed.
         OutOfTimeError: After the time limit, likewise.
     """
     if world().size > 1:
@@ -282,7 +286,7 @@ def _stages(work: _Work, machine: RunOptions, now: Callable[[], float]) -> tuple
         evaluate_run(schooling, teacher, teacher_card, store, train, work.test, machine.device)
         evaluate_run(run, student, card, store, train, work.test, machine.device)
     seconds = sum(row["seconds"] for folder in (*encoders, schooling, run) for row in folder.results())
-    text = told(found)
+    text = summary_lines(found)
     run.log(text, show=False)
     answer: dict[str, object] = {
         "run": str(run.folder),

@@ -35,7 +35,7 @@ class ViewConfig:
     Attributes:
         pad: Share of the clip that is reflected on to both ends before T frames are cut out.
         shear: Largest shear of each axis along each other.
-        turn: Largest turn about one axis drawn by chance, radians.
+        turn: Largest turn about one axis drawn at random, radians.
         tilt: Largest turn about the other two, radians.
         flip: Share of the views in which left and right change places; 0 where left and right are different actions.
     """
@@ -59,7 +59,7 @@ class HideConfig:
 
     Attributes:
         joints: K_j as a share of the joints: so many are drawn, some more than once. PSTL draws 8 of 25.
-        frames: K_f as a share of the frames: so many of the slowest or fastest are hidden, and so many more by chance.
+        frames: K_f as a share of the frames: so many of the slowest or fastest are hidden, and so many more at random.
             PSTL takes 10 of 50.
     """
 

@@ -43,7 +43,7 @@ def card_for(
     recipe: AsmaRecipe,
     *,
     encoder: dict[str, object],
-    said: dict[str, object],
+    recipe_fields: dict[str, object],
 ) -> Card:
     """The card of a model of this recipe.
 
@@ -54,7 +54,7 @@ def card_for(
         train: (N,) bool, the part of it.
         recipe: The settings.
         encoder: What builds the encoder again: see `build_encoder`.
-        said: What the card says of the recipe.
+        recipe_fields: What the card says of the recipe.
     """
     # A graph looks at every joint in every frame.
     patch_frames = encoder.get("patch_frames", 1)
@@ -73,7 +73,7 @@ def card_for(
         patch_frames=int(str(patch_frames)),
         encoder=encoder,
         data=describe(store, split, train),
-        recipe={"name": recipe.name, **said},
+        recipe={"name": recipe.name, **recipe_fields},
         versions=versions(),
     )
 
@@ -142,7 +142,7 @@ def pretrain_side(
         saved=nn.ModuleDict({"encoder": encoder}),  # the projector has done its work, and is the larger part by far
         card=card_for(
             "encoder", store, split, train, recipe,
-            encoder=graph_words(recipe.graph), said={"seed": seed, "epochs": config.epochs, "mask": side},
+            encoder=graph_words(recipe.graph), recipe_fields={"seed": seed, "epochs": config.epochs, "mask": side},
         ),
         clips=len(clips),
         config=config,
@@ -210,7 +210,7 @@ def teach(
     card = card_for(
         "classifier", store, split, train, recipe,
         encoder={"kind": "aligned", "heads": config.heads, "of": inner},
-        said={"seed": seed, "epochs": config.optim.epochs, "protocol": "linear probe of two aligned encoders"},
+        recipe_fields={"seed": seed, "epochs": config.optim.epochs, "protocol": "linear probe of two aligned encoders"},
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -291,7 +291,7 @@ def learn_from(
     card = card_for(
         "classifier", store, split, train, recipe,
         encoder=words,
-        said={
+        recipe_fields={
             "seed": seed, "epochs": config.optim.epochs, "student": config.kind,
             "alpha": recipe.distill.alpha, "temperature": recipe.distill.temperature,
         },

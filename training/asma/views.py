@@ -98,7 +98,7 @@ def left_joints(layout: Layout, side: Side, config: HideConfig, rng: np.random.G
 
 
 def frame_motion(body: Tensor, present: Tensor) -> Tensor:
-    """Mean squared step of the joints from the frame before: (B, T, V, C) -> (B, T); -1 where nobody is.
+    """Mean squared step of the joints from the frame before: (B, T, V, C) -> (B, T); -1 where there is no person.
 
     The first frame moves as the second; a frame without any joint that the one before shows too does not move.
     """

@@ -40,8 +40,8 @@ class Subset:
     @property
     def sha256(self) -> str:
         """Of the data and of the clips: equal for equal subsets, however they were come by."""
-        said = json.dumps([self.data_hash, list(self.positions), list(self.names), list(self.labels)])
-        return hashlib.sha256(said.encode()).hexdigest()
+        content = json.dumps([self.data_hash, list(self.positions), list(self.names), list(self.labels)])
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def mask(self, clips: int) -> Mask:
         """(clips,) bool, True for those of the subset."""
@@ -49,7 +49,7 @@ class Subset:
         chosen[list(self.positions)] = True
         return chosen
 
-    def told(self) -> str:
+    def sentence(self) -> str:
         """One line for a person."""
         return (
             f"{len(self.positions)} labelled clips of {len(set(self.labels))} classes ({self.share:g} of each, "
@@ -136,14 +136,14 @@ def load_subset(path: Path, store: Store, train: Mask, split: str) -> Subset:
     """
     again = "draw another with --labels SHARE"
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        known = said["amr_edge"] == "label subset" and said["schema"] == SCHEMA
-        clips = [(int(i), str(name), str(label)) for i, name, label in said["clips"]]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = content["amr_edge"] == "label subset" and content["schema"] == SCHEMA
+        clips = [(int(i), str(name), str(label)) for i, name, label in content["clips"]]
         subset = Subset(
-            data_hash=str(said["data_hash"]),
-            split=str(said["split"]),
-            share=float(said["share"]),
-            seed=int(said["seed"]),
+            data_hash=str(content["data_hash"]),
+            split=str(content["split"]),
+            share=float(content["share"]),
+            seed=int(content["seed"]),
             positions=tuple(i for i, _, _ in clips),
             names=tuple(name for _, name, _ in clips),
             labels=tuple(label for _, _, label in clips),
@@ -175,24 +175,24 @@ def load_subset(path: Path, store: Store, train: Mask, split: str) -> Subset:
     return subset
 
 
-def resolve_subset(asked: str, store: Store, train: Mask, split: str, seed: int) -> Subset:
+def resolve_subset(requested: str, store: Store, train: Mask, split: str, seed: int) -> Subset:
     """The subset that `--labels` means: a share to draw, or a file to load."""
     try:
-        share = float(asked)
+        share = float(requested)
     except ValueError:
-        return load_subset(Path(asked), store, train, split)
+        return load_subset(Path(requested), store, train, split)
     return draw(store, train, split, share, seed)
 
 
 def require_all_classes(store: Store, train: Mask, split: str) -> None:
-    """Refuse a training part that lacks a class which other recordings show: nobody can learn what is never shown.
+    """Refuse a training part that lacks a class which other recordings show: it could not be learned.
 
     Raises:
         ConfigError: If there is such a class.
     """
-    taught = np.unique(store.labels[train])
+    trained_labels = np.unique(store.labels[train])
     shown = np.unique(store.labels[store.labels >= 0])
-    missing = [store.classes[int(label)] for label in np.setdiff1d(shown, taught)]
+    missing = [store.classes[int(label)] for label in np.setdiff1d(shown, trained_labels)]
     if missing:
         raise ConfigError(
             f"--split {split}: no clip of the training part shows {', '.join(missing)}, which {store.path} has; choose "

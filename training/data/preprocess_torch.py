@@ -88,7 +88,7 @@ def _candidates(held: Ragged, spans: Spans, config: PrepareConfig) -> tuple[Ints
     begin, end = np.maximum(first, low), np.minimum(last, high)
     stay_s = held.clock_s[frames + end] - held.clock_s[frames + begin]
     step_s = (spans.end_s - spans.start_s)[clip] / (config.frames - 1)
-    # Whoever is whole and stays longer than from one sample to the next is sampled, unless there is a gap.
+    # A body that is complete and stays longer than from one sample to the next is sampled, unless there is a gap.
     gapless = held.pause_s[spans.which][clip] <= config.max_gap_s
     certain |= held.whole[person] & gapless & (stay_s > step_s * 1.001)
     return person, clip, certain
@@ -128,7 +128,7 @@ def _resample(held: Ragged, spans: Spans, person: Ints, clip: Ints, config: Prep
         before = held.rows.index_select(0, (row + left_k).flatten()).reshape(shape)  # (K, T, V, C)
         after = held.rows.index_select(0, (row + right_k).flatten()).reshape(shape)
         return _between(before, after, weight[..., None, None]), there[..., None].expand(shape[:3])
-    # Some joint is missing somewhere, so each is joined from its own two sightings.
+    # Some joint is missing somewhere, so each is joined from its own two observed frames.
     back = held.behind[row + left_k].long()  # (K, T, V)
     on = held.ahead[row + right_k].long()
     before_f, after_f = left_k[..., None] - back, right_k[..., None] + on  # (K, T, V) frames

@@ -27,19 +27,19 @@ SHARE = 0.5  # of the device's free memory that recordings may take
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of the device that nobody has taken yet; a terabyte where it cannot be told."""
+    """Free memory of the device; a terabyte where it is unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    told = Path("/proc/meminfo")
-    if told.is_file():
-        for line in told.read_text(encoding="utf-8").splitlines():
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        for line in meminfo.read_text(encoding="utf-8").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     return 1 << 40
 
 
 class Views:
-    """Recordings of a store as a model is taught with them.
+    """Training views of the recordings of a store.
 
     Args:
         store: The recordings.
@@ -104,7 +104,7 @@ class Views:
         return gather(self._read(which), rows, len(self._anatomy.layout), self._channels, self.device)
 
     def _at_hand(self, indices: Ints) -> tuple[Ragged, Ints]:
-        """Recordings on the device, and which of those are the asked ones."""
+        """Recordings on the device, and which of those were requested."""
         if self._resident is not None:
             return self._resident, indices
         return self._held(self._which[indices]), np.arange(len(indices))

@@ -90,9 +90,9 @@ class Checkpointer:
         """Judge, keep and write what an epoch has come to."""
         stage, run, progress = self._stage, self._run, self.progress
         with self.average.worn() if self.average is not None else nullcontext():
-            judged, more = self._peers.from_the_first(stage.judge) if stage.judge is not None else (row["loss"], {})
+            score, more = self._peers.from_the_first(stage.judge) if stage.judge is not None else (row["loss"], {})
             self.rows.append({**row, **more})
-            better = progress.best is None or judged < progress.best
+            better = progress.best is None or score < progress.best
             with self.writing():
                 save_weights(run.last, stage.saved, stage.card)
                 if better:
@@ -106,7 +106,7 @@ class Checkpointer:
             loss_sum=0.0,
             norm_sum=0.0,
             seconds=0.0,
-            best=judged if better else progress.best,
+            best=score if better else progress.best,
             stale=stale,
             stopped=0 < stage.config.patience <= stale,
         )

@@ -48,7 +48,7 @@ class RunOptions:
             raise ConfigError(f"save_every_s must be at least 0 seconds, got {self.save_every_s}")
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Matrix products in bfloat16 inside it, if that was asked for."""
+        """Matrix products in bfloat16 inside it, if requested."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
@@ -68,7 +68,7 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError as cause:
         raise ConfigError(f"--device expects auto, cpu or cuda, got '{name}'") from cause
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise MissingError("--device cuda was asked for, but torch sees no CUDA device here; use --device cpu")
+        raise MissingError("--device cuda was requested, but torch sees no CUDA device here; use --device cpu")
     if device.type != "cuda" or world().size == 1:
         return device
     if ":" in name:

@@ -86,19 +86,19 @@ class DistributedContext:
         """The largest of the processes' numbers, known to all."""
         if self.store is None:
             return number
-        told = torch.tensor(number)  # on the CPU, so that no accelerator is waited for
+        shared = torch.tensor(number)  # on the CPU, so that no accelerator is waited for
         with self.answer():
-            dist.all_reduce(told, op=dist.ReduceOp.MAX)
-        return int(told)
+            dist.all_reduce(shared, op=dist.ReduceOp.MAX)
+        return int(shared)
 
     def from_the_first(self, make: Callable[[], Value]) -> Value:
         """What `make` returns in the process that leads, known to all; the others wait and do not call it."""
         if self.store is None:
             return make()
-        told: list[Any] = [make() if self.leads else None]
+        shared: list[Any] = [make() if self.leads else None]
         with self.answer():
-            dist.broadcast_object_list(told, device=torch.device("cpu"))
-        value: Value = told[0]
+            dist.broadcast_object_list(shared, device=torch.device("cpu"))
+        value: Value = shared[0]
         return value
 
     def join(self, module: nn.Module, step: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -13,7 +13,7 @@ from amr_edge.training.engine.device import RunOptions
 
 
 class OutOfTimeError(AmrError):
-    """The time limit that was asked for has passed; everything is on disk and nothing went wrong."""
+    """The time limit has passed; everything is on disk and nothing went wrong."""
 
     exit_code = 0
 
@@ -39,7 +39,7 @@ class InterruptWatch:
         self._speaks = speaks
         self._now = now
         self._saved_s = now()
-        self._asked = False
+        self._requested = False
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "InterruptWatch":
@@ -55,15 +55,15 @@ class InterruptWatch:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self._asked:
+        if self._requested:
             raise KeyboardInterrupt
-        self._asked = True
+        self._requested = True
         if self._speaks and number == signal.SIGINT:
             note("stopping after this step, with everything saved; Ctrl-C again stops at once")
 
     def wish(self) -> Action:
         """What to do now."""
-        if self._asked:
+        if self._requested:
             return Action.STOP_NOW
         now, machine = self._now(), self._machine
         if machine.time_limit_s and now - machine.began_s >= machine.time_limit_s:

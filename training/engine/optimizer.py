@@ -58,7 +58,7 @@ def learning_rate(step: int, steps_per_epoch: int, config: OptimizerConfig) -> f
 
 
 class EmaWeights:
-    """The exponential moving average of a module's weights, which is judged and kept in their place.
+    """The exponential moving average of a module's weights, which is evaluated and saved in their place.
 
     After step t the average moves by 1 - min(decay, (1 + t) / (10 + t)) towards the weights, so that it forgets the
     start of a short run too.

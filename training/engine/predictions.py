@@ -25,7 +25,7 @@ class SavedPredictions:
         classes: K names.
         data_hash: Content hash of the store they lie in.
         split: Whose test part they are.
-        copied: (N,) bool, True for copies of training recordings; None where nobody looked.
+        copied: (N,) bool, True for duplicates of training recordings; None where that was not checked.
     """
 
     names: tuple[str, ...]

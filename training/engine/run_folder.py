@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, object]:
-    """The machine and the state of the checkout, as far as they can be told."""
+    """The machine and the state of the checkout, as far as they are known."""
     here = Path(__file__).resolve().parent
     try:
         git = subprocess.run(
@@ -100,7 +100,7 @@ class RunFolder:
 
     def go_on(self) -> str:
         """What to type to go on with a run that has not finished."""
-        verb = self.whole.said().get("verb") if (self.whole.folder / "config.json").exists() else None
+        verb = self.whole.config().get("verb") if (self.whole.folder / "config.json").exists() else None
         if verb is None:
             return f"resume from {self.whole.folder}"
         peers = world()
@@ -155,7 +155,7 @@ class RunFolder:
         self.write_json("config.json", {**settings, "recipe": asdict(recipe)})
         self.write_json("environment.json", environment())
 
-    def said(self) -> dict[str, object]:
+    def config(self) -> dict[str, object]:
         """All that the run's config says, whatever made it.
 
         Raises:
@@ -177,7 +177,7 @@ class RunFolder:
             ReadError: If this is no run folder or its config cannot be read.
         """
         path = self.folder / "config.json"
-        values = self.said()
+        values = self.config()
         try:
             settings = values.pop("recipe")
         except KeyError as cause:
@@ -190,11 +190,18 @@ class RunFolder:
         return from_dict(Recipe, settings), values
 
 
+RENAMED_KEYS = {
+    "labels_asked": "requested_labels",  # written by earlier versions
+    "recipe_asked": "requested_recipe",  # written by earlier versions
+}
+
+
 def with_current_names(values: dict[str, Any]) -> dict[str, Any]:
     """The values of a config.json, with the names that earlier versions wrote replaced by the present ones."""
     current = dict(values)
     if current.get("verb") == "distil":
         current["verb"] = "distill"
+    current = {RENAMED_KEYS.get(name, name): value for name, value in current.items()}
     recipe = current.get("recipe")
     if isinstance(recipe, dict):
         current["recipe"] = {RENAMED_FIELDS.get(name, name): value for name, value in recipe.items()}

@@ -28,7 +28,7 @@ class Stage:
         seed: Of all randomness.
         machine: What it runs on.
         judge: After an epoch, a number that is better when lower and what to write beside the loss; None judges
-            by the loss. With an average of weights (optim.ema) the module holds the average while it is judged.
+            by the loss. With an average of weights (optim.ema) the module holds the average while it is evaluated.
     """
 
     title: str

@@ -13,10 +13,10 @@ Row = Mapping[str, float]
 
 @contextmanager
 def open_board(run: RunFolder, machine: RunOptions) -> Iterator[Callable[[Row], None]]:
-    """What takes each row of results.csv and writes it as events into the run's `tensorboard` folder, if asked to.
+    """What takes each row of results.csv and writes it as events into the run's `tensorboard` folder, if requested.
 
     Raises:
-        MissingError: If it was asked for and TensorBoard is not installed.
+        MissingError: If it was requested and TensorBoard is not installed.
     """
     if not machine.tensorboard:
         yield lambda _: None

@@ -18,7 +18,7 @@ def build_encoder(card: Card) -> Encoder:
     Raises:
         CardError: If it is of a kind that is not known here.
     """
-    # Graph encoders and pairs take and give what the transformer does, which is all that is asked of them.
+    # Graph encoders and pairs take and give what the transformer does, which is all that is required of them.
     return cast("Encoder", _built(card.encoder, card))
 
 

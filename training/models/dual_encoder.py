@@ -55,7 +55,7 @@ class DualEncoder(nn.Module):
         self.second_over_first = Attention(width, heads)
         for attention in (self.first_over_second, self.second_over_first):
             initialize(attention)
-            # At first nothing is said: the pair starts as the two encoders that were pre-trained.
+            # The output projection starts at zero: the pair starts as the two encoders that were pre-trained.
             nn.init.zeros_(attention.out.weight)
         for encoder in (first, second):
             encoder.requires_grad_(requires_grad=False)

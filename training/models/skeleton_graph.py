@@ -55,6 +55,6 @@ def partitions(layout: Layout) -> NDArray[np.float32]:
     found = np.zeros((3, V, V), dtype=np.float32)
     found[0] = np.diag(weight)
     for one, other in layout.bones:
-        for said, heard in ((one, other), (other, one)):
-            found[1 if far[said] < far[heard] else 2, said, heard] = weight[heard]
+        for source, target in ((one, other), (other, one)):
+            found[1 if far[source] < far[target] else 2, source, target] = weight[target]
     return found

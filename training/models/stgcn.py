@@ -118,7 +118,7 @@ class GraphBlock(nn.Module):
     def __init__(self, before: int, after: int, config: GraphConfig, *, stride: int, residual: bool) -> None:
         super().__init__()
         self.stride = stride
-        self.say = nn.Conv2d(before, 3 * after, 1)
+        self.project = nn.Conv2d(before, 3 * after, 1)
         self.norm_graph = PresentNorm((after, 1, 1), (0, 2, 3))
         self.look = nn.Conv2d(after, after, (config.kernel, 1), (stride, 1), (config.kernel // 2, 0))
         self.norm_time = PresentNorm((after, 1, 1), (0, 2, 3))
@@ -139,11 +139,11 @@ class GraphBlock(nn.Module):
             The same with the block's width and T / stride frames, rounded up; a pair of frames that becomes one is
             present if either is.
         """
-        said = (self.say(x) * present).chunk(3, dim=1)  # three of (B, D, T, V)
-        heard = said[0] @ graph[0] + said[1] @ graph[1] + said[2] @ graph[2]
-        heard = functional.relu(self.norm_graph(heard, present)) * present
+        messages = (self.project(x) * present).chunk(3, dim=1)  # three of (B, D, T, V)
+        aggregated = messages[0] @ graph[0] + messages[1] @ graph[1] + messages[2] @ graph[2]
+        aggregated = functional.relu(self.norm_graph(aggregated, present)) * present
         after = present if self.stride == 1 else functional.max_pool2d(present, (self.stride, 1), ceil_mode=True)
-        y = self.dropout(self.norm_time(self.look(heard), after))  # (B, D, T / stride, V)
+        y = self.dropout(self.norm_time(self.look(aggregated), after))  # (B, D, T / stride, V)
         if self.skip is not None and self.norm_skip is not None:
             y = y + self.norm_skip(self.skip(x), after)
         elif self.residual:

@@ -32,8 +32,8 @@ def _block(own: Block, theirs: Block, width: Tensor) -> dict[str, Tensor]:
     attention = theirs.attention
     D, size = attention.out.in_features, attention.out.in_features // attention.heads
     if own.attention.out.in_features // own.attention.heads == size and own.attention.heads <= attention.heads:
-        said = attention.out.weight.reshape(D, attention.heads, size).norm(dim=(0, 2))  # (H,)
-        heads = _largest(said, own.attention.heads)
+        head_norms = attention.out.weight.reshape(D, attention.heads, size).norm(dim=(0, 2))  # (H,)
+        heads = _largest(head_norms, own.attention.heads)
         rows = (heads[:, None] * size + torch.arange(size)).flatten()  # (own D,) the features of those heads
         both = torch.cat([rows, rows + D])  # keys, then values
         found["attention.query.weight"] = attention.query.weight[rows][:, width]

@@ -45,7 +45,7 @@ class Reconstruction(NamedTuple):
     target: Tensor  # (B, Q, P), normalised
     weight: Tensor  # (B, Q, P), 0 where absent
     kept: Tensor  # (B, L') visible tokens
-    asked: Tensor | None  # (B, Q) which targets, time-major; None is all N_t in order
+    targets_index: Tensor | None  # (B, Q) which targets, time-major; None is all N_t in order
 
 
 class MaskedReconstruction(nn.Module):
@@ -175,7 +175,7 @@ class MaskedReconstruction(nn.Module):
             memories = [one + self.query_time[step] + self.query_joint[kept % joints] for one in memories]
         return memories
 
-    def asked(self, kept: Tensor, generator: torch.Generator) -> Tensor | None:
+    def targets_index(self, kept: Tensor, generator: torch.Generator) -> Tensor | None:
         """The targets that are predicted in a step: (B, L') visible tokens -> (B, Q), or None for all in order."""
         share = self.config.predict_share
         if self.config.predict == "hidden":
@@ -229,18 +229,18 @@ class MaskedReconstruction(nn.Module):
             The loss and everything it was made of.
         """
         kept = self.visible(body.float(), present, generator)
-        asked = self.asked(kept, generator)
+        targets_index = self.targets_index(kept, generator)
         layers, seen = self.encoder.layers(body, present, kept)
         queries = self.queries()
-        queries = queries if asked is None else queries[asked]  # (Q, D) or (B, Q, D)
+        queries = queries if targets_index is None else queries[targets_index]  # (Q, D) or (B, Q, D)
         predicted = self.decode(self.remember(layers, kept), seen, queries).float()
         target, there = self.target(body.float(), present)  # (B, N_t, P)
         weight = self.weights(body.float(), present) * there
-        if asked is not None:
-            where = asked[..., None].expand(-1, -1, target.shape[-1])  # (B, Q, P)
+        if targets_index is not None:
+            where = targets_index[..., None].expand(-1, -1, target.shape[-1])  # (B, Q, P)
             target, there, weight = target.gather(1, where), there.gather(1, where), weight.gather(1, where)
         loss = (weight * (predicted - target).square()).sum() / there.sum().clamp(min=1)
-        return Reconstruction(loss, predicted, target, weight, kept, asked)
+        return Reconstruction(loss, predicted, target, weight, kept, targets_index)
 
 
 def _normalize(value: Tensor, there: Tensor, dim: int) -> Tensor:

@@ -1,8 +1,8 @@
-"""Which tokens the encoder sees: subsets of the tokens that exist, by chance, by motion, by joints and by moments.
+"""Token masks: subsets of the existing tokens, random, by motion, by joints and by moments.
 
-A mask is told by what it leaves: (B, L') token indices, as many for every body, existing tokens first. Sources: AMR
-and MAE by chance; MAMP (Mao et al., ICCV 2023) by motion; SkeletonMAE (Wu et al., ICMEW 2023) whole joints and whole
-frames; ASMa (Anand et al., TMLR 2026) by degree and speed.
+A mask is given by the visible tokens: (B, L') token indices, as many for every body, existing tokens first. Sources:
+AMR and MAE at random; MAMP (Mao et al., ICCV 2023) by motion; SkeletonMAE (Wu et al., ICMEW 2023) whole joints and
+whole frames; ASMa (Anand et al., TMLR 2026) by degree and speed.
 """
 
 import torch

@@ -19,11 +19,11 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:  # 
     from amr_edge.training.report.run_summary import compare
 
     path = out or (runs[0] if len(runs) == 1 else Path()) / "report.html"
-    told = write_report(runs, path)
+    summaries = write_report(runs, path)
     if as_json:
-        answer: dict[str, object] = {"report": path, "runs": [one.to_dict() for one in told]}
-        if len(told) > 1:
-            answer["against_the_first"] = compare(told)
+        answer: dict[str, object] = {"report": path, "runs": [one.to_dict() for one in summaries]}
+        if len(summaries) > 1:
+            answer["against_the_first"] = compare(summaries)
         click.echo(to_json(answer))
         return
     rows = [
@@ -36,7 +36,7 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:  # 
             f"{one.parameters / 1e6:.2f}",
             f"{one.seconds:.0f}",
         )
-        for one in told
+        for one in summaries
     ]
     click.echo(table(rows, ("run", "split", "top-1", "clips", "epoch", "M parameters", "seconds")))
     click.echo(f"written: {path}\nnext: open {path} in a browser; it needs no network")

@@ -24,12 +24,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequ
     """A table; the columns of `numeric` are numbers."""
 
     def line(tag: str, cells: Sequence[object]) -> str:
-        said = (
+        text_parts = (
             f'<{tag} class="{"n" if i in numeric else "long"}">'
             f"{cell.markup if isinstance(cell, Markup) else text(cell)}</{tag}>"
             for i, cell in enumerate(cells)
         )
-        return f"<tr>{''.join(said)}</tr>"
+        return f"<tr>{''.join(text_parts)}</tr>"
 
     head = line("th", header) if any(header) else ""
     return f'<div class="box"><table>{head}{"".join(line("td", row) for row in rows)}</table></div>'
@@ -69,6 +69,6 @@ def seconds(value: float) -> str:
     return f"{value:.0f} s" if value < 120 else f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
-def tile(value: str, said: str) -> str:
+def tile(value: str, text_parts: str) -> str:
     """A figure that stands out, with what it is below it."""
-    return f"<div><b>{text(value)}</b><span>{text(said)}</span></div>"
+    return f"<div><b>{text(value)}</b><span>{text(text_parts)}</span></div>"

@@ -29,13 +29,13 @@ from amr_edge.training.report.skeleton_plots import as_strip, draw_strips, wrong
 PAIRS, FILES = 12, 60  # rows of the longest tables
 
 
-def _draw_worst(told: RunSummary) -> str:
+def _draw_worst(summary: RunSummary) -> str:
     """Draw the worst clips of a run that has no picture of them; what hinders it, or "" if it is there."""
-    path = told.folder / "worst_clips.png"
-    if not told.worst() or path.with_suffix(".svg").exists():
+    path = summary.folder / "worst_clips.png"
+    if not summary.worst() or path.with_suffix(".svg").exists():
         return ""
-    data = Path(str(told.settings.get("data", "")))
-    if told.card is None or not told.settings.get("data"):
+    data = Path(str(summary.settings.get("data", "")))
+    if summary.card is None or not summary.settings.get("data"):
         return "They are drawn in the reports of the runs that this one is made of."
     if not data.is_file():
         return f"The clips cannot be drawn: the recordings ({data.name or 'unknown'}) are not where the run had them."
@@ -46,11 +46,11 @@ def _draw_worst(told: RunSummary) -> str:
             as_strip(
                 store,
                 place[a.clip],
-                told.card.prepare,
-                told.card.persons,
+                summary.card.prepare,
+                summary.card.persons,
                 wrong_title(a.truth, a.answer, a.prob, a.clip),
             )
-            for a in told.worst()
+            for a in summary.worst()
             if a.clip in place
         ]
     except AmrError as cause:
@@ -90,17 +90,17 @@ def write_page(run: RunFolder) -> None:
     write_report([run.folder], run.folder / "report.html")
 
 
-def _which_epoch(told: RunSummary) -> str:
-    by = str(told.score.get("epoch_chosen_by", "last"))
-    if told.score.get("epoch") is None:
-        return by if "epoch_chosen_by" in told.score else "each fold's own"
+def _which_epoch(summary: RunSummary) -> str:
+    by = str(summary.score.get("epoch_chosen_by", "last"))
+    if summary.score.get("epoch") is None:
+        return by if "epoch_chosen_by" in summary.score else "each fold's own"
     how = "the last, fixed in advance" if by == "last" else f"chosen by {by}"
-    return f"epoch {told.score.get('epoch')}, {how}"
+    return f"epoch {summary.score.get('epoch')}, {how}"
 
 
-def _headline(told: RunSummary) -> str:
+def _headline(summary: RunSummary) -> str:
     tiles = []
-    figures = told.figures()
+    figures = summary.figures()
     if figures:
         clips, top1 = int(figures["clips"]), figures["top1"]
         low, high = wilson(top1, clips)
@@ -110,53 +110,53 @@ def _headline(told: RunSummary) -> str:
                 f"top-1 of {clips} test clips; 95 % interval {html.percent(low)} to {html.percent(high)}",
             )
         )
-        if told.score.get("copies"):
-            rest = f"top-1 without {told.score['copies']} clips that are copies of training recordings"
-            tiles.append(html.tile(html.percent(told.score.get("top1_without_copies")), rest))
+        if summary.score.get("copies"):
+            rest = f"top-1 without {summary.score['copies']} clips that are copies of training recordings"
+            tiles.append(html.tile(html.percent(summary.score.get("top1_without_copies")), rest))
         if "mean_class" in figures:
-            tiles.append(html.tile(html.percent(figures["mean_class"]), f"mean over {len(told.classes)} classes"))
+            tiles.append(html.tile(html.percent(figures["mean_class"]), f"mean over {len(summary.classes)} classes"))
         if "top5" in figures:
             tiles.append(html.tile(html.percent(figures["top5"]), "top-5"))
-        done = str(len(list(told.stages.values())[-1])) if told.stages else "–"
-        tiles.append(html.tile(done, f"epochs; reported is {_which_epoch(told)}"))
-    elif told.stages:
-        stage, rows = list(told.stages.items())[-1]
+        done = str(len(list(summary.stages.values())[-1])) if summary.stages else "–"
+        tiles.append(html.tile(done, f"epochs; reported is {_which_epoch(summary)}"))
+    elif summary.stages:
+        stage, rows = list(summary.stages.items())[-1]
         if rows:
             tiles.append(html.tile(f"{rows[-1].get('loss', math.nan):.4f}", f"loss of {stage}, epoch {len(rows)}"))
-    told_already = list(told.stages)[-1:] if tiles else []
-    for stage, rows in told.stages.items():
-        if stage in told_already:
+    already_reported = list(summary.stages)[-1:] if tiles else []
+    for stage, rows in summary.stages.items():
+        if stage in already_reported:
             continue
-        tiles.append(html.tile(f"{len(rows)}", f"epochs of {stage}, of {told.epochs.get(stage, len(rows))}"))
-    if told.seconds:
-        tiles.append(html.tile(html.seconds(told.seconds), "of training"))
-    if told.parameters:
-        tiles.append(html.tile(f"{told.parameters / 1e6:.2f} M", "parameters"))
+        tiles.append(html.tile(f"{len(rows)}", f"epochs of {stage}, of {summary.epochs.get(stage, len(rows))}"))
+    if summary.seconds:
+        tiles.append(html.tile(html.seconds(summary.seconds), "of training"))
+    if summary.parameters:
+        tiles.append(html.tile(f"{summary.parameters / 1e6:.2f} M", "parameters"))
     return f'<div class="figures">{"".join(tiles)}</div>'
 
 
-def _about(told: RunSummary) -> str:
+def _about(summary: RunSummary) -> str:
     """One sentence: what was done on what."""
-    data = told.card.data if told.card else {}
-    name = data.get("name") or Path(str(told.settings.get("data", ""))).name or "several runs"
-    parts = [f"{name}, split {told.settings.get('split', told.score.get('split'))}"]
+    data = summary.card.data if summary.card else {}
+    name = data.get("name") or Path(str(summary.settings.get("data", ""))).name or "several runs"
+    parts = [f"{name}, split {summary.settings.get('split', summary.score.get('split'))}"]
     if data.get("train_clips"):
         parts.append(f"{data['train_clips']} clips to learn from")
-    if "seed" in told.settings:
-        parts.append(f"seed {told.settings['seed']}")
-    if told.settings.get("validate"):
-        parts.append(f"validation subjects {told.settings['validate']}")
+    if "seed" in summary.settings:
+        parts.append(f"seed {summary.settings['seed']}")
+    if summary.settings.get("validate"):
+        parts.append(f"validation subjects {summary.settings['validate']}")
     return ", ".join(parts)
 
 
 def _curves(runs: Sequence[RunSummary]) -> str:
     """Every stage's curves, those of several runs in one picture."""
     parts = []
-    for stage in dict.fromkeys(stage for told in runs for stage in told.stages):
-        rows = {told.name: told.stages[stage] for told in runs if told.stages.get(stage)}
+    for stage in dict.fromkeys(stage for summary in runs for stage in summary.stages):
+        rows = {summary.name: summary.stages[stage] for summary in runs if summary.stages.get(stage)}
         if not rows:
             continue
-        colors = {told.name: index for index, told in enumerate(runs)}
+        colors = {summary.name: index for index, summary in enumerate(runs)}
         names = columns([row for each in rows.values() for row in each])
         pictures = "".join(
             f"<figure>{html.drawn(curve_figure(name, rows, stage, colors), f'{stage}: {name} over epochs')}</figure>"
@@ -166,40 +166,40 @@ def _curves(runs: Sequence[RunSummary]) -> str:
     return "".join(parts)
 
 
-def _scored(told: RunSummary) -> str:
+def _scored(summary: RunSummary) -> str:
     """Per class, confusion and worst clips."""
-    if not told.answers:
+    if not summary.answers:
         return ""
-    rows = told.per_class()
-    size = "own" if len(told.classes) > 40 else "large" if len(told.classes) > 12 else "fits"
+    rows = summary.per_class()
+    size = "own" if len(summary.classes) > 40 else "large" if len(summary.classes) > 12 else "fits"
     bars = html.drawn(per_class_figure(rows), "accuracy by class", "wide" if len(rows) > 40 else "bars")
     parts = ["<h2>Class by class</h2>", f'<div class="box">{bars}</div>']
-    pairs = told.confused()
+    pairs = summary.confused()
     parts.append("<h2>What is taken for what</h2>")
     if pairs:
         parts.append(html.table(("done", "answered", "clips"), pairs[:PAIRS], numeric=(2,)))
         if len(pairs) > PAIRS:
             parts.append(f"<p class=quiet>and {len(pairs) - PAIRS} more pairs</p>")
-    matrix = confusion_figure(told.confusion(), told.classes, "")
+    matrix = confusion_figure(summary.confusion(), summary.classes, "")
     parts.append(f'<div class="box">{html.drawn(matrix, "confusion matrix", size)}</div>')
     parts.append("<h2>Most confidently wrong</h2>")
-    if not told.worst():
+    if not summary.worst():
         return "".join([*parts, "<p>Every test clip was answered rightly.</p>"])
-    hindered = _draw_worst(told)
-    picture = html.stored(told.folder / "worst_clips.png", "the worst clips as stick figures")
+    hindered = _draw_worst(summary)
+    picture = html.stored(summary.folder / "worst_clips.png", "the worst clips as stick figures")
     return "".join(
         [
             *parts,
-            picture or html.table(Answer._fields, told.worst(), (3,)),
+            picture or html.table(Answer._fields, summary.worst(), (3,)),
             f"<p class=quiet>{html.text(hindered)}</p>",
         ]
     )
 
 
-def _more(told: RunSummary) -> str:
+def _more(summary: RunSummary) -> str:
     """What else score.json tells: folds, fused runs, neighbours, label subsets."""
     parts, rows = [], []
-    for key, value in told.score.items():
+    for key, value in summary.score.items():
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             header = tuple(dict.fromkeys(name for item in value for name in item))
             table = [tuple(_brief(item.get(name, "")) for name in header) for item in value]
@@ -218,33 +218,33 @@ def _more(told: RunSummary) -> str:
 
 
 def _brief(value: object) -> object:
-    """A value for a table; of a path its end, because what lies above is nobody's business."""
+    """A value for a table; of a path its end, because folders above are private."""
     if isinstance(value, str) and "/" in value and not value.startswith("http"):
         return "/".join(value.rsplit("/", 2)[-2:])
     return value
 
 
-def _reconstructed(told: RunSummary) -> str:
+def _reconstructed(summary: RunSummary) -> str:
     """What pre-training sees and predicts; drawn now where the run's state is newer than its picture."""
-    stage = RunFolder(told.folder if told.verb == "pretrain" else told.folder / "pretrain")
+    stage = RunFolder(summary.folder if summary.verb == "pretrain" else summary.folder / "pretrain")
     drawn = stage.folder / "reconstruction.svg"
     if not stage.state.is_file():
         return ""
-    said = ""
+    body = ""
     if not drawn.exists() or drawn.stat().st_mtime < stage.state.stat().st_mtime:
         try:
-            made, settings = RunFolder(told.folder, quiet=True).read_settings()
+            made, settings = RunFolder(summary.folder, quiet=True).read_settings()
             draw_reconstruction(stage, made, settings)
         except AmrError as cause:
-            said = (
+            body = (
                 f"<p class=quiet>{'From an earlier epoch' if drawn.exists() else 'Not drawn'}: {html.text(cause)}</p>"
             )
     picture = html.stored(drawn, "masked input, prediction, target and focal weights")
-    return f"<h2>What pre-training sees and predicts</h2>{said}{picture}"
+    return f"<h2>What pre-training sees and predicts</h2>{body}{picture}"
 
 
-def _budget(told: RunSummary) -> str:
-    points = told.card.budget_curve if told.card else ()
+def _budget(summary: RunSummary) -> str:
+    points = summary.card.budget_curve if summary.card else ()
     if not points:
         return ""
     rows = [(html.percent(p.share), p.tokens, f"{p.macs / 1e6:.1f}", html.percent(p.top1)) for p in points]
@@ -253,118 +253,118 @@ def _budget(told: RunSummary) -> str:
     return f"<h2>Accuracy by token budget</h2>{drawn if len(points) > 1 else ''}{table}"
 
 
-def _teacher(told: RunSummary) -> str:
-    if not told.beside:
+def _teacher(summary: RunSummary) -> str:
+    if not summary.beside:
         return ""
-    rows = [(str(key).replace("_", " "), value) for key, value in told.beside.items()]
+    rows = [(str(key).replace("_", " "), value) for key, value in summary.beside.items()]
     return f"<h2>Beside its teacher</h2>{html.table(('', ''), rows, (1,))}"
 
 
-def _settings(told: RunSummary) -> str:
-    if not told.recipe:
+def _settings(summary: RunSummary) -> str:
+    if not summary.recipe:
         return ""
-    chosen = [(c.field, c.usual, c.here) for c in told.changes if not c.fitted]
-    fitted = [(c.field, c.here) for c in told.changes if c.fitted]
-    name = told.recipe.get("name")
+    chosen = [(c.field, c.usual, c.here) for c in summary.changes if not c.fitted]
+    fitted = [(c.field, c.here) for c in summary.changes if c.fitted]
+    name = summary.recipe.get("name")
     parts = [f"<h2>Settings</h2><p>Recipe <b>{html.text(name)}</b>"]
-    known = usual(told.verb, told.recipe) is not None
+    known = usual(summary.verb, summary.recipe) is not None
     parts.append(", changed in:</p>" if chosen else ", nothing changed.</p>" if known else ".</p>")
     if chosen:
         parts.append(html.table(("setting", "recipe", "this run"), chosen))
     if fitted:
-        said = ", ".join(f"{field.partition('.')[2] or field} {value}" for field, value in fitted)
-        parts.append(f"<p class=quiet>Taken from the data: {html.text(said)}.</p>")
+        body = ", ".join(f"{field.partition('.')[2] or field} {value}" for field, value in fitted)
+        parts.append(f"<p class=quiet>Taken from the data: {html.text(body)}.</p>")
     return "".join(parts)
 
 
-def _environment(told: RunSummary) -> str:
-    command = told.environment.get("command")
-    rows = [(key.replace("_", " "), value) for key, value in told.environment.items() if key != "command" and value]
-    said = f"<p><code>{html.text(command)}</code></p>" if command else ""
-    return f"<h2>Made by</h2>{said}{html.table(('', ''), rows)}" if rows or said else ""
+def _environment(summary: RunSummary) -> str:
+    command = summary.environment.get("command")
+    rows = [(key.replace("_", " "), value) for key, value in summary.environment.items() if key != "command" and value]
+    body = f"<p><code>{html.text(command)}</code></p>" if command else ""
+    return f"<h2>Made by</h2>{body}{html.table(('', ''), rows)}" if rows or body else ""
 
 
-def _links(told: RunSummary, page: Path) -> str:
+def _links(summary: RunSummary, page: Path) -> str:
     """The files of the run, as links relative to the page."""
-    found = sorted(p for p in told.folder.rglob("*") if p.is_file() and p.resolve() != page.resolve())
+    found = sorted(p for p in summary.folder.rglob("*") if p.is_file() and p.resolve() != page.resolve())
     rows = []
     for file in found[:FILES]:
         address = quote(Path(os.path.relpath(file, page.parent)).as_posix())
         size = file.stat().st_size
-        said = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.1f} kB"
+        body = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.1f} kB"
         rows.append(
             (
                 html.Markup(
-                    f'<a href="{html.text(address)}">{html.text(file.relative_to(told.folder).as_posix())}</a>'
+                    f'<a href="{html.text(address)}">{html.text(file.relative_to(summary.folder).as_posix())}</a>'
                 ),
-                said,
+                body,
             )
         )
     more = f"<p class=quiet>and {len(found) - FILES} more</p>" if len(found) > FILES else ""
     return f"<h2>Files</h2>{html.table(('file', 'size'), rows, (1,))}{more}"
 
 
-def _notes(told: RunSummary) -> str:
+def _notes(summary: RunSummary) -> str:
     unfinished = [
-        f"{stage} has {len(rows)} of {told.epochs[stage]} epochs: the run was interrupted or stopped early"
-        for stage, rows in told.stages.items()
-        if len(rows) < told.epochs.get(stage, 0)
+        f"{stage} has {len(rows)} of {summary.epochs[stage]} epochs: the run was interrupted or stopped early"
+        for stage, rows in summary.stages.items()
+        if len(rows) < summary.epochs.get(stage, 0)
     ]
-    return "".join(f'<p class="note">{html.text(note)}</p>' for note in [*unfinished, *told.notes])
+    return "".join(f'<p class="note">{html.text(note)}</p>' for note in [*unfinished, *summary.notes])
 
 
-def _run_page(told: RunSummary, page: Path) -> str:
+def _run_page(summary: RunSummary, page: Path) -> str:
     """Everything about one run."""
     return "\n".join(
         [
-            f"<h1>{html.text(told.name)}</h1><p class=quiet>{html.text(_about(told))}</p>",
-            _headline(told),
-            _notes(told),
-            f"<h2>How it learned</h2>{_curves([told])}" if any(told.stages.values()) else "",
-            _scored(told),
-            _more(told),
-            _budget(told),
-            _teacher(told),
-            _reconstructed(told),
-            _settings(told),
-            _environment(told),
-            _links(told, page),
+            f"<h1>{html.text(summary.name)}</h1><p class=quiet>{html.text(_about(summary))}</p>",
+            _headline(summary),
+            _notes(summary),
+            f"<h2>How it learned</h2>{_curves([summary])}" if any(summary.stages.values()) else "",
+            _scored(summary),
+            _more(summary),
+            _budget(summary),
+            _teacher(summary),
+            _reconstructed(summary),
+            _settings(summary),
+            _environment(summary),
+            _links(summary, page),
         ]
     )
 
 
 def _same_test(runs: Sequence[RunSummary]) -> bool:
     """Whether the scores are about the same clips."""
-    return len({frozenset(a.clip for a in told.answers) for told in runs}) == 1
+    return len({frozenset(a.clip for a in summary.answers) for summary in runs}) == 1
 
 
 def _comparison(runs: Sequence[RunSummary], page: Path) -> str:
     """Runs beside each other, then each in turn."""
     parts = [f"<h1>{len(runs)} runs compared</h1>"]
-    figures = [told.figures() for told in runs]
-    scored = [told for told, found in zip(runs, figures, strict=True) if found]
+    figures = [summary.figures() for summary in runs]
+    scored = [summary for summary, found in zip(runs, figures, strict=True) if found]
     best = {key: max((found[key] for found in figures if key in found), default=math.nan) for key in HEADLINE}
     comparable = len(scored) > 1 and _same_test(scored)
 
-    def share(told: RunSummary, key: str) -> object:
-        value = told.figures().get(key)
+    def share(summary: RunSummary, key: str) -> object:
+        value = summary.figures().get(key)
         bold = comparable and value == best[key]
         return html.Markup(f'<span class="best">{html.percent(value)}</span>') if bold else html.percent(value)
 
     rows = [
         (
             html.Markup(
-                f'<span class="key" style="background:{SERIES[i % len(SERIES)]}"></span>{html.text(told.name)}'
+                f'<span class="key" style="background:{SERIES[i % len(SERIES)]}"></span>{html.text(summary.name)}'
             ),
-            _about(told),
-            share(told, "top1"),
-            share(told, "mean_class"),
-            told.figures().get("clips", "–"),
-            _which_epoch(told) if told.score else "–",
-            f"{told.parameters / 1e6:.2f}" if told.parameters else "–",
-            html.seconds(told.seconds) if told.seconds else "–",
+            _about(summary),
+            share(summary, "top1"),
+            share(summary, "mean_class"),
+            summary.figures().get("clips", "–"),
+            _which_epoch(summary) if summary.score else "–",
+            f"{summary.parameters / 1e6:.2f}" if summary.parameters else "–",
+            html.seconds(summary.seconds) if summary.seconds else "–",
         )
-        for i, told in enumerate(runs)
+        for i, summary in enumerate(runs)
     ]
     names = ("run", "data", "top-1", "mean class", "clips", "reported", "M parameters", "training")
     parts.append(html.table(names, rows, (2, 3, 4, 6, 7)))
@@ -381,19 +381,24 @@ def _comparison(runs: Sequence[RunSummary], page: Path) -> str:
         )
     parts.append(f"<h2>How they learned</h2>{_curves(runs)}")
     parts.append(_differing(runs))
-    parts += [f"<details><summary>{html.text(told.name)}</summary>{_run_page(told, page)}</details>" for told in runs]
+    parts += [
+        f"<details><summary>{html.text(summary.name)}</summary>{_run_page(summary, page)}</details>" for summary in runs
+    ]
     return "\n".join(parts)
 
 
-def _init(told: RunSummary) -> str:
+def _init(summary: RunSummary) -> str:
     """Which run it started from, without the folders above that."""
-    init = told.settings.get("init")
+    init = summary.settings.get("init")
     return "/".join(Path(str(init)).parts[-4:-2]) if init else "scratch"
 
 
 def _differing(runs: Sequence[RunSummary]) -> str:
     """The settings in which the runs differ."""
-    each = [flat(told.recipe) | {"seed": told.settings.get("seed"), "init": told.settings.get("init")} for told in runs]
+    each = [
+        flat(summary.recipe) | {"seed": summary.settings.get("seed"), "init": summary.settings.get("init")}
+        for summary in runs
+    ]
     each = [
         values | {"init": Path(str(values["init"])).parent.parent.name if values["init"] else None} for values in each
     ]
@@ -405,4 +410,4 @@ def _differing(runs: Sequence[RunSummary]) -> str:
     ]
     if not rows:
         return "<h2>Settings</h2><p>All the same.</p>"
-    return f"<h2>Settings that differ</h2>{html.table(('setting', *(told.name for told in runs)), rows)}"
+    return f"<h2>Settings that differ</h2>{html.table(('setting', *(summary.name for summary in runs)), rows)}"

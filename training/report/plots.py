@@ -19,7 +19,7 @@ SERIES = ("#2f7fc4", "#d9782d", "#0f9d76", "#b565a7", "#a08a00", "#7a7f87")
 LEFT, RIGHT, MIDDLE = SERIES[0], SERIES[1], QUIET
 GOOD, BAD = SERIES[2], "#d1495b"
 _DARK = {INK: "#dbe4f0", QUIET: "#97a3b4"}  # what an SVG turns these into on a dark page
-# From nothing to blue, so that white pages stay white and dark ones dark.
+# From transparent to blue, so that white pages stay white and dark ones dark.
 SHARE = LinearSegmentedColormap.from_list("share", [(0.18, 0.5, 0.77, 0.0), (0.12, 0.42, 0.72, 1.0)])
 LONGEST_NAME = 30
 NOT_DRAWN = ("epoch", "seconds", "samples_per_second", "step", "steps")
@@ -227,12 +227,12 @@ def per_class_figure(rows: Sequence[tuple[str, int, float, str]], title: str = "
         right = [row[2] for row in part]
         panel.barh(place, right, height=0.72, color=[BAD if r < 0.5 else SERIES[0] for r in right])
         for at, (_, clips, share, taken) in enumerate(part):
-            said = f"{100 * share:.0f} % of {clips}" + (f", else {short(taken, 20)}" if taken else "")
+            caption = f"{100 * share:.0f} % of {clips}" + (f", else {short(taken, 20)}" if taken else "")
             inside = share > 0.6
             panel.text(
                 share - 0.01 if inside else share + 0.01,
                 at,
-                said,
+                caption,
                 va="center",
                 ha="right" if inside else "left",
                 fontsize=6.5,

@@ -48,8 +48,8 @@ class Glimpse:
         present: (T, V).
         visible: (T, V), what the encoder saw.
         target: (T', V, 3), not normalised; NaN where absent.
-        predicted: (T', V, 3), with the normalisation undone; NaN where absent or not asked for.
-        weight: (T', V), how much each counts; NaN where absent or not asked for.
+        predicted: (T', V, 3), with the normalisation undone; NaN where absent or not predicted.
+        weight: (T', V), how much each counts; NaN where absent or not predicted.
         loss: Of this body.
         loss_of_zero: What predicting 0 everywhere would cost.
     """
@@ -115,12 +115,12 @@ def look(
         plain = MaskedReconstruction(module.encoder, replace(config, target_norm="none"), degrees)
         raw, there = plain.target(body, present)  # (B, N_t, P)
     module.train(was_training)
-    every = seen.asked if seen.asked is not None else torch.arange(module.targets).expand(len(body), -1)  # (B, Q)
+    every = seen.queried if seen.queried is not None else torch.arange(module.targets).expand(len(body), -1)  # (B, Q)
     place = every[..., None].expand(-1, -1, raw.shape[-1])  # (B, Q, P)
     predicted = torch.zeros_like(raw).scatter(1, place, seen.predicted)
     predicted = undo(predicted, raw, there, config.target_norm, frames, joints)
     weight = torch.zeros_like(raw).scatter(1, place, seen.weight)
-    asked = torch.zeros_like(there).scatter(1, place, value=True) & there
+    queried = torch.zeros_like(there).scatter(1, place, value=True) & there
     nan = torch.tensor(torch.nan)
     exists = token_present(present, patch)
     shown = torch.zeros_like(exists).scatter(1, seen.kept, value=True) & exists  # (B, L)
@@ -133,7 +133,7 @@ def look(
     counts = (seen.weight > 0).sum(dim=(1, 2)).clamp(min=1)
     losses = (seen.weight * (seen.predicted - seen.target).square()).sum(dim=(1, 2)) / counts
     zeros = (seen.weight * seen.target.square()).sum(dim=(1, 2)) / counts
-    parts = zip(to_frames(raw, there), to_frames(predicted, asked), to_frames(weight, asked)[..., 0], strict=True)
+    parts = zip(to_frames(raw, there), to_frames(predicted, queried), to_frames(weight, queried)[..., 0], strict=True)
     return [
         Glimpse(
             name=name,
@@ -244,8 +244,8 @@ def reconstruction_figure(glimpses: Sequence[Glimpse], config: PretextConfig, ta
     for index, glimpse in enumerate(glimpses):
         own = panels[4 * index : 4 * index + 4]
         _draw_bodies(own[:3], glimpse, config, target_frames, of)
-        said = f"{glimpse.loss:.3f}, and {glimpse.loss_of_zero:.3f} for predicting nothing"
-        own[1].set_title(f"loss {said}", fontsize=7, color=QUIET, loc="right", pad=3)
+        caption = f"{glimpse.loss:.3f}, and {glimpse.loss_of_zero:.3f} for predicting nothing"
+        own[1].set_title(f"loss {caption}", fontsize=7, color=QUIET, loc="right", pad=3)
         _draw_weights(own[3], glimpse, config, of)
     figure.supxlabel(UNDONE[config.target_norm], fontsize=7, color=QUIET)
     return figure

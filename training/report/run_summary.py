@@ -1,4 +1,4 @@
-"""What a run, or several beside each other, came to: read from their folders, told as numbers."""
+"""Load metrics and settings of one or more run folders."""
 
 import csv
 import json
@@ -116,9 +116,9 @@ class RunSummary:
     def figures(self) -> dict[str, float]:
         """top1, top5, mean_class and clips, as far as they are known; empty where nothing was tested."""
         pooled = self.score.get("pooled")
-        said = {**self.score, **(pooled if isinstance(pooled, dict) else {})}
-        found = {key: float(said[key]) for key in HEADLINE if isinstance(said.get(key), int | float)}
-        clips = len(self.answers) or said.get("clips")
+        figures_in = {**self.score, **(pooled if isinstance(pooled, dict) else {})}
+        found = {key: float(figures_in[key]) for key in HEADLINE if isinstance(figures_in.get(key), int | float)}
+        clips = len(self.answers) or figures_in.get("clips")
         if not clips:
             return {}
         if self.answers and "top1" not in found:
@@ -216,14 +216,18 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _answers(folder: Path) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
-    """What was answered to each test clip, and the classes, as far as they are told."""
+    """The prediction for each test clip, and the classes, as far as they are stored."""
     if (folder / ANSWERS).exists():
-        told = load_predictions(folder / ANSWERS)
-        if len(told) and not 0 <= told.labels.min() <= told.labels.max() < len(told.classes):
+        predictions = load_predictions(folder / ANSWERS)
+        if len(predictions) and not 0 <= predictions.labels.min() <= predictions.labels.max() < len(
+            predictions.classes
+        ):
             raise ReadError(f"{folder / ANSWERS}: a label has no class; the file is damaged, evaluate the run again")
-        names = zip(told.names, told.labels, told.probs, strict=True)
-        answers = (Answer(n, told.classes[y], told.classes[int(p.argmax())], float(p.max())) for n, y, p in names)
-        return tuple(answers), told.classes
+        names = zip(predictions.names, predictions.labels, predictions.probs, strict=True)
+        answers = (
+            Answer(n, predictions.classes[y], predictions.classes[int(p.argmax())], float(p.max())) for n, y, p in names
+        )
+        return tuple(answers), predictions.classes
     return _written_answers(folder / "answers.csv"), ()
 
 
@@ -352,12 +356,12 @@ def compare(runs: Sequence[RunSummary]) -> list[dict[str, object]]:
     """
     first = {a.clip: a.truth == a.answer for a in runs[0].answers}
     rows: list[dict[str, object]] = []
-    for told in runs[1:]:
-        pairs = [(a.truth == a.answer, first[a.clip]) for a in told.answers if a.clip in first]
+    for predictions in runs[1:]:
+        pairs = [(a.truth == a.answer, first[a.clip]) for a in predictions.answers if a.clip in first]
         wins, losses = sum(h and not f for h, f in pairs), sum(f and not h for h, f in pairs)
         rows.append(
             {
-                "run": told.name,
+                "run": predictions.name,
                 "clips": len(pairs),
                 "right_only_here": wins,
                 "right_only_first": losses,

@@ -56,7 +56,7 @@ def seen_from_aside(values: NDArray[np.float32], present: Mask) -> Points:
 
 
 def moments_of(present: Mask, count: int = MOMENTS) -> NDArray[np.int64]:
-    """Frames to show, evenly from the first in which somebody is there to the last; (M, T, V) -> (count,)."""
+    """Frames to show, evenly from the first with a person to the last; (M, T, V) -> (count,)."""
     frames = np.flatnonzero(present.any(axis=(0, 2)))
     first, last = (int(frames[0]), int(frames[-1])) if frames.size else (0, present.shape[1] - 1)
     return np.asarray(np.linspace(first, last, count).round(), dtype=np.int64)
@@ -126,7 +126,7 @@ def draw_moments(
         shifts: How far to move each moment to the right; None puts its middle into the middle of its cell.
 
     Returns:
-        The shifts, NaN where nobody is there.
+        The shifts, NaN where there is no person.
     """
     side = np.array(sides(layout))
     ends = _ends(layout)
@@ -137,7 +137,7 @@ def draw_moments(
         shifts = [(place + 0.5) * cell - _middle(points, frame) for place, frame in enumerate(frames.tolist())]
     for place, (frame, shift) in enumerate(zip(frames.tolist(), shifts, strict=True)):
         if np.isnan(shift):
-            panel.text((place + 0.5) * cell, 0.4 * cell, "nobody", ha="center", fontsize=7, color=MIDDLE)
+            panel.text((place + 0.5) * cell, 0.4 * cell, "no person", ha="center", fontsize=7, color=MIDDLE)
             continue
         for person in range(len(points)):
             colors = COLOURS[min(person, len(COLOURS) - 1)]
@@ -145,7 +145,7 @@ def draw_moments(
             if trails and before:
                 for joint in trailing[person][:TRAILS]:
                     path = points[person, max(frame - before, 0) : frame + 1, joint] + (shift, 0)
-                    # Somebody who crosses the picture would draw through the neighbours.
+                    # A person who crosses the picture would draw through the neighbours.
                     path[np.abs(path[:, 0] - (place + 0.5) * cell) > 0.5 * cell] = np.nan
                     panel.plot(*path.T, color=colors[side[joint]], lw=0.9, alpha=0.45, solid_capstyle="round")
             for which in (2, 0, 1):

@@ -189,7 +189,7 @@ def finetune(
 
     Args:
         data: A store that `convert` wrote; may be left away with `resume`.
-        init: What `pretrain` gave, a run folder or a checkpoint; None starts from chance.
+        init: What `pretrain` gave, a run folder or a checkpoint; None starts from scratch.
         recipe: As in `train`; None is that of `init`, or "amr-small".
         split: As in `train`.
         validate: As in `train`.
@@ -345,7 +345,7 @@ def leave_one_out(
     Args:
         data: A store with labelled recordings of two known subjects or more; may be left away with `resume`.
         verb: Whether each fold pre-trains as well ("train") or only learns actions ("finetune").
-        init: For "finetune": what it starts from; None starts from chance.
+        init: For "finetune": what it starts from; None starts from scratch.
         recipe: As in `train`.
         validate: As in `train`.
         labels: As in `train`.
@@ -408,8 +408,8 @@ def distill_settings(alpha: float | None, temperature: float | None, *, unlabell
         if alpha not in (None, 1.0):
             raise ConfigError(f"--unlabelled has no labels to weigh, so --alpha must be 1, got {alpha}")
         alpha = 1.0
-    asked = {"distill.alpha": alpha, "distill.temperature": temperature}
-    return {name: value for name, value in asked.items() if value is not None}
+    given = {"distill.alpha": alpha, "distill.temperature": temperature}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _single(split: str | None) -> str | None:
@@ -439,12 +439,12 @@ def _done(
         if name in options:
             options[name] = _path(options[name])
     resume = options["resume"]
-    if resume is not None and (RunFolder(resume).said().get("split") == "loso") != folds:
-        # Said here, because what comes of it could not be told apart before hours of training.
+    if resume is not None and (RunFolder(resume).config().get("split") == "loso") != folds:
+        # Refused here, because the difference would show only after hours of training.
         here, there = ("one run", f"{verb}()") if folds else ("a folder of folds", "leave_one_out()")
         raise ConfigError(f"{resume} is {here}; go on with {there}")
-    said = tuple(f"{name}={_word(value)}" for name, value in (settings or {}).items())
-    _, outcome = work_off(Order(verb=verb, settings=said, project=Path(project), **options))
+    as_text = tuple(f"{name}={_word(value)}" for name, value in (settings or {}).items())
+    _, outcome = work_off(Order(verb=verb, settings=as_text, project=Path(project), **options))
     return outcome
 
 

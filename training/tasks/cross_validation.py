@@ -1,4 +1,4 @@
-"""How well are people recognised whom the model has never seen? One fold for each subject, told together."""
+"""Leave-one-subject-out cross-validation: one fold for each subject, results pooled."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -104,8 +104,8 @@ def data_of(teacher: Teacher) -> Path | None:
     run = RunFolder(teacher.path.parent.parent)
     if not (run.folder / "config.json").exists():
         return None
-    said = run.said()
-    return Path(str(said["data"])) if "data" in said else None
+    config_values = run.config()
+    return Path(str(config_values["data"])) if "data" in config_values else None
 
 
 def _is_its_own(teacher: Teacher, store: Store) -> bool:
@@ -309,7 +309,7 @@ def compare(teacher: Teacher, student: Classifier, store: Store, which: Mask, de
     return found
 
 
-def told(beside: dict[str, float], on: str) -> str:
+def comparison_line(beside: dict[str, float], on: str) -> str:
     """What `compare` found, for a person."""
     small, large = beside["parameters"], beside["teacher_parameters"]
     line = (

@@ -56,8 +56,8 @@ class Fused:
             for run, weight, own in zip(self.runs, self.weights, self.each, strict=True)
         ]
         listed = table([*rows, ("together", "1.000", f"{self.together.top1:.4f}")], ("run", "weight", "top-1"))
-        told = (listed, report(self.together, self.answers.classes), copies_in_words(self.apart))
-        return "\n".join(filter(None, told))
+        parts = (listed, report(self.together, self.answers.classes), copies_in_words(self.apart))
+        return "\n".join(filter(None, parts))
 
 
 def in_order(answers: SavedPredictions, wanted: SavedPredictions, where: str) -> SavedPredictions:

@@ -1,4 +1,4 @@
-"""How good a run is on the part of the data that it has not learned from, told in tables and pictures."""
+"""Evaluate a run on its test part, as tables and pictures."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,7 @@
 """What a run takes from the checkpoint it starts from: the encoder, and how poses become the clips that it knows.
 
 The recordings may have another layout: they are then read in the checkpoint's, joint by joint by name, and what they
-lack is absent. Nobody should do that by accident, so it has to be asked for.
+lack is absent. That must not happen by accident, so it has to be requested.
 """
 
 import hashlib
@@ -97,11 +97,11 @@ def check_unchanged(made: Recipe, origin: InitCheckpoint) -> None:
     }
     kept["prepare.frames"] = (made.prepare.frames, card.prepare.frames)
     kept["prepare.layout"] = (made.prepare.layout, card.prepare.layout)
-    for name, (asked, its) in kept.items():
-        if asked != its:
+    for name, (requested, its) in kept.items():
+        if requested != its:
             raise ConfigError(
-                f"--set {name}={asked} contradicts --init {origin.path}, whose {name} is {its}; leave the setting out, "
-                "or start from scratch without --init"
+                f"--set {name}={requested} contradicts --init {origin.path}, whose {name} is {its}; leave the setting "
+                "out, or start from scratch without --init"
             )
 
 
@@ -118,7 +118,7 @@ def check_clips(origin: InitCheckpoint, prepare: PrepareConfig, store: Store, *,
         Notes.
 
     Raises:
-        LayoutError: If the layouts differ and that was not asked for, or if they have too little in common.
+        LayoutError: If the layouts differ and that was not requested, or if they have too little in common.
         ConfigError: If the units differ and nothing rescales them.
     """
     source, target = layout(store.layout), layout(origin.card.prepare.layout)
@@ -127,16 +127,16 @@ def check_clips(origin: InitCheckpoint, prepare: PrepareConfig, store: Store, *,
     if source is not target:
         common = common_joints(source, target)
         absent = [joint for joint in target.joints if joint not in common]
-        said = (
+        message = (
             f"{where}: was trained on layout '{target.name}', {store.path} has '{source.name}', which can fill "
             f"{len(common)} of its {len(target)} joints"
         )
         # The half is what `live` asks for: a model that its own source could not feed is of no use.
         if 2 * len(common) < len(target):
-            raise LayoutError(f"{said}, fewer than half; start from a checkpoint of layout '{source.name}'")
+            raise LayoutError(f"{message}, fewer than half; start from a checkpoint of layout '{source.name}'")
         if not transfer:
             raise LayoutError(
-                f"{said}; add --transfer to read the recordings in the checkpoint's layout, or start from a "
+                f"{message}; add --transfer to read the recordings in the checkpoint's layout, or start from a "
                 f"checkpoint of layout '{source.name}'"
             )
         lacks = f", and lack {', '.join(absent)}, which the model sees as absent" if absent else ""

@@ -165,7 +165,7 @@ def _validation(store: Store, train: Mask, subjects: str) -> Mask:
     return held_out
 
 
-def sides_of(store: Store, name: str, *, seed: int, validate: str | None, taught: bool) -> SplitMasks:
+def sides_of(store: Store, name: str, *, seed: int, validate: str | None, trains_classifier: bool) -> SplitMasks:
     """The sides of a split, with the subjects that choose the epoch taken out of its training part.
 
     Args:
@@ -173,10 +173,10 @@ def sides_of(store: Store, name: str, *, seed: int, validate: str | None, taught
         name: The split; "all" learns from everything and tests on nothing.
         seed: Of a random split.
         validate: Subject numbers like "7,9", or None.
-        taught: Labels will be learned from, so every class must be taught.
+        trains_classifier: Labels will be learned from, so every class must be in the training part.
 
     Raises:
-        ConfigError: If the split does not exist, validation empties a side, or a class is never taught.
+        ConfigError: If the split does not exist, validation empties a side, or a class has no training clip.
     """
     notes: tuple[str, ...] = ()
     if name == "all":
@@ -190,7 +190,7 @@ def sides_of(store: Store, name: str, *, seed: int, validate: str | None, taught
         validation = _validation(store, train, validate)
         # Everybody who validates goes, labelled or not: pre-training must not see them either.
         train = train & ~np.isin(store.subjects, np.unique(store.subjects[validation]))
-    if taught and (train & (store.labels >= 0)).any():
+    if trains_classifier and (train & (store.labels >= 0)).any():
         require_all_classes(store, train, name)
     return SplitMasks(train=train, test=test, validation=validation, notes=notes)
 
@@ -205,7 +205,7 @@ def _teacher(order: Order) -> Teacher | None:
 
 
 def _fitted(order: Order, origin: InitCheckpoint | None, store: Store, train: Mask) -> Recipe:
-    """The recipe as asked for, fitted to the data or to the checkpoint; what was set by hand stays as it was set."""
+    """The requested recipe, fitted to the data or to the checkpoint; what was set by hand stays as it was set."""
     base = recipe(order.recipe or ("amr-small" if origin is None else recipe_name(origin)))
     if origin is not None:
         base = continued(base, origin)
@@ -225,7 +225,7 @@ def origin_of(order: Order) -> InitCheckpoint | None:
     """The checkpoint that the order starts from.
 
     Raises:
-        ConfigError: If a transfer was asked for from nowhere.
+        ConfigError: If a transfer was requested without a checkpoint.
     """
     if order.init is None:
         if order.transfer:
@@ -250,8 +250,8 @@ def fresh(order: Order, *, store: Store | None = None, into: RunFolder | None = 
         store = with_teacher_classes(store, teacher, unlabelled=order.unlabelled)
     name = order.split or (split_of(teacher, store) if teacher is not None else None)
     name = name or ("all" if order.unlabelled else offers(store)[0])
-    taught = order.verb in ("train", "finetune")
-    sides = sides_of(store, name, seed=order.seed, validate=order.validate, taught=taught)
+    trains_classifier = order.verb in ("train", "finetune")
+    sides = sides_of(store, name, seed=order.seed, validate=order.validate, trains_classifier=trains_classifier)
     notes = sides.notes
     origin = origin_of(order)
     if teacher is None:
@@ -269,7 +269,7 @@ def fresh(order: Order, *, store: Store | None = None, into: RunFolder | None = 
         subset = resolve_subset(order.labels, store, sides.train, name, order.seed)
         require_all_classes(store, subset.mask(len(store)), name)
     if sides.validation is None and made.finetune.optim.patience and order.verb != "pretrain":
-        # Said here, because `train` would come to it only after hours of pre-training.
+        # Refused here, because `train` would come to it only after hours of pre-training.
         raise ConfigError(
             f"finetune.optim.patience={made.finetune.optim.patience} needs validation subjects to judge by; name them "
             "with --validate, or leave it at 0"
@@ -297,7 +297,7 @@ def fresh(order: Order, *, store: Store | None = None, into: RunFolder | None = 
     clips = f"{int(sides.train.sum())} clips to learn from, {int(sides.test.sum())} to test on (split {name})"
     run.log(f"data: {store.path}, {clips}")
     if subset is not None:
-        run.log(f"labels: {subset.told()}")
+        run.log(f"labels: {subset.sentence()}")
     for sentence in notes:
         run.log(f"note: {sentence}")
     return Work(
@@ -326,34 +326,34 @@ def resumed(order: Order, folder: Path, *, store: Store | None = None) -> Work:
         store: Its recordings, if they are open already.
     """
     run = RunFolder(folder)
-    made, said = run.read_settings()
-    if said.get("verb") != order.verb:
-        raise ConfigError(f"{folder} is a run of `amr-edge {said.get('verb')}`; resume it with that command")
+    made, config_values = run.read_settings()
+    if config_values.get("verb") != order.verb:
+        raise ConfigError(f"{folder} is a run of `amr-edge {config_values.get('verb')}`; resume it with that command")
     if store is None:
-        store = open_store(order.data or Path(str(said["data"])))
-    if store.content_hash != said["data_hash"]:
+        store = open_store(order.data or Path(str(config_values["data"])))
+    if store.content_hash != config_values["data_hash"]:
         raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
-    unlabelled = said.get("unlabelled") is True
+    unlabelled = config_values.get("unlabelled") is True
     teacher = None
     if order.verb == "distill":
-        teacher = _teacher(replace(order, teacher=order.teacher or Path(str(said["teacher"]))))
+        teacher = _teacher(replace(order, teacher=order.teacher or Path(str(config_values["teacher"]))))
     if teacher is not None:
-        if teacher.sha256 != said["teacher_sha256"]:
+        if teacher.sha256 != config_values["teacher_sha256"]:
             raise DataError(f"{teacher.path} is not the teacher that {folder} was started with; give the same file")
         store = with_teacher_classes(store, teacher, unlabelled=unlabelled)
-    name, seed = str(said["split"]), int(str(said["seed"]))
-    validate = None if said["validate"] is None else str(said["validate"])
-    sides = sides_of(store, name, seed=seed, validate=validate, taught=False)
+    name, seed = str(config_values["split"]), int(str(config_values["seed"]))
+    validate = None if config_values["validate"] is None else str(config_values["validate"])
+    sides = sides_of(store, name, seed=seed, validate=validate, trains_classifier=False)
     return Work(
         store=store,
         split=name,
         sides=sides,
-        subset=load_subset(run.folder / FILE, store, sides.train, name) if said.get("labels") else None,
+        subset=load_subset(run.folder / FILE, store, sides.train, name) if config_values.get("labels") else None,
         recipe=made,
         run=run,
         seed=seed,
         machine=machine_of(order),
-        init=Path(str(said["init"])) if said["init"] else None,
+        init=Path(str(config_values["init"])) if config_values["init"] else None,
         resume=True,
         validate=validate,
         teacher=teacher,

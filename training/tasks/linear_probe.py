@@ -84,7 +84,7 @@ class ProbeConfig:
                 f"{self.momentum}, {self.weight_decay}"
             )
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """What was done, in words."""
         views = {0: "a new view of every clip in every epoch", 1: "whole clips, not augmented"}.get(
             self.views, f"{self.views} views of every clip, computed once and taken in turns"
@@ -99,7 +99,7 @@ Epoch = Callable[[int], NDArray[np.float32]]  # the number of an epoch -> the fe
 
 
 class Frozen:
-    """An encoder that is asked for features and not changed.
+    """A frozen encoder that gives features.
 
     Args:
         model: The encoder with any head.
@@ -242,9 +242,9 @@ def fit_linear(
             if validation is not None:
                 fitted = Linear(weight=weight, bias=bias, epoch=epoch + 1, rows=())
                 row["validation_top1"] = score(fitted.probs(validation[0]), validation[1]).top1
-            judged = row.get("validation_top1", epoch + 1.0)
-            if best is None or judged > best[0]:
-                best = (judged, epoch + 1, weight, bias)
+            reached = row.get("validation_top1", epoch + 1.0)
+            if best is None or reached > best[0]:
+                best = (reached, epoch + 1, weight, bias)
             rows.append(row)
     assert best is not None  # noqa: S101  (there is at least one epoch)
     return Linear(weight=best[2], bias=best[3], epoch=best[1], rows=tuple(rows))
@@ -283,7 +283,7 @@ class Ready:
         return Clips(self.store, which & (self.store.labels >= 0), self.card.prepare, self.card.persons)
 
     @property
-    def _taught(self) -> Mask:
+    def _train_mask(self) -> Mask:
         """(N,) the clips whose labels may be looked at."""
         return self.sides.train if self.subset is None else self.subset.mask(len(self.store))
 
@@ -295,12 +295,12 @@ class Ready:
     @property
     def learned(self) -> Clips:
         """The clips to learn from, as they are."""
-        return self.part(self._taught)
+        return self.part(self._train_mask)
 
     @property
     def views(self) -> Views:
         """The clips to learn from, as they are changed."""
-        labelled = self._taught & (self.store.labels >= 0)
+        labelled = self._train_mask & (self.store.labels >= 0)
         card, device = self.card, self.frozen.machine.device
         return Views(self.store, labelled, card.prepare, card.persons, self.config.augment, device)
 
@@ -328,7 +328,7 @@ def ready(order: Order, *, variant: str, share: float, method: str) -> Ready:
         raise ConfigError("INIT is missing; give a run folder or a checkpoint of `amr-edge pretrain`")
     store = store_of(order)
     name = order.split or offers(store)[0]
-    sides = sides_of(store, name, seed=order.seed, validate=order.validate, taught=True)
+    sides = sides_of(store, name, seed=order.seed, validate=order.validate, trains_classifier=True)
     for side, what in ((sides.train, "learn from"), (sides.test, "test on")):
         if not (side & (store.labels >= 0)).any():
             raise DataError(
@@ -364,7 +364,7 @@ def ready(order: Order, *, variant: str, share: float, method: str) -> Ready:
     load_encoder(origin.path, encoder, origin.card)
     model = Classifier(encoder, len(store.classes))
     run = new_run(order.project, "probe", order.name or origin.card.name)
-    said = {
+    config_values = {
         "verb": "probe",
         "method": method,
         "data": str(store.path.resolve()),
@@ -378,11 +378,11 @@ def ready(order: Order, *, variant: str, share: float, method: str) -> Ready:
         "variant": variant,
         "probe": asdict(config),
     }
-    run.write_json("config.json", said)
+    run.write_json("config.json", config_values)
     run.write_json("environment.json", environment())
     if subset is not None:
         save_subset(subset, run.folder / LABELS)
-        run.log(f"labels: {subset.told()}")
+        run.log(f"labels: {subset.sentence()}")
     for sentence in notes:
         run.log(f"note: {sentence}")
     return Ready(
@@ -402,9 +402,9 @@ def ready(order: Order, *, variant: str, share: float, method: str) -> Ready:
     )
 
 
-def _said(probe: Ready) -> dict[str, object]:
+def _config_fields(probe: Ready) -> dict[str, object]:
     """What every report of a probe says."""
-    said: dict[str, object] = {
+    config_values: dict[str, object] = {
         "run": str(probe.run.folder),
         "encoder": str(probe.origin.path),
         "split": probe.split,
@@ -412,7 +412,7 @@ def _said(probe: Ready) -> dict[str, object]:
         "budget": probe.share,
         "tokens": probe.frozen.tokens,
     }
-    return said if probe.subset is None else {**said, "labels": probe.subset.to_dict()}
+    return config_values if probe.subset is None else {**config_values, "labels": probe.subset.to_dict()}
 
 
 def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32], copied: Mask) -> None:
@@ -467,7 +467,7 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     save_weights(run.last, probe.model, card)
     run.write_results(fitted.rows)
     answer = {
-        **_said(probe),
+        **_config_fields(probe),
         "method": "linear",
         **metrics,
         "clips": result.clips,
@@ -478,8 +478,8 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     run.write_json("score.json", answer)
     _keep(probe, result, test, probs, copied)
     which = "the last epoch's" if probe.validate is None else f"epoch {fitted.epoch}'s, chosen on {chosen_by},"
-    told = (_head_line(probe, learned, test), f"linear: {config.told()}", report(result, card.classes))
-    text = "\n".join(filter(None, (*told, copies_in_words(apart), f"{which} weights: {run.last}")))
+    summary = (_head_line(probe, learned, test), f"linear: {config.summary()}", report(result, card.classes))
+    text = "\n".join(filter(None, (*summary, copies_in_words(apart), f"{which} weights: {run.last}")))
     run.log(text, show=False)
     return (
         f"{text}\nnext: amr-edge finetune --data {probe.store.path} --split {probe.split} --init {probe.origin.path}",
@@ -497,14 +497,14 @@ def neighbor_probe(probe: Ready) -> tuple[str, dict[str, object]]:
         What to tell a person, and the same for a machine.
     """
     learned, test = probe.learned, probe.part(probe.sides.test)
-    known, asked = probe.frozen.whole(learned), probe.frozen.whole(test)
-    votes = {k: neighbors(known, learned.labels, asked, k, len(probe.card.classes)) for k in NEIGHBOURS}
+    known, queries = probe.frozen.whole(learned), probe.frozen.whole(test)
+    votes = {k: neighbors(known, learned.labels, queries, k, len(probe.card.classes)) for k in NEIGHBOURS}
     results = {k: score(probs, test.labels) for k, probs in votes.items()}
     copied = probe.copied()
     apart = deduplicated(votes[NEIGHBOURS[0]], test.labels, copied)
     rows = [(k, round(result.top1, 4), round(result.mean_class, 4)) for k, result in results.items()]
     answer: dict[str, object] = {
-        **_said(probe),
+        **_config_fields(probe),
         "method": "knn",
         "clips": len(test),
         **apart,
@@ -514,8 +514,8 @@ def neighbor_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     }
     probe.run.write_json("score.json", answer)
     _keep(probe, results[NEIGHBOURS[0]], test, votes[NEIGHBOURS[0]], copied)
-    told = (_head_line(probe, learned, test), table(rows, ("neighbours", "top-1", "mean over classes")))
-    text = "\n".join(filter(None, (*told, copies_in_words(apart))))
+    summary = (_head_line(probe, learned, test), table(rows, ("neighbours", "top-1", "mean over classes")))
+    text = "\n".join(filter(None, (*summary, copies_in_words(apart))))
     probe.run.log(text, show=False)
     next_line = f"next: amr-edge probe {probe.origin.path} --data {probe.store.path} --split {probe.split}"
     return f"{text}\n{next_line}", answer

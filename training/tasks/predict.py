@@ -25,6 +25,6 @@ def predict(model: Classifier, clips: Clips, device: torch.device, batch: int = 
 
 
 def validated(model: Classifier, held_out: Clips, device: torch.device) -> tuple[float, dict[str, float]]:
-    """What a stage of training is judged by: minus the top-1 on labelled clips, and what to write beside the loss."""
+    """The validation criterion of a stage: minus the top-1 on labelled clips, and what to write beside the loss."""
     top1 = score(predict(model, held_out, device), held_out.labels).top1
     return -top1, {"validation_top1": top1}

@@ -107,7 +107,7 @@ class TrainResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillResult(TrainResult):
-    """A student that was taught.
+    """A distilled student.
 
     Attributes:
         beside_the_teacher: "parameters", "teacher_parameters", "clips", "agreement", and "teacher_top1" where the
@@ -147,7 +147,7 @@ class FoldResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossValidationResult:
-    """One model for each subject, judged on that subject alone.
+    """One model for each subject, tested on that subject alone.
 
     Attributes:
         run: The folder of all folds.

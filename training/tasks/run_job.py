@@ -28,7 +28,7 @@ from amr_edge.training.tasks.cross_validation import (
     summarize,
     write_folds,
 )
-from amr_edge.training.tasks.distill import Teacher, compare, distill, told
+from amr_edge.training.tasks.distill import Teacher, compare, comparison_line, distill
 from amr_edge.training.tasks.evaluate import evaluate_run
 from amr_edge.training.tasks.finetune import finetune
 from amr_edge.training.tasks.job import Order, Work, fresh, origin_of, resumed, sides_of, store_of, weights_in
@@ -45,7 +45,7 @@ from amr_edge.training.tasks.results import (
 
 __all__ = ["Order", "run_job", "weights_in", "work_off"]
 
-Told = tuple[str, Outcome]  # for a person, for a program
+TaskOutput = tuple[str, Outcome]  # for a person, for a program
 
 
 def run_job(order: Order) -> tuple[str, dict[str, object]]:
@@ -54,14 +54,14 @@ def run_job(order: Order) -> tuple[str, dict[str, object]]:
     return text, outcome.to_dict()
 
 
-def work_off(order: Order) -> Told:
+def work_off(order: Order) -> TaskOutput:
     """Do what was ordered.
 
     Returns:
         What to tell a person, and the same for a program.
 
     Raises:
-        KeyboardInterrupt: After Ctrl-C, with the last finished epoch on disk and the way to go on said.
+        KeyboardInterrupt: After Ctrl-C, with the last finished epoch on disk and the command to resume printed.
     """
     world()  # before anything can be refused: of several processes one speaks
     if order.threads:
@@ -69,8 +69,8 @@ def work_off(order: Order) -> Told:
     if order.resume is None and order.split == EVERY_SUBJECT and order.verb in ("train", "finetune"):
         return _leave_one_out(order, None)
     if order.resume is not None:
-        _, said = RunFolder(order.resume).read_settings()
-        if said.get("split") == EVERY_SUBJECT:
+        _, config_values = RunFolder(order.resume).read_settings()
+        if config_values.get("split") == EVERY_SUBJECT:
             return _leave_one_out(order, order.resume)
     work = resumed(order, order.resume) if order.resume else fresh(order)
     try:
@@ -140,7 +140,7 @@ def _examine(work: Work, model: Classifier, card: Card) -> tuple[str, TestMetric
     )
 
 
-def _distill(work: Work, teacher: Teacher) -> Told:
+def _distill(work: Work, teacher: Teacher) -> TaskOutput:
     run, sides = work.run, work.sides
     distill(
         work.store,
@@ -162,7 +162,9 @@ def _distill(work: Work, teacher: Teacher) -> Told:
     beside = compare(teacher, model, work.store, examined if text else sides.train, work.machine.device)
     run.write_json("teacher.json", beside)
     write_page(run)
-    lines.append(told(beside, on="the test part" if text else "what it learned from; nothing is left to test on"))
+    lines.append(
+        comparison_line(beside, on="the test part" if text else "what it learned from; nothing is left to test on")
+    )
     run.log("\n".join(lines), show=False)
     lines += [f"{which}: {run.last}", f"next: amr-edge export {run.folder} --onnx"]
     return "\n".join(lines), DistillResult(
@@ -177,7 +179,7 @@ def _distill(work: Work, teacher: Teacher) -> Told:
     )
 
 
-def _stages(verb: str, work: Work) -> Told:
+def _stages(verb: str, work: Work) -> TaskOutput:
     run, init = work.run, work.init
     if verb == "pretrain":
         _pretrain(work, run)
@@ -214,7 +216,7 @@ def _stages(verb: str, work: Work) -> Told:
         text = "fine-tuned on everything, nothing left to test on"
     rows = run.results() + (run.stage("pretrain").results() if verb == "train" else [])
     if work.subset is not None:
-        text = f"{text}\nlabels: {work.subset.told()}"
+        text = f"{text}\nlabels: {work.subset.sentence()}"
     return f"{text}\n{which}: {run.last}\nnext: amr-edge export {run.folder} --onnx", TrainResult(
         run=run.folder,
         weights=run.last,
@@ -227,7 +229,7 @@ def _stages(verb: str, work: Work) -> Told:
     )
 
 
-def _leave_one_out(order: Order, folder: Path | None) -> Told:
+def _leave_one_out(order: Order, folder: Path | None) -> TaskOutput:
     """One run for each subject, who is left out of everything that it learns from; each is a run of its own."""
     order, store, parent = _folds_begun(order) if folder is None else _folds_resumed(order, folder)
     subjects = subjects_to_leave_out(store)
@@ -264,8 +266,8 @@ def _leave_one_out(order: Order, folder: Path | None) -> Told:
     write_page(parent)
     parent.log(summary.text(), show=False)
     next_line = f"next: amr-edge {order.verb} --data {store.path} --split all"
-    told = f"{summary.text()}\neach fold is a run in {parent.folder / 'folds'}\n{next_line}"
-    return told, _each_left_out(summary, parent, order.seed)
+    comparison_line = f"{summary.text()}\neach fold is a run in {parent.folder / 'folds'}\n{next_line}"
+    return comparison_line, _each_left_out(summary, parent, order.seed)
 
 
 def _each_left_out(summary: Summary, parent: RunFolder, seed: int) -> CrossValidationResult:
@@ -300,7 +302,7 @@ def _folds_begun(order: Order) -> tuple[Order, Store, RunFolder]:
     # Every refusal comes before the first hour of computing.
     for subject in subjects_to_leave_out(store):
         name = fold_name(subject)
-        sides = sides_of(store, name, seed=order.seed, validate=order.validate, taught=True)
+        sides = sides_of(store, name, seed=order.seed, validate=order.validate, trains_classifier=True)
         if order.labels is not None:
             resolve_subset(order.labels, store, sides.train, name, order.seed)
     origin = origin_of(order)
@@ -317,9 +319,9 @@ def _folds_begun(order: Order) -> tuple[Order, Store, RunFolder]:
             "seed": order.seed,
             "init": None if origin is None else str(origin.path.resolve()),
             "validate": order.validate,
-            "labels_asked": order.labels,
+            "requested_labels": order.labels,
             "transfer": order.transfer,
-            "recipe_asked": order.recipe,
+            "requested_recipe": order.recipe,
             "settings": list(order.settings),
         },
     )
@@ -330,28 +332,28 @@ def _folds_begun(order: Order) -> tuple[Order, Store, RunFolder]:
 def _folds_resumed(order: Order, folder: Path) -> tuple[Order, Store, RunFolder]:
     """The order that the folder was begun with, on the machine of this one."""
     parent = RunFolder(folder)
-    _, said = parent.read_settings()
-    if said.get("verb") != order.verb:
-        raise ConfigError(f"{folder} is a run of `amr-edge {said.get('verb')}`; resume it with that command")
-    store = open_store(order.data or Path(str(said["data"])))
-    if store.content_hash != said["data_hash"]:
+    _, config_values = parent.read_settings()
+    if config_values.get("verb") != order.verb:
+        raise ConfigError(f"{folder} is a run of `amr-edge {config_values.get('verb')}`; resume it with that command")
+    store = open_store(order.data or Path(str(config_values["data"])))
+    if store.content_hash != config_values["data_hash"]:
         raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
 
     def text(name: str) -> str | None:
-        return None if said[name] is None else str(said[name])
+        return None if config_values[name] is None else str(config_values[name])
 
-    init, settings = text("init"), said["settings"]
+    init, settings = text("init"), config_values["settings"]
     begun = replace(
         order,
         resume=None,
         data=store.path,
         split=EVERY_SUBJECT,
-        seed=int(str(said["seed"])),
+        seed=int(str(config_values["seed"])),
         init=None if init is None else Path(init),
         validate=text("validate"),
-        labels=text("labels_asked"),
-        transfer=said["transfer"] is True,
-        recipe=text("recipe_asked"),
+        labels=text("requested_labels"),
+        transfer=config_values["transfer"] is True,
+        recipe=text("requested_recipe"),
         settings=tuple(map(str, settings)) if isinstance(settings, list) else (),
     )
     return begun, store, parent

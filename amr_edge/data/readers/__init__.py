@@ -100,12 +100,12 @@ def find(root: str | Path, format: str = "auto") -> Found:  # noqa: A002 - the o
         ConfigError: If there is no such format.
         ReadError: If nothing is there, nothing is known, or files of several formats are mixed.
     """
-    asked = None if format == "auto" else _named(format)
+    requested = None if format == "auto" else _named(format)
     root = Path(root)
     if not root.exists():
         raise ReadError(f"{root}: expected a file or folder of recordings, there is none; check the path")
     if root.is_file():
-        known = asked or next((reader for reader in READERS if reader.recognizes(root)), None)
+        known = requested or next((reader for reader in READERS if reader.recognizes(root)), None)
         if known is None:
             raise ReadError(
                 f"{root}: the file is of no format known here; say which with --format, one of {', '.join(FORMATS[1:])}"
@@ -114,7 +114,7 @@ def find(root: str | Path, format: str = "auto") -> Found:  # noqa: A002 - the o
     files: dict[str, list[Path]] = {}
     others: list[Path] = []
     for path in _walk(root):
-        candidates = (asked,) if asked else READERS
+        candidates = (requested,) if requested else READERS
         known = next((reader for reader in candidates if reader.recognizes(path)), None)
         if known is not None:
             files.setdefault(known.NAME, []).append(path)
@@ -124,7 +124,7 @@ def find(root: str | Path, format: str = "auto") -> Found:  # noqa: A002 - the o
         if first in files:
             files.pop(twin, None)
     if not files:
-        what = f"of format '{format}'" if asked else "of a format known here"
+        what = f"of format '{format}'" if requested else "of a format known here"
         raise ReadError(f"{root}: expected recordings, found no file {what} among {len(others)}; check the path")
     if len(files) > 1:
         mixed = ", ".join(f"{len(paths)} {name}" for name, paths in files.items())
@@ -151,11 +151,11 @@ def recordings(
     Args:
         reader: Reads them.
         paths: The files.
-        on_bad: Told of each file that cannot be read and each clip without a frame; reading goes on. None raises
+        on_bad: Called for each file that cannot be read and each clip without a frame; reading goes on. None raises
             instead.
 
     Raises:
-        ReadError: If a file is damaged, cut off, foreign or empty and nobody is told.
+        ReadError: If a file is damaged, cut off, foreign or empty and `on_bad` is None.
     """
 
     def refuse(refusal: ReadError) -> None:
@@ -193,7 +193,7 @@ def read(
     Args:
         path: A file, or a folder that is searched with all its folders.
         format: Name of a reader, or "auto".
-        on_bad: Told of what cannot be read, and reading goes on; None raises instead.
+        on_bad: Called for what cannot be read, and reading goes on; None raises instead.
 
     Raises:
         ConfigError: If there is no such format.

@@ -25,7 +25,7 @@ from amr_edge.skeleton import Layout, Poses, layout
 
 NAME = "jsonl"
 TITLE = "amr-edge JSON lines"
-TERMS = "those of whoever recorded it"
+TERMS = "those of the person who recorded it"
 CLASSES: tuple[str, ...] | None = None
 
 SCHEMA = 1
@@ -156,7 +156,7 @@ def parse_frame(line: str | bytes, header: Header, where: str) -> JsonlFrame:
 
     Args:
         line: The line.
-        header: What the first line said.
+        header: The first line.
         where: The file or stream and the line, for the sentence when it is wrong.
 
     Raises:
@@ -259,7 +259,7 @@ def read(path: Path) -> Iterator[Recording]:
 
 def header_line(recording: Recording) -> str:
     """The first line for a recording."""
-    said = {
+    header = {
         "amr_edge": "skeleton",
         "schema": SCHEMA,
         "layout": recording.layout,
@@ -270,7 +270,7 @@ def header_line(recording: Recording) -> str:
         "parts": list(recording.parts),
         "spans": [list(span) for span in recording.spans],
     }
-    return json.dumps({name: value for name, value in said.items() if value not in (None, [])}, allow_nan=False)
+    return json.dumps({name: value for name, value in header.items() if value not in (None, [])}, allow_nan=False)
 
 
 def frame_line(time_s: float, ids: tuple[int, ...], poses: Poses) -> str:
@@ -291,7 +291,7 @@ def frame_line(time_s: float, ids: tuple[int, ...], poses: Poses) -> str:
 def write(path: Path, recording: Recording) -> None:
     """Write a recording as lines; the file appears whole or not at all.
 
-    A person who is never seen cannot be said in this format and is left out; a joint of which one number is
+    A person who is never seen cannot be written in this format and is left out; a joint of which one number is
     missing is absent.
 
     Raises:

@@ -9,7 +9,7 @@ Kinect takes chairs for people and one person for several in turn. What is kept 
 with more than one body, those of 11 frames or fewer go, then those that are wider than tall in most frames; the
 body that moves most is person 0; each further one, by motion, continues person 0 where their times do not
 overlap, else person 1. Other than there, no gap is closed: a frame in which a person was not seen is NaN at its
-true time. Frames before the first and after the last sighting are left out.
+true time. Frames before the first and after the last frame are left out.
 
 Source: Shahroudy, Liu, Ng and Wang, CVPR 2016; Liu, Shahroudy, Perez, Wang, Duan and Kot, TPAMI 2019; the names of
 the actions as their authors and mmaction2 list them, remarks in brackets left out.

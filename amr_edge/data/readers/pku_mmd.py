@@ -1,7 +1,7 @@
 """PKU-MMD: long Kinect v2 recordings in which 51 actions follow each other, with their beginnings and ends.
 
 `skeleton/NAME.txt` has a frame in each line: 150 numbers, two persons x 25 joints x xyz in metres (Kinect camera
-space), zeros where nobody is, 30 frames a second. `label/NAME.txt` has an action in each line: number (1..51),
+space), zeros where no person is, 30 frames a second. `label/NAME.txt` has an action in each line: number (1..51),
 first frame, frame after the last, confidence. NAME ends in the camera: L, M or R. `read` cuts the actions out, one
 recording each, on the clock of the long one; `read_untrimmed` gives the long one with its `spans`.
 
@@ -147,7 +147,7 @@ def read_untrimmed(path: Path) -> Recording:
 
 
 def read(path: Path) -> Iterator[Recording]:
-    """Every action of a skeleton file; one in which nobody is seen comes all absent, or with no frame.
+    """Every action of a skeleton file; one in which no person is seen comes all absent, or with no frame.
 
     Yields:
         Poses (M, T, 25, 3) in layout ntu25, M 1 or 2; source "NAME.txt#1" for the first action.

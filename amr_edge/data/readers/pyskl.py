@@ -40,7 +40,7 @@ _KINDS = re.compile(r"[biuf][1248]|b1")
 
 
 class _Type:
-    """Stands for numpy.dtype: remembers what it is told and knows plain numbers only."""
+    """Stands for numpy.dtype: keeps its arguments and knows plain numbers only."""
 
     def __init__(self, kind: object, *_: object) -> None:
         if not isinstance(kind, str) or not _KINDS.fullmatch(kind):

@@ -15,7 +15,7 @@ Joints are not markers:
 
 A marker that was lost is written as (0, 0, 0). What becomes of it:
 
-- lost for at most 0.25 s between two sightings: a straight line in time;
+- lost for at most 0.25 s between two observed frames: a straight line in time;
 - a front spine of the pelvis, lost for longer: placed by the other three pelvis markers, where it lay among them
   in the frames that show all four; if it is never seen, 240 mm from the other front spine, along the line of the
   two back spines;
@@ -121,7 +121,7 @@ def _seen(points: Points) -> NDArray[np.bool_]:
 
 
 def bridged(points: Points, short_s: float = SHORT_S) -> Points:
-    """A straight line through every gap between two sightings that lie at most `short_s` and a frame apart.
+    """A straight line through every gap between two observed frames that lie at most `short_s` and a frame apart.
 
     >>> bridged(np.array([[0.0] * 3, [np.nan] * 3, [2.0] * 3, [np.nan] * 3]))[:, 0].tolist()
     [0.0, 1.0, 2.0, nan]
@@ -226,7 +226,7 @@ def rebuilt(path: Path) -> tuple[Lost, ...]:
     """
     markers = _markers(path)
     found = _joints(markers)
-    told = []
+    losses = []
     for marker in _USED:
         lost = ~_seen(markers[marker])
         if not lost.any():
@@ -235,8 +235,8 @@ def rebuilt(path: Path) -> tuple[Lost, ...]:
             remedy = "absent"
         else:
             remedy = "interpolated" if _seen(bridged(markers[marker])).all() else "rebuilt"
-        told.append(Lost(marker, int(lost.sum()), remedy))
-    return tuple(told)
+        losses.append(Lost(marker, int(lost.sum()), remedy))
+    return tuple(losses)
 
 
 def read(path: Path) -> Iterator[Recording]:

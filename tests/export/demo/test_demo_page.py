@@ -54,7 +54,7 @@ def test_the_demo_goes_from_nothing_to_recognized_actions_and_a_page(
     assert "synthetic" in page
     assert Path(told["picture"]).stat().st_size > 10_000
     model = next((tmp_path / "demo" / "runs").rglob("model.onnx"))
-    assert run(["live", str(model), "--source", str(tmp_path / "demo" / "somebody_new.jsonl"), "--events"]) == 0
+    assert run(["live", str(model), "--source", str(tmp_path / "demo" / "new_person.jsonl"), "--events"]) == 0
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     starts = [line for line in lines if line["type"] == "event" and line["event"] == "start"]
     stored = [json.loads(line) for line in (tmp_path / "demo" / "events.jsonl").read_text().splitlines()]

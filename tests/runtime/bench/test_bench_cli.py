@@ -263,7 +263,7 @@ def test_two_identical_models_compare_as_equal_in_nine_of_ten_runs(main: Main, w
 
 
 def test_the_suggested_command_uses_options_that_live_has() -> None:
-    row = {**fit("a", 1.0), "asked_engine": "onnxruntime", "asked_budget": 0.5}
+    row = {**fit("a", 1.0), "requested_engine": "onnxruntime", "requested_budget": 0.5}
     typed = suggest.live_command(row, Path("model.onnx")).split()
     known = {name for option in live.params for name in option.opts}
     assert typed[:2] == ["amr-edge", "live"]

@@ -39,14 +39,14 @@ def oracle(card_of: Callable[..., Card]) -> Oracle:
 
 def take(spans: tuple[Span, ...], marked: tuple[Span, ...], seconds: float = 12.0) -> SourceRun:
     """One person before a camera at 20 fps; a far joint marks the frames in which the oracle will see a wave."""
-    sightings = []
+    frames = []
     for k in range(int(seconds * 20)):
         pose = np.zeros((1, 20, 3), np.float32)
         pose[0, :, 1] = np.linspace(0, 1, 20)
         if any(span.start_s <= k / 20 <= span.end_s for span in marked):
             pose[0, 7, 0] = 100.0
-        sightings.append(Frame(time_s=k / 20, poses=pose, ids=(0,)))
-    return SourceRun(title="made", layout=KINECT20, units="m", sightings=sightings, spans=spans)
+        frames.append(Frame(time_s=k / 20, poses=pose, ids=(0,)))
+    return SourceRun(title="made", layout=KINECT20, units="m", frames=frames, spans=spans)
 
 
 def frozen() -> float:

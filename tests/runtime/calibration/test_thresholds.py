@@ -16,7 +16,7 @@ from amr_edge.cli import run
 from amr_edge.data.recording import Recording, Span
 from amr_edge.data.store import write_store
 from amr_edge.errors import CheckFailedError, ConfigError, DataError
-from amr_edge.runtime.calibration.thresholds import PredictedRecording, answered, calibrate, judged, keep
+from amr_edge.runtime.calibration.thresholds import PredictedRecording, answered, calibrate, keep, score_predictions
 from amr_edge.runtime.inference.onnx_metadata import checksum, read_onnx, sealed, with_card
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pipeline.recognizer import Prediction
@@ -113,8 +113,8 @@ def test_what_is_kept_keeps_the_request(card_of: CardOf) -> None:
     assert fitted.before.alarms_per_hour > 60
     assert fitted.after.alarms_per_hour <= 2.0
     kept = fitted.card(card, "a day")
-    assert judged(everything, kept).to_dict() == fitted.after.to_dict()
-    assert kept.calibration["false_alarms_asked"] == 2.0
+    assert score_predictions(everything, kept).to_dict() == fitted.after.to_dict()
+    assert kept.calibration["false_positives_requested"] == 2.0
 
 
 def test_without_a_request_the_best_threshold_is_taken(card_of: CardOf) -> None:

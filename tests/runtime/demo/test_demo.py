@@ -118,13 +118,13 @@ def performed(session: Session, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 def test_both_sets_are_told_and_each_is_said_as_it_begins_and_ends(performed: tuple[DemoResult, list[str]]) -> None:
     shown, said = performed
-    assert (shown.told.recognized, shown.told.actions) == (2, 2)
+    assert (shown.comparison.recognized, shown.comparison.actions) == (2, 2)
     begun = [line.split()[2:4] for line in said if "begins" in line]
     assert ["squat", "begins"] in begun
     assert any("squat ends" in line for line in said)
     assert any("arm raise begins" in line for line in said)
     squat, raised = shown.done.recording.spans
-    assert next(row["truth"] for row in shown.told.rows if row["truth"] is not None) == "squat"
+    assert next(row["truth"] for row in shown.comparison.rows if row["truth"] is not None) == "squat"
     assert squat.end_s < raised.start_s
 
 
@@ -134,7 +134,7 @@ def test_what_is_written_is_what_was_told(performed: tuple[DemoResult, list[str]
     assert records[-1]["type"] == "summary"
     assert records[-1]["answers"] == shown.answers > 100
     again = match(records, shown.done.recording.spans, session.card.prepare.window_s)
-    assert again.rows == shown.told.rows
+    assert again.rows == shown.comparison.rows
     (kept,) = jsonl.read(shown.recording)
     np.testing.assert_allclose(kept.poses, shown.done.recording.poses, atol=1e-4, equal_nan=True)
 
@@ -143,7 +143,7 @@ def test_the_same_seed_shows_the_same_and_another_shows_another(session: Session
     one, again, other = (
         perform(tmp_path / str(place), session, seed=seed, say=lambda _: None) for place, seed in enumerate((1, 1, 2))
     )
-    assert one.told == again.told
+    assert one.comparison == again.comparison
     np.testing.assert_array_equal(one.done.recording.poses, again.done.recording.poses)
     assert one.done.recording.duration_s != other.done.recording.duration_s
 
@@ -243,7 +243,7 @@ def test_the_command_tells_a_table_with_latency_and_the_next_command(
     out = tmp_path / "shown"
     assert run(["demo", "--out", str(out), "--threads", "1"]) == 0
     told, said = capfd.readouterr()
-    assert "watcher told 2 of 2 sets" in told
+    assert "watcher detected 2 of 2 sets" in told
     assert "ms an answer (p50)" in told
     assert "next: amr-edge live" in told
     assert "squat begins" in said
@@ -348,7 +348,7 @@ def test_the_page_opens_at_an_instant_that_its_address_names(
     at_s = shown.done.recording.spans[0].start_s + 6
     browser.open(f"{shown.report.as_uri()}?t={at_s:.1f}", width)
     browser.wait_for(f"document.getElementById('clock').textContent.startsWith('{at_s:.1f} / ')")
-    assert browser.value("document.querySelectorAll('#rows tr').length") == len(shown.told.rows) + 1
+    assert browser.value("document.querySelectorAll('#rows tr').length") == len(shown.comparison.rows) + 1
     assert browser.value("document.querySelectorAll('#latency tr').length") > 1
     assert browser.value("document.getElementById('play').textContent") == "Play"
     assert browser.value("document.documentElement.scrollWidth") <= width, "it must not scroll sideways"

@@ -1,4 +1,4 @@
-"""Each check says what is so on the machine it is given, and every failing line has a cure."""
+"""Each check says what is so on the machine it is given, and every failing line has a fix."""
 
 import importlib.util
 import json
@@ -40,7 +40,7 @@ HEALTHY = {
 
 
 @pytest.fixture
-def around(tmp_path: Path) -> SystemInfo:
+def system(tmp_path: Path) -> SystemInfo:
     """A desktop on which everything works but CUDA, camera and pose model."""
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemTotal: 16000000 kB\nMemAvailable: 9000000 kB\nSwapFree: 0 kB\n")
@@ -58,13 +58,13 @@ def around(tmp_path: Path) -> SystemInfo:
     )
 
 
-def lines(around: SystemInfo, area: str) -> list[Check]:
-    return [check for check in checks.examine(around) if check.area == area]
+def lines(system: SystemInfo, area: str) -> list[Check]:
+    return [check for check in checks.examine(system) if check.area == area]
 
 
-def test_every_line_that_fails_has_a_cure_and_no_line_that_is_well_has_one(around: SystemInfo) -> None:
+def test_every_line_that_fails_has_a_cure_and_no_line_that_is_well_has_one(system: SystemInfo) -> None:
     worst = replace(
-        around,
+        system,
         installed={
             "onnxruntime": "1",
             "onnxruntime-gpu": "1",
@@ -77,15 +77,15 @@ def test_every_line_that_fails_has_a_cure_and_no_line_that_is_well_has_one(aroun
         python=(3, 9, 0),
         wall_s=0.0,
     )
-    for machine in (around, worst):
+    for machine in (system, worst):
         for check in checks.examine(machine):
-            assert not (check.state == "ok" and check.cure), check
-            assert check.state == "ok" or check.cure or check.area in ("jetson", "cuda"), check
-            assert check.said
+            assert not (check.state == "ok" and check.fix), check
+            assert check.state == "ok" or check.fix or check.area in ("jetson", "cuda"), check
+            assert check.message
 
 
-def test_a_healthy_desktop_is_well(around: SystemInfo) -> None:
-    states = {check.name: check.state for check in checks.examine(around)}
+def test_a_healthy_desktop_is_well(system: SystemInfo) -> None:
+    states = {check.name: check.state for check in checks.examine(system)}
     assert states["ONNX Runtime"] == states["OpenVINO"] == states["MediaPipe"] == states["extra export"] == "ok"
     assert states["OpenMP"] == states["memory"] == states["clock"] == states["display"] == "ok"
     assert states["camera"] == states["TensorRT"] == states["CUDA"] == states["Jetson"] == "absent"
@@ -99,25 +99,25 @@ def test_a_healthy_desktop_is_well(around: SystemInfo) -> None:
         (("opencv-python-headless", "opencv-contrib-python"), "pip install opencv-contrib-python"),
     ],
 )
-def test_two_packages_that_write_one_folder_are_a_clash(around: SystemInfo, both: tuple[str, str], keep: str) -> None:
-    (clash,) = checks.clashes(replace(around, installed={**HEALTHY, **dict.fromkeys(both, "1.0")}))
+def test_two_packages_that_write_one_folder_are_a_clash(system: SystemInfo, both: tuple[str, str], keep: str) -> None:
+    (clash,) = checks.clashes(replace(system, installed={**HEALTHY, **dict.fromkeys(both, "1.0")}))
     assert clash.state == "bad"
-    assert all(name in clash.said and name in clash.cure for name in both)
-    assert clash.cure.endswith(keep)
-    assert list(checks.clashes(around)) == []
+    assert all(name in clash.message and name in clash.fix for name in both)
+    assert clash.fix.endswith(keep)
+    assert list(checks.clashes(system)) == []
 
 
-def test_an_old_package_of_an_extra_is_named_with_its_version(around: SystemInfo) -> None:
-    old = replace(around, installed={**HEALTHY, "onnx": "1.9.0"})
+def test_an_old_package_of_an_extra_is_named_with_its_version(system: SystemInfo) -> None:
+    old = replace(system, installed={**HEALTHY, "onnx": "1.9.0"})
     (export,) = lines(old, "export")
-    assert (export.state, "onnx 1.9.0 (asked: 1.17 or newer)" in export.said) == ("warn", True)
-    assert lines(around, "export")[0].state == "ok"
+    assert (export.state, "onnx 1.9.0 (required: 1.17 or newer)" in export.message) == ("warn", True)
+    assert lines(system, "export")[0].state == "ok"
 
 
-def test_an_extra_that_is_not_here_gets_the_line_to_type(around: SystemInfo) -> None:
-    bare = replace(around, installed={"onnxruntime": "1.20.0"})
+def test_an_extra_that_is_not_here_gets_the_line_to_type(system: SystemInfo) -> None:
+    bare = replace(system, installed={"onnxruntime": "1.20.0"})
     (train,) = lines(bare, "train")
-    assert (train.state, train.cure) == ("absent", 'pip install "amr-edge[train]"')
+    assert (train.state, train.fix) == ("absent", 'pip install "amr-edge[train]"')
 
 
 def test_an_extra_is_here_exactly_if_its_modules_can_be_imported_here() -> None:
@@ -143,31 +143,31 @@ def test_a_real_engine_tells_its_providers() -> None:
     assert "CPUExecutionProvider" in found.facts["providers"]
 
 
-def test_mediapipe_before_the_tasks_interface_is_bad(around: SystemInfo) -> None:
-    old = replace(around, installed={**HEALTHY, "mediapipe": "0.10.21"})
+def test_mediapipe_before_the_tasks_interface_is_bad(system: SystemInfo) -> None:
+    old = replace(system, installed={**HEALTHY, "mediapipe": "0.10.21"})
     check = next(check for check in checks.examine(old) if check.name == "MediaPipe")
     assert check.state == "bad"
-    assert "Tasks" in check.said
+    assert "Tasks" in check.message
 
 
-def test_a_fetched_pose_model_that_changed_must_be_fetched_again(around: SystemInfo, tmp_path: Path) -> None:
+def test_a_fetched_pose_model_that_changed_must_be_fetched_again(system: SystemInfo, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "pose_landmarker_full.task").write_bytes(b"changed")
     (cache / "pose_landmarker_full.task.json").write_text('{"sha256": "0", "size": 9, "origin": "x"}')
-    check = next(check for check in checks.examine(around) if check.name == "pose model")
-    assert (check.state, check.cure) == ("bad", "amr-edge pose fetch full --force")
+    check = next(check for check in checks.examine(system) if check.name == "pose model")
+    assert (check.state, check.fix) == ("bad", "amr-edge pose fetch full --force")
 
 
-def test_a_camera_is_named_and_a_closed_one_gets_its_group(around: SystemInfo) -> None:
-    (around.root / "dev").mkdir()
-    device = around.root / "dev/video0"
+def test_a_camera_is_named_and_a_closed_one_gets_its_group(system: SystemInfo) -> None:
+    (system.root / "dev").mkdir()
+    device = system.root / "dev/video0"
     device.touch()
-    assert lines(around, "camera")[0].state == "ok"
-    assert lines(replace(around, grab=lambda: "it is used by another program"), "camera")[0].state == "bad"
+    assert lines(system, "camera")[0].state == "ok"
+    assert lines(replace(system, grab=lambda: "it is used by another program"), "camera")[0].state == "bad"
     if os.geteuid() != 0:  # root may read everything
         device.chmod(0)
-        assert "usermod -aG video" in lines(around, "camera")[0].cure
+        assert "usermod -aG video" in lines(system, "camera")[0].fix
 
 
 @pytest.mark.parametrize(
@@ -181,42 +181,42 @@ def test_a_camera_is_named_and_a_closed_one_gets_its_group(around: SystemInfo) -
     ],
 )
 def test_the_clock(
-    around: SystemInfo, wall_s: float, kernel: tuple[bool, float] | None, state: str, words: str
+    system: SystemInfo, wall_s: float, kernel: tuple[bool, float] | None, state: str, words: str
 ) -> None:
-    check = checks.clock(replace(around, wall_s=wall_s, kernel_clock=kernel))
-    assert (check.state, words in check.said) == (state, True), check
+    check = checks.clock(replace(system, wall_s=wall_s, kernel_clock=kernel))
+    assert (check.state, words in check.message) == (state, True), check
 
 
-def test_too_little_memory_for_a_build_is_said_with_both_numbers(around: SystemInfo) -> None:
-    (around.root / "proc/meminfo").write_text("MemTotal: 4000000 kB\nMemAvailable: 600000 kB\nSwapFree: 100000 kB\n")
-    check = checks.memory(around)
+def test_too_little_memory_for_a_build_is_said_with_both_numbers(system: SystemInfo) -> None:
+    (system.root / "proc/meminfo").write_text("MemTotal: 4000000 kB\nMemAvailable: 600000 kB\nSwapFree: 100000 kB\n")
+    check = checks.memory(system)
     assert check.state == "warn"
-    assert "585 MB free, 97 MB swap" in check.said
-    (around.root / "proc/meminfo").write_text("garbage")
-    assert checks.memory(around).state == "warn"
+    assert "585 MB free, 97 MB swap" in check.message
+    (system.root / "proc/meminfo").write_text("garbage")
+    assert checks.memory(system).state == "warn"
 
 
 @pytest.fixture
-def jetson(around: SystemInfo, jetson_tree: Callable[..., Path]) -> Callable[..., SystemInfo]:
+def jetson(system: SystemInfo, jetson_tree: Callable[..., Path]) -> Callable[..., SystemInfo]:
     """jetson("orin-nano", locked=True): a machine with the files of a board."""
 
     def make(name: str, **how: Any) -> SystemInfo:
-        return replace(around, root=jetson_tree(name, **how))
+        return replace(system, root=jetson_tree(name, **how))
 
     return make
 
 
 def test_a_jetson_tells_software_mode_and_heat(jetson: Callable[..., SystemInfo]) -> None:
     board, mode, heat = lines(jetson("orin-nano"), "jetson")
-    assert "L4T 36.4.3, JetPack 6.2" in board.said
-    assert (mode.state, mode.said) == ("warn", "25W, clocks free")
-    assert "nvpmodel" in mode.cure
-    assert (heat.state, heat.said) == ("ok", "not slowed down, hottest tj-thermal 50 °C")
+    assert "L4T 36.4.3, JetPack 6.2" in board.message
+    assert (mode.state, mode.message) == ("warn", "25W, clocks free")
+    assert "nvpmodel" in mode.fix
+    assert (heat.state, heat.message) == ("ok", "not slowed down, hottest tj-thermal 50 °C")
 
 
 def test_a_jetson_at_full_speed_is_well_and_a_slowed_one_is_not(jetson: Callable[..., SystemInfo]) -> None:
     assert lines(jetson("agx-orin", locked=True), "jetson")[1].state == "ok"
-    assert "cpu-throttle-alert" in lines(jetson("thor", slowed=1), "jetson")[2].said
+    assert "cpu-throttle-alert" in lines(jetson("thor", slowed=1), "jetson")[2].message
 
 
 def test_tensorrt_outside_the_virtual_environment_of_a_jetson_is_explained(jetson: Callable[..., SystemInfo]) -> None:
@@ -225,8 +225,8 @@ def test_tensorrt_outside_the_virtual_environment_of_a_jetson_is_explained(jetso
     )
     check = checks.tensorrt(machine)
     assert check.state == "bad"
-    assert "the system has 10.3.0" in check.said
-    assert "--system-site-packages" in check.cure
+    assert "the system has 10.3.0" in check.message
+    assert "--system-site-packages" in check.fix
 
 
 def test_what_is_needed_is_named_and_unknown_names_are_refused() -> None:
@@ -243,8 +243,8 @@ def test_a_report_for_an_issue_holds_no_name_and_no_home() -> None:
     assert checks.private_names({"USER": "root"}, Path("/root"), "localhost") == {"/root": "~"}
 
 
-def test_the_screen_fits_its_width(around: SystemInfo) -> None:
-    text = screen(list(checks.examine(around)), 80)
+def test_the_screen_fits_its_width(system: SystemInfo) -> None:
+    text = screen(list(checks.examine(system)), 80)
     assert max(map(len, text.splitlines())) <= 80
     assert text.splitlines()[-1] == "next: amr-edge demo"
 

@@ -24,7 +24,7 @@ CardOf = Callable[..., Card]
 People = Callable[..., Recording]
 
 
-def sightings(recording: Recording, *, absent_rows: bool = False) -> Iterator[Frame]:
+def frames(recording: Recording, *, absent_rows: bool = False) -> Iterator[Frame]:
     """Frame by frame; somebody without a joint is left out, or stays as a row of NaN."""
     for frame, time_s in enumerate(recording.times_s):
         poses = recording.poses[:, frame]
@@ -41,7 +41,7 @@ def streamed(
     smooth: str = "off",
 ) -> list[Prediction]:
     stream = Recognizer(session, recording.skeleton, recording.units, early=early, smooth=strength(smooth))
-    answers = [a for s in sightings(recording, absent_rows=absent_rows) for a in stream.push(s)]
+    answers = [a for s in frames(recording, absent_rows=absent_rows) for a in stream.push(s)]
     return answers + stream.flush()
 
 

@@ -42,24 +42,24 @@ def tai_chi(data: Path, lite: Path) -> list[Frame]:
         return [opened(picture) for picture in VideoFile(data / "videos" / "stgcn_ta_chi.mp4")]
 
 
-def joint(sightings: list[Frame], name: str) -> np.ndarray:
+def joint(frames: list[Frame], name: str) -> np.ndarray:
     """(T, C) of one joint of the first person, where one was seen."""
     index = MediaPipePose.layout.index(name)
-    return np.stack([sighting.poses[0, index] for sighting in sightings if len(sighting.poses)])
+    return np.stack([frame.poses[0, index] for frame in frames if len(frame.poses)])
 
 
 @pytest.mark.data
 def test_a_person_is_seen_with_33_joints_in_nearly_every_picture(tai_chi: list[Frame]) -> None:
     assert len(tai_chi) == 300
-    seen = [sighting for sighting in tai_chi if len(sighting.poses)]
+    seen = [frame for frame in tai_chi if len(frame.poses)]
     assert len(seen) > 0.9 * len(tai_chi)
-    for sighting in seen:
-        assert sighting.poses.shape == (1, 33, 3)
-        assert sighting.poses.dtype == np.float32
-        assert sighting.pixels is not None
-        assert sighting.pixels.shape == (1, 33, 2)
-        assert sighting.ids is None
-    present = np.mean([np.isfinite(sighting.poses).mean() for sighting in seen])
+    for frame in seen:
+        assert frame.poses.shape == (1, 33, 3)
+        assert frame.poses.dtype == np.float32
+        assert frame.pixels is not None
+        assert frame.pixels.shape == (1, 33, 2)
+        assert frame.ids is None
+    present = np.mean([np.isfinite(frame.poses).mean() for frame in seen])
     assert present > 0.9
 
 
@@ -96,12 +96,12 @@ def test_poses_are_metres_around_the_middle_of_the_hips(tai_chi: list[Frame]) ->
 @pytest.mark.data
 def test_pixels_lie_in_the_picture_with_y_down_and_agree_with_the_poses(tai_chi: list[Frame]) -> None:
     nose, hip = MediaPipePose.layout.index("nose"), MediaPipePose.layout.index("left_hip")
-    for sighting in tai_chi:
-        assert sighting.pixels is not None
-        assert sighting.pixels[0, nose, 1] < sighting.pixels[0, hip, 1]
+    for frame in tai_chi:
+        assert frame.pixels is not None
+        assert frame.pixels[0, nose, 1] < frame.pixels[0, hip, 1]
         # The same joints are absent in both.
-        assert np.array_equal(np.isnan(sighting.pixels[0, :, 0]), np.isnan(sighting.poses[0, :, 0]))
-    pixels = np.concatenate([sighting.pixels for sighting in tai_chi if sighting.pixels is not None])
+        assert np.array_equal(np.isnan(frame.pixels[0, :, 0]), np.isnan(frame.poses[0, :, 0]))
+    pixels = np.concatenate([frame.pixels for frame in tai_chi if frame.pixels is not None])
     x, y = pixels[np.isfinite(pixels).all(axis=-1)].T
     assert ((x > -10) & (x < 350)).all()
     assert ((y > -10) & (y < 266)).all()
@@ -115,9 +115,9 @@ def test_a_mirrored_picture_swaps_left_and_right(data: Path, lite: Path) -> None
     x = []
     for view in (picture, flipped):
         with MediaPipePose(lite) as opened:
-            sighting = opened(view)
-        assert sighting.pixels is not None
-        x.append(sighting.pixels[0, index("left_shoulder"), 0] - sighting.pixels[0, index("right_shoulder"), 0])
+            frame = opened(view)
+        assert frame.pixels is not None
+        x.append(frame.pixels[0, index("left_shoulder"), 0] - frame.pixels[0, index("right_shoulder"), 0])
     # What was the right shoulder is called the left one: it is named by what a body looks like in the picture.
     # That is why a picture must not be mirrored before the pose is taken.
     assert np.sign(x[0]) == np.sign(x[1])
@@ -127,17 +127,17 @@ def test_a_mirrored_picture_swaps_left_and_right(data: Path, lite: Path) -> None
 def test_times_that_repeat_or_run_back_are_survived(data: Path, estimator: MediaPipePose) -> None:
     pictures = [picture for picture, _ in zip(VideoFile(data / "videos" / "stgcn_ta_chi.mp4"), range(8), strict=False)]
     for picture, time_s in zip(pictures, (0.0, 0.0, 0.0, 0.0004, 5.0, 1.0, 1.0, 1.001), strict=True):
-        sighting = estimator(Image(image=picture.image, time_s=time_s))
-        assert len(sighting.poses) == 1
-        assert sighting.time_s == time_s
+        frame = estimator(Image(image=picture.image, time_s=time_s))
+        assert len(frame.poses) == 1
+        assert frame.time_s == time_s
 
 
 @pytest.mark.data
 def test_an_empty_room_has_nobody_in_it(estimator: MediaPipePose) -> None:
-    sighting = estimator(Image(image=np.full((120, 160, 3), 127, np.uint8), time_s=0.0))
-    assert sighting.poses.shape == (0, 33, 3)
-    assert sighting.pixels is not None
-    assert sighting.pixels.shape == (0, 33, 2)
+    frame = estimator(Image(image=np.full((120, 160, 3), 127, np.uint8), time_s=0.0))
+    assert frame.poses.shape == (0, 33, 3)
+    assert frame.pixels is not None
+    assert frame.pixels.shape == (0, 33, 2)
 
 
 @pytest.mark.data

@@ -94,8 +94,8 @@ def dots(size: tuple[int, int], *places: tuple[int, int, int]) -> Image:
     return Image(image=image, time_s=0.5)
 
 
-def joint(sighting: Any, name: str, person: int = 0) -> list[float]:
-    return [float(value) for value in sighting.pixels[person, COCO17.index(name)]]
+def joint(frame: Any, name: str, person: int = 0) -> list[float]:
+    return [float(value) for value in frame.pixels[person, COCO17.index(name)]]
 
 
 @pytest.mark.parametrize("batch", ["N", 1])
@@ -103,39 +103,39 @@ def test_simcc_finds_each_color_where_it_was_drawn(tmp_path: Path, batch: int | 
     model = by_simcc(tmp_path / "m.onnx", batch=batch)
     picture = dots((48, 64), (10, 20, 0), (30, 40, 1), (40, 50, 2))
     with OnnxPose(described(model, "simcc")) as estimator:
-        sighting = estimator(picture)
-    assert [joint(sighting, name) for name in COLOURS] == [[10, 20], [30, 40], [40, 50]]
+        frame = estimator(picture)
+    assert [joint(frame, name) for name in COLOURS] == [[10, 20], [30, 40], [40, 50]]
     # Poses have y up from the lower edge of 64.
-    assert sighting.poses[0, COCO17.index("nose")].tolist() == [10, 44]
+    assert frame.poses[0, COCO17.index("nose")].tolist() == [10, 44]
     # Whatever the model has no word for is absent.
-    assert np.isnan(sighting.poses[0, COCO17.index("left_ankle")]).all()
-    assert (sighting.time_s, sighting.ids) == (0.5, None)
+    assert np.isnan(frame.poses[0, COCO17.index("left_ankle")]).all()
+    assert (frame.time_s, frame.ids) == (0.5, None)
     assert (estimator.layout, estimator.units) == (COCO17, "px")
 
 
 def test_a_joint_of_low_score_is_absent_in_poses_and_pixels(tmp_path: Path) -> None:
     picture = dots((48, 64), (10, 20, 0), (30, 40, 1))  # no blue
     picture.image[38:43, 28:33, 1] = 60
-    sighting = OnnxPose(described(by_simcc(tmp_path / "m.onnx"), "simcc", joint_score=0.3))(picture)
-    assert joint(sighting, "nose") == [10, 20]
+    frame = OnnxPose(described(by_simcc(tmp_path / "m.onnx"), "simcc", joint_score=0.3))(picture)
+    assert joint(frame, "nose") == [10, 20]
     for name in ("left_eye", "right_eye"):  # 60 / 255 and 0
-        assert np.isnan(sighting.poses[0, COCO17.index(name)]).all()
-        assert np.isnan(joint(sighting, name)).all()
+        assert np.isnan(frame.poses[0, COCO17.index(name)]).all()
+        assert np.isnan(joint(frame, name)).all()
 
 
 def test_who_shows_no_joint_is_nobody(tmp_path: Path) -> None:
-    sighting = OnnxPose(described(by_simcc(tmp_path / "m.onnx"), "simcc"))(dots((48, 64)))
-    assert sighting.poses.shape == (0, 17, 2)
-    assert sighting.pixels is not None
-    assert sighting.pixels.shape == (0, 17, 2)
+    frame = OnnxPose(described(by_simcc(tmp_path / "m.onnx"), "simcc"))(dots((48, 64)))
+    assert frame.poses.shape == (0, 17, 2)
+    assert frame.pixels is not None
+    assert frame.pixels.shape == (0, 17, 2)
 
 
 def test_channels_come_in_the_order_that_the_model_was_trained_on(tmp_path: Path) -> None:
     said = described(by_simcc(tmp_path / "m.onnx"), "simcc")
     bgr = replace(said, input=replace(said.input, order="bgr"))
-    sighting = OnnxPose(bgr)(dots((48, 64), (10, 20, 0)))
-    assert joint(sighting, "right_eye") == [10, 20]  # red stands last in BGR
-    assert np.isnan(joint(sighting, "nose")).all()
+    frame = OnnxPose(bgr)(dots((48, 64), (10, 20, 0)))
+    assert joint(frame, "right_eye") == [10, 20]  # red stands last in BGR
+    assert np.isnan(joint(frame, "nose")).all()
 
 
 def test_mean_and_deviation_are_applied_after_the_division(tmp_path: Path) -> None:
@@ -170,10 +170,10 @@ def test_a_heatmap_is_a_quarter_cell_nearer_to_the_higher_neighbor(tmp_path: Pat
 def test_a_heatmap_model_finds_colors_within_a_cell(tmp_path: Path) -> None:
     picture = Image(image=np.zeros((64, 48, 3), np.uint8), time_s=0.0)
     picture.image[20:24, 8:12, 0] = picture.image[40:44, 32:36, 2] = 255
-    sighting = OnnxPose(described(by_heatmap(tmp_path / "m.onnx"), "heatmap"))(picture)
-    assert joint(sighting, "nose") == [8, 20]
-    assert joint(sighting, "right_eye") == [32, 40]
-    assert np.isnan(joint(sighting, "left_eye")).all()
+    frame = OnnxPose(described(by_heatmap(tmp_path / "m.onnx"), "heatmap"))(picture)
+    assert joint(frame, "nose") == [8, 20]
+    assert joint(frame, "right_eye") == [32, 40]
+    assert np.isnan(joint(frame, "left_eye")).all()
 
 
 def test_simcc_bins_are_split_and_the_lower_peak_is_the_score() -> None:
@@ -198,11 +198,11 @@ def test_a_one_stage_model_gives_each_person_once_the_best_first(tmp_path: Path,
     said = described(model, "direct", size=(64, 64), fit="letterbox", decode={"columns_last": last})
     # A picture of 128 x 64 lies on the sheet at half its size, 16 rows down.
     picture = Image(image=np.zeros((64, 128, 3), np.uint8), time_s=0.0)
-    sighting = OnnxPose(said, people=5)(picture)
-    assert len(sighting.poses) == 2
-    assert [joint(sighting, "nose", k) for k in (0, 1)] == [[42, 8], [100, 8]]
-    assert joint(sighting, "left_eye") == [42, 28]
-    assert np.isnan(joint(sighting, "right_eye")).all()  # 0.1
+    frame = OnnxPose(said, people=5)(picture)
+    assert len(frame.poses) == 2
+    assert [joint(frame, "nose", k) for k in (0, 1)] == [[42, 8], [100, 8]]
+    assert joint(frame, "left_eye") == [42, 28]
+    assert np.isnan(joint(frame, "right_eye")).all()  # 0.1
     assert len(OnnxPose(said, people=1)(picture).poses) == 1
 
 
@@ -217,10 +217,10 @@ def test_a_top_down_model_looks_where_the_detector_points(tmp_path: Path) -> Non
     said = described(by_simcc(tmp_path / "m.onnx"), "simcc", detector=detector)
     picture = dots((100, 100), (30, 40, 0), (80, 42, 0), (60, 80, 0))
     with OnnxPose(said, people=4) as estimator:
-        sighting = estimator(picture)
-    assert len(sighting.poses) == 2  # each sees its own red dot, the one of class 7 nobody's
+        frame = estimator(picture)
+    assert len(frame.poses) == 2  # each sees its own red dot, the one of class 7 nobody's
     for k, place in enumerate([(30, 40), (80, 42)]):
-        assert np.abs(np.subtract(joint(sighting, "nose", k), place)).max() <= 0.5
+        assert np.abs(np.subtract(joint(frame, "nose", k), place)).max() <= 0.5
     assert "up to 4 people" in estimator.title
 
 
@@ -314,9 +314,9 @@ def test_a_yolo_pose_model_is_opened_by_its_name_and_its_rows_are_read(tmp_path:
     row = [320, 320, 100, 200, 0.9, *(value for k in range(17) for value in (300 + k, 250 + k, 0.8))]
     model = by_rows(tmp_path / "y.onnx", np.array([row, [0] * 56]), size=(640, 640))
     estimator = open_pose(f"yolo-pose:{model}", people=2, environ={})
-    sighting = estimator(Image(image=np.zeros((640, 640, 3), np.uint8), time_s=0.0))
-    assert sighting.poses.shape == (1, 17, 2)
-    assert joint(sighting, "right_ankle") == [316, 266]
+    frame = estimator(Image(image=np.zeros((640, 640, 3), np.uint8), time_s=0.0))
+    assert frame.poses.shape == (1, 17, 2)
+    assert joint(frame, "right_ankle") == [316, 266]
 
 
 def test_an_rtmpose_model_is_opened_by_its_name_with_and_without_a_detector(tmp_path: Path) -> None:
@@ -423,10 +423,10 @@ def test_the_model_never_sees_a_mirrored_person(tmp_path: Path) -> None:
 
     picture = dots((48, 64), (10, 20, 0), (30, 40, 1))
     before = picture.image.copy()
-    sighting = OnnxPose(described(by_simcc(tmp_path / "m.onnx"), "simcc"))(picture)
-    assert sighting.pixels is not None
-    shown, pixels = mirrored(picture.image, sighting.pixels)
-    assert joint(sighting, "nose") == [10, 20]
+    frame = OnnxPose(described(by_simcc(tmp_path / "m.onnx"), "simcc"))(picture)
+    assert frame.pixels is not None
+    shown, pixels = mirrored(picture.image, frame.pixels)
+    assert joint(frame, "nose") == [10, 20]
     assert pixels[0, COCO17.index("nose")].tolist() == [37, 20]
     assert shown[20, 37, 0] == 255  # what is drawn lies on what is shown
     np.testing.assert_array_equal(picture.image, before)

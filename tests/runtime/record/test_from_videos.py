@@ -131,10 +131,10 @@ def test_the_poses_are_those_that_live_sees(tmp_path: Path, videos: Path, pose: 
         ) as takes:
             (take,) = takes
             assert isinstance(take, SourceRun)
-            sightings = list(take)
-        np.testing.assert_array_equal(recording.times_s, [each.time_s for each in sightings])
-        for at, sighting in enumerate(sightings):
-            seen = sighting.poses[0] if len(sighting.poses) else np.full((17, 2), np.nan)
+            frames = list(take)
+        np.testing.assert_array_equal(recording.times_s, [each.time_s for each in frames])
+        for at, frame in enumerate(frames):
+            seen = frame.poses[0] if len(frame.poses) else np.full((17, 2), np.nan)
             np.testing.assert_array_equal(recording.poses[0, at], seen)
 
 

@@ -42,8 +42,8 @@ Captured = pytest.CaptureFixture[str]
 
 def gathered(recording: Recording, **asked: Any) -> tuple[Recording, Any]:
     gathering = Gathering(recording.skeleton, recording.units)
-    for sighting in take_of(recording):
-        gathering.add(sighting)
+    for frame in take_of(recording):
+        gathering.add(frame)
     return gathering.finish(**{"who": "most", "label": "wave", "subject": None, "source": "here", **asked})
 
 
@@ -192,8 +192,8 @@ def test_a_person_who_was_out_of_sight_is_the_same_person_where_there_is_one(peo
     made = people(np.random.default_rng(0), seconds=12.0)
     made.poses[:, 100:250] = np.nan  # five seconds
     gathering = Gathering(made.skeleton, "m")
-    for sighting in take_of(made):
-        gathering.add(Frame(time_s=sighting.time_s, poses=sighting.poses))  # without ids
+    for frame in take_of(made):
+        gathering.add(Frame(time_s=frame.time_s, poses=frame.poses))  # without ids
     out, seen = gathering.finish(who="most", label=None, subject=None, source="x")
     np.testing.assert_array_equal(out.poses, made.poses)
     assert (seen.people, seen.with_person) == (1, 361 - 150)

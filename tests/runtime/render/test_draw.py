@@ -32,7 +32,7 @@ def film_of(path: Path) -> tuple[list[np.ndarray], float]:
     return frames, fps
 
 
-def sighting(time_s: float, poses: np.ndarray, *, picture: np.ndarray | None = None) -> Frame:
+def frame(time_s: float, poses: np.ndarray, *, picture: np.ndarray | None = None) -> Frame:
     if picture is None:
         return Frame(time_s=time_s, poses=poses)
     pixels = poses[..., :2].astype(np.float32)
@@ -106,7 +106,7 @@ def test_a_film_lasts_as_long_as_its_source(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4") as film:
         film.begin(25.0)
         for time_s in times_s:
-            film.show(sighting(float(time_s), body), KINECT20, [Person(0, "wave 0.50")], "")
+            film.show(frame(float(time_s), body), KINECT20, [Person(0, "wave 0.50")], "")
     frames, fps = film_of(tmp_path / "a.mp4")
     assert fps == 25
     assert len(frames) == film.frames == round((times_s[-1] - times_s[0]) * 25) + 1
@@ -120,7 +120,7 @@ def test_a_film_over_pictures_shows_them_and_has_their_size(tmp_path: Path) -> N
     with VideoWriter(tmp_path / "a.mp4") as film:
         film.begin(30.0)
         for k in range(5):
-            film.show(sighting(k / 30, nobody, picture=picture), COCO17, [], "")
+            film.show(frame(k / 30, nobody, picture=picture), COCO17, [], "")
     frames, _ = film_of(tmp_path / "a.mp4")
     assert frames[0].shape == (120, 160, 3)
     assert np.abs(frames[2].astype(int) - (200, 30, 30)).max() < 30
@@ -132,7 +132,7 @@ def test_takes_follow_one_another_in_one_film(tmp_path: Path, people: Callable[.
         for _ in range(2):
             film.begin(10.0)
             for k in range(5):
-                film.show(sighting(k / 10, body), KINECT20, [Person(0, "")], "two")
+                film.show(frame(k / 10, body), KINECT20, [Person(0, "")], "two")
     assert len(film_of(tmp_path / "a.mp4")[0]) == 10
 
 
@@ -141,7 +141,7 @@ def test_a_long_pause_is_cut(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4") as film:
         film.begin(10.0)
         for time_s in (0.0, 3600.0, 3600.1):
-            film.show(sighting(time_s, body), KINECT20, [Person(0, "")], "")
+            film.show(frame(time_s, body), KINECT20, [Person(0, "")], "")
     assert film.frames == 102
 
 
@@ -164,7 +164,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     film = VideoWriter(tmp_path / "a.mp4")
     film.begin(30.0)
     with pytest.raises(ReadError, match="cannot write"):
-        film.show(sighting(0.0, np.zeros((0, 20, 3), np.float32)), KINECT20, [], "")
+        film.show(frame(0.0, np.zeros((0, 20, 3), np.float32)), KINECT20, [], "")
 
 
 def test_captions_of_neighbors_do_not_cover_each_other() -> None:

@@ -39,7 +39,7 @@ def scene(place: int, time_s: float, *, places: int = 2, take: int = 1, grey: in
         title=f"camera {place}",
         fps=10.0,
         layout=KINECT20,
-        sighting=Frame(time_s=time_s, poses=poses, pixels=pixels, picture=picture),
+        frame=Frame(time_s=time_s, poses=poses, pixels=pixels, picture=picture),
         people=(Person(0, ""),),
         banner="",
         place=place,
@@ -147,11 +147,10 @@ class Kept:
 def test_live_shows_all_cameras_and_tells_their_people_apart(write_model: WriteModel, people: People) -> None:
     recordings = [people(np.random.default_rng(k), seconds=2.0) for k in range(2)]
     takes = tuple(
-        SourceRun(title=f"camera {k}", layout=KINECT20, units="m", sightings=(), fps=30.0)
-        for k in range(len(recordings))
+        SourceRun(title=f"camera {k}", layout=KINECT20, units="m", frames=(), fps=30.0) for k in range(len(recordings))
     )
 
-    def sightings() -> Iterator[tuple[int, Frame]]:
+    def frames() -> Iterator[tuple[int, Frame]]:
         for frame in range(len(recordings[0].times_s)):
             for place, recording in enumerate(recordings):
                 time_s = float(recording.times_s[frame]) + 100 * place
@@ -164,7 +163,7 @@ def test_live_shows_all_cameras_and_tells_their_people_apart(write_model: WriteM
     live = LivePipeline(
         session, config=LiveConfig(), stages=stages, emit=told.append, note=lambda _: None, views=[view]
     )
-    live.run([CameraGroup(takes=takes, sightings=sightings())])
+    live.run([CameraGroup(takes=takes, frames=frames())])
     frames = len(recordings[0].times_s)
     assert [(each.place, each.places, each.title) for each in view.scenes[:2]] == [
         (0, 2, "camera 0"),

@@ -31,7 +31,7 @@ def gone_through(lines: list[bytes], **how: object) -> tuple[list[list[float]], 
     health = Health(told.append)
     numbered = [Line(number, line) for number, line in enumerate(lines, 1)]
     takes = takes_of_lines(numbered, "wire", health=health, **how)  # type: ignore[arg-type]
-    return [[sighting.time_s for sighting in take] for take in takes], health.losses, told
+    return [[frame.time_s for frame in take] for take in takes], health.losses, told
 
 
 def test_bad_lines_are_left_out_and_counted_and_the_rest_goes_on() -> None:
@@ -152,7 +152,7 @@ def test_packets_arrive_as_sightings_and_bad_ones_are_counted(listener: Callable
     wire.thread.start()
     wire.send(b"garbage", HEADER, frame(0.0), HEADER, b"{" * 60_000, frame(0.1), b"")
     wire.until(lambda: len(wire.seen) == 2)
-    assert [sighting.ids for sighting in wire.seen] == [(3,), (3,)]
+    assert [frame.ids for frame in wire.seen] == [(3,), (3,)]
     assert wire.health.losses == {"malformed": 2}
     assert len(wire.told) == 1
 
@@ -187,7 +187,7 @@ def test_a_flood_takes_no_memory(listener: Callable[..., Listener]) -> None:
     assert wire.packets._overrun >= 50
     wire.thread.start()
     wire.until(lambda: len(wire.seen) >= QUEUED)
-    assert sum(sighting.dropped for sighting in wire.seen) >= 50
+    assert sum(frame.dropped for frame in wire.seen) >= 50
 
 
 def test_a_sender_that_falls_silent_is_lost_once_and_back_once(listener: Callable[..., Listener]) -> None:

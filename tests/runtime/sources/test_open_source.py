@@ -203,11 +203,11 @@ def test_cameras_of_a_list_go_on_together_and_one_that_is_not_there_is_told(tmp_
         (together,) = takes
         assert isinstance(together, CameraGroup)
         assert [take.title for take in together.takes] == [f"{cameras.address}/left", f"{cameras.address}/right"]
-        seen = list(islice(together.sightings, 12))
+        seen = list(islice(together.frames, 12))
     for place, grey in ((0, 50), (1, 200)):
-        mine = [sighting for at, sighting in seen if at == place]
+        mine = [frame for at, frame in seen if at == place]
         assert len(mine) >= 2, "one camera starves the other"
-        assert (np.diff([sighting.time_s for sighting in mine]) > 0).all()
+        assert (np.diff([frame.time_s for frame in mine]) > 0).all()
         assert all(abs(s.picture.image.mean() - grey) < 10 for s in mine if s.picture is not None)
     (status,) = told.statuses
     assert (status.state, status.source) == ("unopened", "http://127.0.0.1:9/none")

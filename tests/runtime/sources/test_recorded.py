@@ -29,10 +29,10 @@ def lines_of(recording: Recording) -> list[str]:
 def assert_shows(take: SourceRun, recording: Recording) -> None:
     """The sightings, put together again, are the recording."""
     again = np.full_like(recording.poses, np.nan)
-    for frame, sighting in enumerate(take):
-        assert sighting.time_s == recording.times_s[frame]
-        assert sighting.ids is not None
-        for person, pose in zip(sighting.ids, sighting.poses, strict=True):
+    for frame, frame in enumerate(take):
+        assert frame.time_s == recording.times_s[frame]
+        assert frame.ids is not None
+        for person, pose in zip(frame.ids, frame.poses, strict=True):
             again[person, frame] = pose
     np.testing.assert_array_equal(again, recording.poses)
 
@@ -50,8 +50,8 @@ def test_whoever_shows_no_joint_is_not_there(people: People) -> None:
     recording = people(np.random.default_rng(0), persons=2)
     recording.poses[0, 5] = np.nan
     recording.poses[:, 6] = np.nan
-    sightings = list(take_of(recording))
-    assert [sightings[k].ids for k in (4, 5, 6)] == [(0, 1), (1,), ()]
+    frames = list(take_of(recording))
+    assert [frames[k].ids for k in (4, 5, 6)] == [(0, 1), (1,), ()]
 
 
 def test_a_file_and_its_lines_show_the_same(people: People, tmp_path: Path) -> None:
@@ -79,10 +79,10 @@ def test_a_frame_is_there_as_soon_as_its_line_is(people: People) -> None:
             yield line
 
     (take,) = [next(takes_of_lines(arriving(), "stdin"))]  # type: ignore[arg-type]
-    sightings = iter(take)
-    next(sightings)
+    frames = iter(take)
+    next(frames)
     assert len(taken) == 2
-    next(sightings)
+    next(frames)
     assert len(taken) == 3
 
 
@@ -178,8 +178,8 @@ def test_the_pace_is_the_recorded_one_times_the_speed(speed: float) -> None:
 def test_who_is_late_does_not_wait() -> None:
     clock = Clock()
     seen = [Frame(time_s=t, poses=np.zeros((0, 20, 3), np.float32)) for t in (0.0, 1.0, 2.0, 3.0)]
-    for sighting in paced(seen, 1.0, now=clock.now, sleep=clock.sleep):
-        clock.now_s += 2.5 if sighting.time_s == 0 else 0
+    for frame in paced(seen, 1.0, now=clock.now, sleep=clock.sleep):
+        clock.now_s += 2.5 if frame.time_s == 0 else 0
     assert clock.slept_s == [0.5]
 
 
@@ -202,4 +202,4 @@ def test_real_recordings_of_two_people_come_as_two() -> None:
         pytest.skip(f"{file.name} is not under AMR_EDGE_DATA")
     (take,) = RecordedSource(file, skipped=pytest.fail)
     assert take.layout.name == "ntu25"
-    assert max(len(sighting.poses) for sighting in take) == 2
+    assert max(len(frame.poses) for frame in take) == 2

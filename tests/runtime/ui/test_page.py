@@ -50,7 +50,7 @@ def scene(
         title="walk.jsonl" if places == 1 else f"rtsp://door-{place}.local/a/rather/long/path/of/a/stream",
         fps=30.0,
         layout=KINECT20,
-        sighting=Frame(time_s=time_s, poses=poses, pixels=pixels, picture=image),
+        frame=Frame(time_s=time_s, poses=poses, pixels=pixels, picture=image),
         people=(Person(3, caption, *lit),),
         banner="",
         place=place,

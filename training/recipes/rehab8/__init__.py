@@ -1,1 +1,1 @@
-"""The model in the box: eight groups of exercises and `none`, taught by UI-PRMD and by synthetic people alone."""
+"""The recipe of the bundled model: eight groups of exercises and `none`, from UI-PRMD and synthetic people alone."""

@@ -412,7 +412,7 @@ def changed_bodies(windows: Windows, rng: np.random.Generator, config: Augmentat
 
 
 def changed_views(poses: Poses, rng: np.random.Generator, config: AugmentationConfig, *, shortest: int = 8) -> Poses:
-    """Other builds before another sensor: what changes whoever does whatever; (N, T, 15, 3), NaN where absent.
+    """Other builds before another sensor: changes for every person and action; (N, T, 15, 3), NaN where absent.
 
     Args:
         poses: (N, T, 15, 3), every joint present.

@@ -1,9 +1,9 @@
-"""How sure must the model be, and how far must somebody move, before an answer is believed?
+"""Thresholds and ranges of motion that a prediction must pass, fitted on people left out.
 
 Fitted on answers for people whom the model has not learned from, sensor by sensor. Each sensor counts by itself: a
 bound that most windows of one sensor pass and few of another is a bound on the sensor. So every range of motion is as
 narrow as the sensor that sees least of it allows, and every threshold leaves each sensor its windows, with some way to
-go for a sensor that nobody has tried.
+go for an untried sensor.
 """
 
 from collections.abc import Sequence
@@ -28,13 +28,14 @@ LEAST = 0.2  # no threshold is lower; of nine classes even a guess has 0.11
 MOVED = 0.98  # share of a class's windows of every sensor that each number of its range of motion lets through
 STEP = 5.0  # ranges are whole multiples of it, degrees
 NARROW = 0.1  # the same for widths of the hips
-# Taken off the log odds of nothing. It is taught in a third of every batch, in more ways than any exercise, so it is
-# said too often; ranges of motion and thresholds reject what it lets by then. Found on subjects 9 and 10, three seeds.
+# Subtracted from the log odds of `none`. It is a third of every batch, in more ways than any exercise, so it is
+# predicted too often; ranges of motion and thresholds reject what it lets by then. Found on subjects 9 and 10,
+# three seeds.
 LEAN = 1.0
 ENOUGH = 10  # windows of a class that a sensor needs to have a say
 
 
-def _asked() -> dict[str, Rule]:
+def _required_rules() -> dict[str, Rule]:
     """The ranges of motion to begin with: those of `movement.RULES`, narrower where people leave room for it.
 
     Who lunges by the book bends the front knee by 86 degrees or more; a jerk, a step and a bow stance bend it less.
@@ -52,7 +53,7 @@ def _asked() -> dict[str, Rule]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LeftOut:
-    """What a model said of windows that it has not learned from.
+    """Predictions on windows held out of training.
 
     Attributes:
         part: The windows, of one sensor.
@@ -79,7 +80,7 @@ def lean(model: Classifier, card: Card, by: float = LEAN) -> None:
         ConfigError: If the card has no class for nothing.
     """
     if card.none_class is None:
-        raise ConfigError(f"'{card.name}' has no class for nothing that could be said less often")
+        raise ConfigError(f"'{card.name}' has no `none` class that could be predicted less often")
     with torch.no_grad():
         model.head.bias[card.classes.index(card.none_class)] -= by
 
@@ -90,8 +91,8 @@ def calibrated(card: Card, left_out: Sequence[LeftOut], *, moved_by: Sequence[Pa
     Args:
         card: Its classes; what was fitted before is forgotten.
         left_out: Exercises and nothing, one entry for each sensor and model.
-        moved_by: Right executions, one part for each sensor, which ranges of motion must let through. No model is asked
-            about them, so they may be everybody's; synthetic people, who move as somebody imagined, should not be here.
+        moved_by: Right executions, one part for each sensor, which ranges of motion must let through. No model predicts
+            them, so they may be everybody's; synthetic people, whose range of motion is invented, should not be here.
         data: Whose answers these are, for the card.
 
     Returns:
@@ -133,7 +134,7 @@ def calibrated(card: Card, left_out: Sequence[LeftOut], *, moved_by: Sequence[Pa
 
 def _range_of(name: str, card: Card, moved_by: Sequence[Part]) -> Rule | None:
     """The range of motion of a class: the usual one, as far as every sensor shows it, else a narrower one."""
-    rule = _asked().get(name)
+    rule = _required_rules().get(name)
     if rule is None:
         return None
     label = card.classes.index(name)
@@ -148,12 +149,12 @@ def narrowed(rule: Rule, shown: Sequence[Moved]) -> Rule:
     """A rule of which each number lets `MOVED` of what was shown through.
 
     Args:
-        rule: What is asked for at most; it is far wider than people usually move, for sensors that see less.
-        shown: How far somebody moved, window by window; those that could not be told are left out.
+        rule: The strictest requirement; it is far wider than people usually move, for sensors that see less.
+        shown: How far people moved, window by window; unknown ones are left out.
 
     >>> rule = Rule(measure="knee flexion", least_travel=35, least_peak=45)
-    >>> asked = narrowed(rule, [Moved(33.0, 90.0, ())] * 20)
-    >>> asked.least_travel, asked.least_peak
+    >>> narrow = narrowed(rule, [Moved(33.0, 90.0, ())] * 20)
+    >>> narrow.least_travel, narrow.least_peak
     (30.0, 45)
     """
     travel, peak = ([getattr(each, name) for each in shown] for name in ("travel", "peak"))
@@ -176,11 +177,11 @@ def _widened(bound: Bound, shown: Sequence[tuple[float, float]]) -> Bound:
     )
 
 
-def _lower(asked: float, shown: Sequence[float], step: float) -> float:
-    """What is asked for, or the next lower step that `MOVED` of what was shown reaches."""
+def _lower(required: float, shown: Sequence[float], step: float) -> float:
+    """The requirement, or the next lower step that `MOVED` of what was shown reaches."""
     known = _known(shown)
-    reached = float(np.quantile(known, 1 - MOVED)) if len(known) else asked
-    return asked if reached >= asked else round(step * float(np.floor(reached / step)), 3)
+    reached = float(np.quantile(known, 1 - MOVED)) if len(known) else required
+    return required if reached >= required else round(step * float(np.floor(reached / step)), 3)
 
 
 def _known(values: Sequence[float]) -> NDArray[np.float64]:
@@ -209,8 +210,8 @@ def _gave(
     probs, labels = everything
     before = {each.part.name: score(each.probs, each.part.labels).top1 for each in left_out}
     after = {
-        each.part.name: float((decided(said, card, thresholds=True) == each.part.labels).mean())
-        for each, said in zip(left_out, live, strict=True)
+        each.part.name: float((decided(probs, card, thresholds=True) == each.part.labels).mean())
+        for each, probs in zip(left_out, live, strict=True)
     }
     return {
         "windows": {each.part.name: len(each.part) for each in left_out},

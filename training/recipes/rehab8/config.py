@@ -1,4 +1,4 @@
-"""Every setting of the model in the box; each change and each kind of nothing can be switched off here."""
+"""Every setting of the bundled model; each augmentation and each kind of negative can be switched off here."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -60,9 +60,9 @@ class RehabRecipe:
 
     def to_dict(self) -> dict[str, object]:
         """What a card and a run say of it."""
-        said = asdict(self)
-        del said["recipe"]
-        return said
+        values = asdict(self)
+        del values["recipe"]
+        return values
 
 
 def rehab8() -> RehabRecipe:

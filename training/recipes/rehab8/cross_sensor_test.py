@@ -1,7 +1,7 @@
 """What does a model say of people before a sensor that nothing of it was learned from?
 
 UTD-MHAD (a Kinect v1, eight other people) is looked at and never learned from: its terms allow research only. Its clips
-last about two seconds, shorter than a window, so each is asked in two ways: *stretched* to a window, as a stream does
+last about two seconds, shorter than a window, so each is tested in two ways: *stretched* to a window, as a stream does
 with a recording that ends too soon, and *held*, standing still before and after it as a person before a camera would.
 """
 
@@ -20,7 +20,7 @@ from amr_edge.terminal import progress
 from amr_edge.training.recipes.rehab8.dataset import NONE
 from amr_edge.training.recipes.rehab8.evaluation import Part, cut
 
-Asked = Literal["stretched", "held"]
+WindowMode = Literal["stretched", "held"]
 
 SIT_STAND = "UTD-MHAD sit and stand"
 SQUAT = "UTD-MHAD squat"
@@ -66,13 +66,13 @@ def _utd_recordings(folder: Path) -> Iterator[Recording]:
             yield from utd_mhad.read(path)
 
 
-def utd_parts(folder: Path, card: Card, asked: Asked = "stretched") -> list[Part]:
+def utd_parts(folder: Path, card: Card, mode: WindowMode = "stretched") -> list[Part]:
     """The four parts of UTD-MHAD: what is a squat, what may be a lunge, and everything else.
 
     Args:
         folder: Where its skeleton files lie.
         card: The model's.
-        asked: How clips that are shorter than a window become one.
+        mode: How clips that are shorter than a window become one.
 
     Raises:
         ReadError: If no file is there, or one is damaged.
@@ -81,9 +81,9 @@ def utd_parts(folder: Path, card: Card, asked: Asked = "stretched") -> list[Part
     for recording in _utd_recordings(folder):
         part, label = _LIKE.get(recording.label or "", (OTHER, NONE))
         recording = replace(recording, label=label, source=f"{recording.label}: {recording.source}")
-        sorted_[part].append(held(recording, card.prepare.window_s) if asked == "held" else recording)
-    return [_named(part, recordings, card, asked) for part, recordings in sorted_.items() if recordings]
+        sorted_[part].append(held(recording, card.prepare.window_s) if mode == "held" else recording)
+    return [_named(part, recordings, card, mode) for part, recordings in sorted_.items() if recordings]
 
 
-def _named(part: str, recordings: Iterable[Recording], card: Card, asked: Asked) -> Part:
-    return cut(part if asked == "stretched" else f"{part}, {asked}", recordings, card)
+def _named(part: str, recordings: Iterable[Recording], card: Card, mode: WindowMode) -> Part:
+    return cut(part if mode == "stretched" else f"{part}, {mode}", recordings, card)

@@ -25,14 +25,14 @@ from amr_edge.training.recipes.rehab8.evaluation import (
     right_executions,
 )
 from amr_edge.training.recipes.rehab8.execution_quality import Trust, hints, reps_of
-from amr_edge.training.recipes.rehab8.pipeline import PipelineOptions, taught
+from amr_edge.training.recipes.rehab8.pipeline import PipelineOptions, train_model
 
 LEFT_OUT = (9, 10)
 CARD = "card.json"
 FEW_SETS = 4  # a recipe of no more synthetic sets is a test of the way, and so is its judgement
 # What the fold without 9 and 10 gave with seed 0: part -> (share of windows answered rightly as live, by how much
 # another machine may fall below it). Sums in another order are enough to end in other weights, and the fewer windows
-# or the farther the sensor, the more that moves; parts that were not judged are not checked.
+# or the farther the sensor, the more that moves; parts that were not evaluated are not checked.
 EXPECTED: Mapping[str, tuple[float, float]] = {
     KINECT: (1.0, 0.03),
     VICON: (1.0, 0.08),
@@ -70,24 +70,24 @@ def fold(
         work: Folder, data and recipe.
         left: Whom to leave out.
         machine: What to compute on.
-        utd: A folder with UTD-MHAD, which is judged and never learned from; None leaves it out.
+        utd: A folder with UTD-MHAD, for testing only; None leaves it out.
         budgets: Shares of the tokens to judge at; the card's is among them.
 
     Raises:
-        ConfigError: If nobody is left to learn from, or somebody is not in the data.
+        ConfigError: If no subject is left to train on, or a subject is not in the data.
     """
     if not left or not set(left) < set(work.people):
         raise ConfigError(
             f"--fold expects some of the subjects {', '.join(map(str, work.people))}, got {', '.join(map(str, left))}"
         )
-    model, card = taught(work, left, machine)
+    model, card = train_model(work, left, machine)
     vicon_learned = work.recipe.vicon > 0
     inside = parts(work.streams, left, card, vicon_learned=vicon_learned)
     sets, life_s = (6, 600.0) if work.recipe.sets > FEW_SETS else (2, 60.0)
     synthetic = synthetic_test.synthetic_parts(card, sets=sets, life_s=life_s)
     outside = cross_sensor_test.utd_parts(utd, card) if utd is not None else []
     opened = Trained(model, card)
-    # A sensor that is to be judged as one that was never learned from does not calibrate either.
+    # A sensor held out of training does not calibrate either.
     known = [part for part in inside if vicon_learned or part.name not in (VICON, VICON_NEVER)]
     imagined = synthetic_test.synthetic_parts(card, population=synthetic_test.CALIBRATING, sets=sets, life_s=life_s)
     taken = [LeftOut(part=part, probs=answers(opened, part)) for part in (*known, *imagined)]
@@ -115,13 +115,13 @@ def fold(
 
 def _metrics(judgement: Judgement, budget: float) -> dict[str, float]:
     """Numbers for the card: as live, at its budget; those of other sensors beside those of the data set's own."""
-    said = {}
+    metrics = {}
     for each in judgement.verdicts:
         if each.budget == budget and each.how == "as live":
-            said[f"{each.part}: windows"] = round(each.right, 4)
+            metrics[f"{each.part}: windows"] = round(each.right, 4)
             if each.part in (KINECT, VICON, VICON_NEVER, WRONGLY):
-                said[f"{each.part}: streams"] = round(each.streams_right, 4)
-    return said
+                metrics[f"{each.part}: streams"] = round(each.streams_right, 4)
+    return metrics
 
 
 def card_of_all(own: Card, of_fold: Card) -> Card:
@@ -148,7 +148,7 @@ def card_of_fold(work: PipelineOptions, left: Sequence[int]) -> Card:
     if not path.is_file():
         people = ",".join(map(str, left))
         raise ConfigError(
-            f"{path}: the numbers of people left out are not there, without which nobody knows how good a model of all "
+            f"{path}: the numbers of people left out are not there, without which the accuracy of a model of all "
             f"is; run it with --fold {people} first, or without --all"
         )
     return Card.from_json(path.read_text(encoding="utf-8"), str(path))

@@ -1,6 +1,6 @@
 """What do the recordings of UI-PRMD look like to a camera that runs on? Continuous streams, grouped and checked.
 
-The data set cuts every recording into ten repetitions. A model that is taught from cut repetitions never sees the
+The data set cuts every recording into ten repetitions. A model trained on cut repetitions never sees the
 seam between two of them, which is most of what a camera sees, so the episodes of one person and one exercise are put
 back together. Kinect gives correct and incorrect executions, Vicon the correct ones in other people's proportions.
 """
@@ -40,7 +40,7 @@ CLASSES = (
     "shoulder rotation",
     NONE,
 )
-# Exercise of the data set -> group: sitting down is a squat and scaption is an abduction to whoever sees the joints.
+# Exercise of the data set -> group: sitting down is a squat and scaption is an abduction by the joints alone.
 GROUPS = {
     1: "squat",
     2: "hurdle step",

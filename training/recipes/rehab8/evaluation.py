@@ -30,7 +30,7 @@ from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.recipes.rehab8.dataset import Stream, to_recording
 
 EVERY_S = 1.0  # from the start of a window to the start of the next
-RECENT_S = 0.5  # somebody unseen for longer gets no answer
+RECENT_S = 0.5  # a person unseen for longer gets no prediction
 BATCH = 64  # clips of one forward
 BUDGETS = (1.0, 0.5, 0.25, 0.1)
 CANONICAL = layout("canonical15")
@@ -84,7 +84,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """N windows that are judged together.
+    """N windows that are scored together.
 
     Attributes:
         name: What they have in common: "Kinect, unseen people".
@@ -170,7 +170,7 @@ def cut(name: str, recordings: Iterable[Recording], card: Card, *, every_s: floa
                 )
             clip = prepare(poses, recording.times_s, CANONICAL, card.prepare, (start_s, end_s))
             if not clip.present[:, -recent:].any():
-                continue  # a stream gives no answer for somebody who is not there any more
+                continue  # a stream gives no prediction for a person who has left
             clips.append(clip)
             labels.append(number[label])
             whose.append(at)
@@ -193,26 +193,26 @@ def parts(streams: Sequence[Stream], people: Sequence[int], card: Card, *, vicon
         streams: Of everybody, both sensors.
         people: Whom the model has not learned from.
         card: The model's.
-        vicon_learned: Whether it has learned from the Vicon streams of the others; if not, everybody's are judged.
+        vicon_learned: Whether it has learned from the Vicon streams of the others; if not, everybody's are scored.
 
     Raises:
         DataError: If there is no stream of these people.
     """
     unseen = [stream for stream in streams if stream.subject in people]
-    asked = {
+    groups = {
         KINECT: [s for s in unseen if s.sensor == "kinect" and s.correct],
         WRONGLY: [s for s in unseen if s.sensor == "kinect" and not s.correct],
         VICON: [s for s in unseen if s.sensor == "vicon"],
         VICON_NEVER: [] if vicon_learned else [s for s in streams if s.sensor == "vicon"],
     }
-    made = [cut(name, map(to_recording, chosen), card) for name, chosen in asked.items() if chosen]
+    made = [cut(name, map(to_recording, chosen), card) for name, chosen in groups.items() if chosen]
     if not made:
         raise DataError(f"UI-PRMD has no stream of the people {', '.join(map(str, people))}; choose from 1 to 10")
     return made
 
 
 def right_executions(streams: Sequence[Stream], card: Card) -> list[Part]:
-    """Everybody's right executions, a part for each sensor, for ranges of motion; no model is asked about them."""
+    """Everybody's right executions, a part for each sensor, for ranges of motion; no model predicts them."""
     found = []
     for sensor, name in (("kinect", "Kinect, everybody"), ("vicon", "Vicon, everybody")):
         chosen = [stream for stream in streams if stream.sensor == sensor and stream.correct]
@@ -305,14 +305,14 @@ def _share(confusion: NDArray[np.int64]) -> float:
     return float(np.trace(confusion) / confusion.sum()) if confusion.any() else float("nan")
 
 
-def _confusion(labels: Labels, said: Labels, classes: int) -> NDArray[np.int64]:
+def _confusion(labels: Labels, lines: Labels, classes: int) -> NDArray[np.int64]:
     counts = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(counts, (labels, said), 1)
+    np.add.at(counts, (labels, lines), 1)
     return counts
 
 
 def verdict(probs: Probs, part: Part, card: Card, budget: float, how: How) -> Verdict:
-    """Count what a model said of a part.
+    """Score the predictions on a part.
 
     Args:
         probs: (N, K) from `answers`.
@@ -339,7 +339,7 @@ def verdict(probs: Probs, part: Part, card: Card, budget: float, how: How) -> Ve
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judgement:
-    """Everything that was judged of one model."""
+    """All scores of one model."""
 
     classes: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
@@ -348,12 +348,12 @@ class Judgement:
         """One verdict.
 
         Raises:
-            DataError: If it was not judged.
+            DataError: If it was not scored.
         """
         for each in self.verdicts:
             if (each.part, each.budget, each.how) == (part, budget, how):
                 return each
-        raise DataError(f"'{part}' was not judged at a budget of {budget:g} {how}")
+        raise DataError(f"'{part}' was not scored at a budget of {budget:g} {how}")
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
@@ -383,12 +383,12 @@ class Judgement:
         np.fill_diagonal(wrong, 0)
         places = np.argsort(-wrong, axis=None, kind="stable")[:most]
         pairs = [divmod(int(place), len(self.classes)) for place in places]
-        said = [
+        lines = [
             f"{self.classes[k]} as {self.classes[j]} {wrong[k, j]} of {each.confusion[k].sum()}"
             for k, j in pairs
             if wrong[k, j]
         ]
-        return "; ".join(said)
+        return "; ".join(lines)
 
 
 def judge(

@@ -1,7 +1,7 @@
-"""Can a repetition be seen to be done wrongly, by people whom nobody has looked at before?
+"""Execution quality: a logistic model of right and wrong repetitions, tested on people left out.
 
 The incorrect recordings of UI-PRMD are the same ten people doing each exercise wrongly. A logistic regression over what
-a repetition was like (`movement.rep_features`) is fitted without one person and asked about that one, for each of them
+a repetition was like (`movement.rep_features`) is fitted without one person and tested on that one, for each of them
 in turn. Repetitions are counted by the rule of their class, as a stream counts them, so that the hint is learned from
 what it will see. It goes into the card only where it is clearly better than a guess for people who were left out; the
 repetitions of one person resemble each other, so people are what the spread is taken over.
@@ -20,7 +20,7 @@ from amr_edge.terminal import progress, table
 from amr_edge.training.recipes.rehab8.dataset import Stream
 
 RIDGE = 10.0  # pull of the weights towards 0, in repetitions
-KNOWN = 0.5  # a feature that is told for a smaller share of the repetitions is left out
+KNOWN = 0.5  # a feature that is known for a smaller share of the repetitions is left out
 CLEARLY = 0.65  # what the lower end of the interval over people must reach to be worth showing; a guess has 0.5
 SIDE_Z = 1.96  # of a normal distribution: 95 % lie within
 STEPS = 100
@@ -48,7 +48,7 @@ class Trust:
     """How often the hint was right about people who were left out.
 
     Attributes:
-        reps: How many repetitions it was asked about.
+        reps: How many repetitions it was tested on.
         people: Of how many people.
         right: Share answered rightly, where right and wrong executions count alike.
         low: Lower end of the 95 % interval of `right`, if repetitions were independent of each other.
@@ -112,7 +112,7 @@ def fitted(reps: Reps, ridge: float = RIDGE) -> Quality:
     """
     if reps.correct.all() or not reps.correct.any():
         raise DataError(
-            f"right cannot be told from wrong by {len(reps.correct)} repetitions that are all alike; bring both"
+            f"right cannot be distinguished from wrong by {len(reps.correct)} repetitions that are all alike; give both"
         )
     known = np.isfinite(reps.features).mean(axis=0) >= KNOWN
     values = reps.features[:, known]
@@ -164,17 +164,17 @@ def left_out(reps: Reps) -> Trust:
         if len(set(reps.correct[reps.subjects == subject].tolist())) == 2
     ]
     if len(people) < 3:
-        raise DataError(f"a hint is judged on people left out; expected three with both executions, got {len(people)}")
-    told, truth, shares = [], [], []
+        raise DataError(f"a hint is tested on people left out; expected three with both executions, got {len(people)}")
+    trust_to_dict, truth, shares = [], [], []
     for subject in people:
         mine = reps.subjects == subject
         judge = fitted(Reps(features=reps.features[~mine], correct=reps.correct[~mine], subjects=reps.subjects[~mine]))
-        said = np.array([judge.prob(features) >= 0.5 for features in reps.features[mine]])
-        shares.append(_balanced(said, reps.correct[mine]))
-        told.append(said)
+        predicted = np.array([judge.prob(features) >= 0.5 for features in reps.features[mine]])
+        shares.append(_balanced(predicted, reps.correct[mine]))
+        trust_to_dict.append(predicted)
         truth.append(reps.correct[mine])
-    right = _balanced(np.concatenate(told), np.concatenate(truth))
-    count = sum(map(len, told))
+    right = _balanced(np.concatenate(trust_to_dict), np.concatenate(truth))
+    count = sum(map(len, trust_to_dict))
     low, high = binomial(right, count)
     spread = float(np.std(shares, ddof=1) / np.sqrt(len(shares)))
     return Trust(
@@ -188,9 +188,9 @@ def left_out(reps: Reps) -> Trust:
     )
 
 
-def _balanced(said: NDArray[np.bool_], correct: NDArray[np.bool_]) -> float:
+def _balanced(predicted: NDArray[np.bool_], correct: NDArray[np.bool_]) -> float:
     """The mean of the shares of right and of wrong executions that were recognised."""
-    return float((said[correct].mean() + (~said[~correct]).mean()) / 2)
+    return float((predicted[correct].mean() + (~predicted[~correct]).mean()) / 2)
 
 
 def binomial(share: float, count: int) -> tuple[float, float]:
@@ -237,7 +237,7 @@ def text(trust: Mapping[str, Trust]) -> str:
     return table(rows, header)
 
 
-def told(trust: Mapping[str, Trust]) -> dict[str, dict[str, Any]]:
+def trust_to_dict(trust: Mapping[str, Trust]) -> dict[str, dict[str, Any]]:
     """For machines."""
     return {
         name: {

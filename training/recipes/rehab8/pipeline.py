@@ -90,7 +90,7 @@ def prepare_work(data: Path, folder: Path, recipe: RehabRecipe, *, seed: int, an
     folder.mkdir(parents=True, exist_ok=True)
     hashes = {} if any_data else check(data, vicon=True)
     kept = folder / "streams.npz"
-    # Without a check nobody knows what a store was made of, so it is made again.
+    # Without a checksum the origin of a store is unknown, so it is made again.
     if hashes and is_store(kept):
         streams = opened(open_store(kept, in_memory=True))
     else:
@@ -106,12 +106,12 @@ def prepare_work(data: Path, folder: Path, recipe: RehabRecipe, *, seed: int, an
     )
 
 
-def taught(work: PipelineOptions, left: Sequence[int], machine: RunOptions) -> tuple[Classifier, Card]:
+def train_model(work: PipelineOptions, left: Sequence[int], machine: RunOptions) -> tuple[Classifier, Card]:
     """A classifier that has not learned from some people, pre-trained first; one that was interrupted goes on.
 
     Args:
         work: Folder, data and recipe.
-        left: Whom it may not learn from; nobody is left out if it is empty.
+        left: Subjects held out of training; empty trains on all.
         machine: What to compute on.
     """
     run, subjects = work.run(left), work.without(left)

@@ -21,16 +21,16 @@ from amr_edge.training.recipes.rehab8.evaluation import Part, cut
 SETS = "synthetic exercises, one camera"
 VARIANTS = "synthetic variants that UI-PRMD has not, one camera"
 LIFE = "synthetic life, one camera"
-# How the name of a variant begins that people do under the same name and nobody in UI-PRMD does: arms raised forward,
+# How the name of a variant begins that people do under the same name and no one in UI-PRMD does: arms raised forward,
 # legs raised sideways or backward, rotation with the elbow at the side.
-NOT_TAUGHT = ("flexion", "leg raise sideways", "leg raise backward", "shoulder rotation at the side")
+NOT_TRAINED_ON = ("flexion", "leg raise sideways", "leg raise backward", "shoulder rotation at the side")
 # Seeds of synthetic people: of a judgement, and of those who tell what to believe; those of a training have small ones.
 POPULATION, CALIBRATING = 8000, 9000
 LIFE_S = 30.0  # of one recording
 
 
-def _taught(recording: Recording) -> bool:
-    return not recording.source.partition("#")[2].startswith(NOT_TAUGHT)
+def _is_trained_variant(recording: Recording) -> bool:
+    return not recording.source.partition("#")[2].startswith(NOT_TRAINED_ON)
 
 
 def _sets(population: int, sets: int) -> Iterator[Recording]:
@@ -56,13 +56,13 @@ def synthetic_parts(card: Card, *, population: int = POPULATION, sets: int = 6, 
     Args:
         card: The model's.
         population: Seed of the people and of what they do.
-        sets: Of three repetitions, for each exercise, each by somebody else.
+        sets: Of three repetitions, for each exercise, each by another person.
         life_s: Seconds of life.
     """
     everybody = list(_sets(population, sets))
-    asked = {
-        SETS: [recording for recording in everybody if _taught(recording)],
-        VARIANTS: [recording for recording in everybody if not _taught(recording)],
+    groups = {
+        SETS: [recording for recording in everybody if _is_trained_variant(recording)],
+        VARIANTS: [recording for recording in everybody if not _is_trained_variant(recording)],
         LIFE: _lives(population, life_s),
     }
-    return [cut(name, recordings, card) for name, recordings in asked.items() if recordings]
+    return [cut(name, recordings, card) for name, recordings in groups.items() if recordings]

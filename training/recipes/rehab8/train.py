@@ -51,13 +51,13 @@ def lesson(material: Material, count: int, recipe: RehabRecipe, rng: np.random.G
     """`count` windows, cut and changed anew: exercises of each class equally often, and nothing."""
     frames, fps = recipe.recipe.prepare.frames, recipe.recipe.prepare.fps
     idle = round(count * recipe.nothing_share)
-    asked = rng.permutation(np.arange(count - idle) % (len(CLASSES) - 1))  # "none" is the last
+    wanted = rng.permutation(np.arange(count - idle) % (len(CLASSES) - 1))  # "none" is the last
     apart = rng.random(count - idle) < (recipe.synthetic if material.synthetic is not None else 0.0)
     bodies, labels = [], []
     for pool, chosen in ((material.recorded, ~apart), (material.synthetic, apart)):
         if pool is None or not chosen.any():
             continue
-        streams = drawn(pool, asked[chosen], rng)
+        streams = drawn(pool, wanted[chosen], rng)
         windows, travel = cut(pool, streams, frames, fps, rng, recipe.change)
         bodies.append(changed_bodies(windows, rng, recipe.change))
         labels.append(labels_of(pool, streams, travel))

@@ -94,7 +94,7 @@ def _synthetic(recording: Recording) -> Stream:
     )
 
 
-def _taught(recording: Recording) -> bool:
+def _is_trained_variant(recording: Recording) -> bool:
     """Whether a set shows its group: an arm that is raised forward is also how people point, push and take."""
     return recording.label != NONE and "flexion" not in recording.source
 
@@ -117,12 +117,14 @@ def material(streams: Sequence[Stream], made: Store | None, subjects: Sequence[i
         DataError: If there is no stream of them.
     """
     weights = {"kinect": 1.0, "vicon": recipe.vicon, "synthetic": 1.0}
-    taught = [stream for stream in of_subjects(streams, subjects) if weights[stream.sensor] > 0 and _whole(stream)]
+    train_streams = [
+        stream for stream in of_subjects(streams, subjects) if weights[stream.sensor] > 0 and _whole(stream)
+    ]
     played = () if made is None else tuple(made)
-    sets = [_synthetic(recording) for recording in played if _taught(recording)]
+    sets = [_synthetic(recording) for recording in played if _is_trained_variant(recording)]
     lived = [(recording.poses[0], recording.fps) for recording in played if recording.label == NONE]
     return Material(
-        recorded=pool_of(taught, weights),
+        recorded=pool_of(train_streams, weights),
         synthetic=pool_of(sets, weights) if sets else None,
         life=life_of(lived) if lived else None,
     )

@@ -24,14 +24,14 @@ from amr_edge.training.recipes.rehab8.dataset import CLASSES, NONE, Stream
 ARM_GROUPS = frozenset({"arm raise", "shoulder extension", "shoulder rotation"})
 DEEP_GROUPS = frozenset({"squat", "side lunge"})  # whose depth is a matter of ability
 ENOUGH = 0.55  # of its stream's way from the rest pose, for a window to show the exercise
-TOO_LITTLE = 0.2  # of it: a window of somebody who stands
+TOO_LITTLE = 0.2  # of it: a window of a standing person
 CANDIDATES = 4
 
 Numbers = NDArray[np.int64]
 
 
 def filled(poses: Poses) -> Poses:
-    """A path without gaps: absent joints on a straight line in time between two sightings, or where last seen.
+    """A path without gaps: absent joints on a straight line in time between two observed frames, or where last seen.
 
     Args:
         poses: (T, 15, 3), NaN where absent.
@@ -138,7 +138,7 @@ def pool_of(streams: Sequence[Stream], weights: Mapping[str, float]) -> Pool:
 
 
 def drawn(pool: Pool, labels: Numbers, rng: np.random.Generator) -> Numbers:
-    """A stream of each class that is asked for, by the streams' weights: (N,) labels -> (N,) streams."""
+    """A stream of each requested class, by the streams' weights: (N,) labels -> (N,) streams."""
     out = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         chosen = np.flatnonzero((pool.label == label) & (pool.weight > 0))
@@ -204,7 +204,7 @@ def cut(
 
 
 def labels_of(pool: Pool, streams: Numbers, travel: Floats) -> Numbers:
-    """(N,) what a window shows: the exercise, or nothing where somebody hardly moves."""
+    """(N,) what a window shows: the exercise, or none where the person hardly moves."""
     return np.where(travel < TOO_LITTLE, CLASSES.index(NONE), pool.label[streams])
 
 
