@@ -14,7 +14,7 @@ from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.runtime.render.draw import Scene
 from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig, Record
 from amr_edge.runtime.sinks.files import StandardOutput
-from amr_edge.runtime.sinks.open_sink import is_film, open_sink
+from amr_edge.runtime.sinks.open_sink import is_video, open_sink
 from amr_edge.runtime.sinks.video import VideoSink
 from amr_edge.runtime.sinks.websocket import WebSocketServer
 from amr_edge.runtime.sinks.window import Window, no_display
@@ -104,8 +104,8 @@ class Outputs:
         self._page: Page | None = None
         self.status: Callable[[], Record] = dict  # of the run, for the page
         # All words are read before the first output begins: what is refused leaves nothing behind.
-        films = [VideoSink(Path(word), mirror=config.mirror) for word in config.to if is_film(word)]
-        sinks = [open_sink(word) for word in config.to if not is_film(word)]
+        films = [VideoSink(Path(word), mirror=config.mirror) for word in config.to if is_video(word)]
+        sinks = [open_sink(word) for word in config.to if not is_video(word)]
         window = self._window(environ) if config.window else None
         if config.port is not None:
             loopback = is_loopback(config.host)

@@ -9,6 +9,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Protocol
 
+from amr_edge.errors import ConfigError
 from amr_edge.runtime.sinks.async_sink import Record
 from amr_edge.terminal import to_json
 
@@ -157,6 +158,20 @@ class Srt:
 
 FORMS: dict[str, Callable[[], Form]] = {".jsonl": JsonLines, ".ndjson": JsonLines, ".csv": Csv, ".srt": Srt}
 _BY_RECORDING = frozenset([".srt"])  # every recording has its own clock, and so its own file
+
+
+def open_file(address: str) -> "TextFile":
+    """The sink that writes a file.
+
+    Raises:
+        ConfigError: If its folder does not exist, or it is a folder itself.
+    """
+    path = Path(address)
+    if not path.parent.is_dir():
+        raise ConfigError(f"--to {address}: the folder {path.parent} does not exist; make it first")
+    if path.is_dir():
+        raise ConfigError(f"--to {address}: this is a folder; name a file in it")
+    return TextFile(path)
 
 
 class TextFile:

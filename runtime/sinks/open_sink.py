@@ -1,55 +1,61 @@
-"""What the word after --to means: a file, a broker, a hook, a socket."""
+"""The table of sinks: what `--to ADDRESS` and `live(to=[...])` take, and what opens it."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from amr_edge.errors import ConfigError
+from amr_edge.runtime import factories
 from amr_edge.runtime.sinks.async_sink import Record, Sink
-from amr_edge.runtime.sinks.files import FORMS, TextFile
-from amr_edge.runtime.sinks.mqtt import PORTS, Mqtt
-from amr_edge.runtime.sinks.webhook import Webhook
-from amr_edge.runtime.sinks.websocket import websocket
 
-FILM = ".mp4"
+# Form of an address ("scheme://" or ".suffix") -> the function that makes a sink of the address. A new sink is a file
+# in this folder with a class that satisfies `async_sink.Sink`, and a line here (docs/extending.md, "A sink").
+SINKS: dict[str, str] = {
+    ".jsonl": "amr_edge.runtime.sinks.files:open_file",
+    ".ndjson": "amr_edge.runtime.sinks.files:open_file",
+    ".csv": "amr_edge.runtime.sinks.files:open_file",
+    ".srt": "amr_edge.runtime.sinks.files:open_file",
+    "mqtt://": "amr_edge.runtime.sinks.mqtt:Mqtt",
+    "mqtts://": "amr_edge.runtime.sinks.mqtt:Mqtt",
+    "http://": "amr_edge.runtime.sinks.webhook:Webhook",
+    "https://": "amr_edge.runtime.sinks.webhook:Webhook",
+    "ws://": "amr_edge.runtime.sinks.websocket:open_websocket",
+    "wss://": "amr_edge.runtime.sinks.websocket:open_websocket",
+}
+VIDEO_SUFFIX = ".mp4"  # takes scenes and not records, see `sinks.video`
 
 
-def is_film(word: str) -> bool:
-    """Whether a word after --to names a film, which takes scenes and not records."""
-    return "://" not in word and Path(word).suffix.lower() == FILM
+def is_video(address: str) -> bool:
+    """Whether an address names a video file, which takes scenes and not records."""
+    return "://" not in address and Path(address).suffix.lower() == VIDEO_SUFFIX
 
 
-def open_sink(word: str) -> Sink[Record]:
-    """The sink that a word after --to names.
+def open_sink(sink: str | Sink[Record]) -> Sink[Record]:
+    """The sink of an address; a sink is returned as it is.
 
     Args:
-        word: A file that ends in .jsonl, .ndjson, .csv or .srt; mqtt://host/topic or mqtts://; http:// or https:// of a
-            hook; ws://host:port/path or wss:// of a server; ws://:PORT to serve on this machine.
+        sink: A file that ends in .jsonl, .ndjson, .csv or .srt; mqtt://host/topic or mqtts://; http:// or https:// of a
+            hook; ws://host:port/path or wss:// of a server; ws://:PORT to serve on this machine; or a sink of your own.
 
     Raises:
-        ConfigError: If it names nothing of the kind, or a file in a folder that does not exist.
+        ConfigError: If the address names no sink, or a file in a folder that does not exist.
         MissingError: If its package is not installed.
     """
+    if not isinstance(sink, str):
+        return sink
     try:
-        parts = urlsplit(word)
-        scheme, _ = parts.scheme, parts.port
+        _ = urlsplit(sink).port
     except ValueError as cause:
         raise ConfigError(f"--to: this is no address ({cause})") from cause
-    if "://" in word:
-        if scheme in PORTS:
-            return Mqtt(word)
-        if scheme in ("http", "https"):
-            return Webhook(word)
-        if scheme in ("ws", "wss"):
-            return websocket(word)
-        raise ConfigError(f"--to {scheme}://: there is no such sink; choose mqtt, mqtts, http, https, ws or wss")
-    path = Path(word)
-    if path.suffix.lower() not in FORMS:
-        raise ConfigError(
-            f"--to {word}: a file must end in {', '.join(FORMS)} or {FILM}, which says what is written; "
-            "standard output always gets every record"
-        )
-    if not path.parent.is_dir():
-        raise ConfigError(f"--to {word}: the folder {path.parent} does not exist; make it first")
-    if path.is_dir():
-        raise ConfigError(f"--to {word}: this is a folder; name a file in it")
-    return TextFile(path)
+    key = factories.key_of(sink, SINKS)
+    if key is not None:
+        opened: Sink[Record] = factories.load(SINKS[key])(sink)
+        return opened
+    scheme, separator, _rest = sink.partition("://")
+    if separator:
+        schemes = ", ".join(key.removesuffix("://") for key in SINKS if key.endswith("://"))
+        raise ConfigError(f"--to {scheme}://: there is no such sink; choose one of {schemes}")
+    suffixes = ", ".join(key for key in SINKS if key.startswith("."))
+    raise ConfigError(
+        f"--to {sink}: a file must end in {suffixes} or {VIDEO_SUFFIX}, which decides what is written; "
+        "standard output always gets every record"
+    )

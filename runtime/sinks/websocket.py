@@ -192,7 +192,7 @@ class WebSocketServer:
                 self._listeners.discard(listener)
 
 
-def websocket(address: str) -> "WebSocketClient | WebSocketServer":
+def open_websocket(address: str) -> "WebSocketClient | WebSocketServer":
     """What a ws:// address means: ws://:8765 serves, ws://host:8765/path sends there.
 
     Raises:
