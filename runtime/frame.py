@@ -78,19 +78,3 @@ class ImageSource(Protocol):
     def close(self) -> None:
         """Release the device or file; closing twice is allowed."""
         ...
-
-
-class PoseEstimator(Protocol):
-    """Something that finds people's joints in a picture."""
-
-    layout: Layout
-    units: str
-    title: str
-
-    def __call__(self, picture: Image) -> Frame:
-        """The people in `picture`."""
-        ...
-
-    def close(self) -> None:
-        """Release the model; closing twice is allowed."""
-        ...

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
 from amr_edge.optional_dependencies import require
 from amr_edge.runtime.frame import Frame, Image
-from amr_edge.runtime.pose import task_bundle
+from amr_edge.runtime.pose import download, task_bundle
 from amr_edge.skeleton import MEDIAPIPE33, Layout
 
 # What the C++ side writes while all is well: log lines below the level of an error.
@@ -186,6 +186,27 @@ class MediaPipePose:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def open_variant(variant: download.Variant, *, people: int, environ: Mapping[str, str]) -> MediaPipePose:
+    """The estimator with a model of the cache.
+
+    Raises:
+        MissingError: If the model has not been fetched, or has changed since.
+    """
+    cache = download.cache_folder(environ)
+    fault = download.fault(variant, cache)
+    if fault is not None:
+        raise MissingError(
+            f"video and cameras need the pose model '{variant}', {cache} has none that can be used ({fault}); "
+            f"type: amr-edge pose fetch {variant}"
+        )
+    return MediaPipePose(download.model_path(variant, cache), people=people)
+
+
+def open_task(path: str, *, people: int, environ: Mapping[str, str]) -> MediaPipePose:  # noqa: ARG001 - of every factory
+    """The estimator with a `.task` file."""
+    return MediaPipePose(Path(path), people=people)
 
 
 def _line(cause: BaseException) -> str:

@@ -4,7 +4,7 @@ One-stage models look at the whole picture and answer for everyone. Top-down mod
 whom a detector has found; without a detector the whole picture is taken for one person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
 from amr_edge.optional_dependencies import require
 from amr_edge.runtime.frame import Frame, Image
+from amr_edge.runtime.pose import model_spec
 from amr_edge.runtime.pose.model_spec import Decoding, Description, Detector, Input
 
 Floats = NDArray[np.float32]
@@ -415,6 +416,19 @@ def _undone(places: Floats, back: _Back) -> Floats:
 
 def _floats(numbers: Any) -> Floats:
     return np.array(numbers, dtype=np.float32)
+
+
+def open_shipped(pose: str, *, people: int, environ: Mapping[str, str]) -> OnnxPose:  # noqa: ARG001 - of every factory
+    """The estimator of a shipped description: `NAME:MODEL.onnx` or `NAME:MODEL.onnx+DETECTOR.onnx`."""
+    name, _, files = pose.partition(":")
+    model, _, detector = files.partition("+")
+    described = model_spec.parse(model_spec.shipped(name), f"the description '{name}'", Path())
+    return OnnxPose(model_spec.with_models(described, Path(model), Path(detector) if detector else None), people=people)
+
+
+def open_description(path: str, *, people: int, environ: Mapping[str, str]) -> OnnxPose:  # noqa: ARG001
+    """The estimator of a description in a file."""
+    return OnnxPose(model_spec.read(Path(path)), people=people)
 
 
 def _line(cause: BaseException) -> str:

@@ -11,8 +11,8 @@ from typing import Literal
 
 from amr_edge.data import readers
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
-from amr_edge.runtime.frame import Frame, Image, ImageSource, PoseEstimator
-from amr_edge.runtime.pose.open_pose import NONE, open_pose
+from amr_edge.runtime.frame import Frame, Image, ImageSource
+from amr_edge.runtime.pose.open_pose import NONE, PoseEstimator, open_pose
 from amr_edge.runtime.sources.health import Health, Status
 from amr_edge.runtime.sources.jsonl import Packets, lines_of, takes_of_lines
 from amr_edge.runtime.sources.recorded import CameraGroup, RecordedSource, SourceRun, paced

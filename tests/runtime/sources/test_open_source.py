@@ -223,7 +223,7 @@ def test_a_stream_is_one_take_without_end(cameras: Cameras) -> None:
 def test_a_list_of_cameras_of_which_none_is_there_is_refused(tmp_path: Path) -> None:
     listed = tmp_path / "none.streams"
     listed.write_text("http://127.0.0.1:9/a\nhttp://127.0.0.1:9/b\n")
-    with pytest.raises(MissingError, match="cannot be open_source") as refusal:
+    with pytest.raises(MissingError, match="cannot be opened") as refusal:
         Told().titles(listed)
     assert isinstance(refusal.value, AmrError)
 
