@@ -336,7 +336,7 @@ def main() -> None:
     torch.set_num_threads(1)
     part = part_of(runs["teacher"], options.data, options.split) if runs else None
     models = (
-        {name: load_classifier(RunFolder(run).last) for name, run in runs.items()}
+        {name: load_classifier(RunFolder(run).selected) for name, run in runs.items()}
         if runs
         else {name: random_model(name) for name in RANDOM}
     )

@@ -29,7 +29,7 @@ from amr_edge.runtime.inference.onnx_metadata import read_onnx
 from amr_edge.runtime.inference.session import Session, open_session
 from amr_edge.terminal import to_json
 from amr_edge.training.engine.checkpoint import load_classifier
-from amr_edge.training.engine.run_folder import RunFolder
+from amr_edge.training.engine.run_folder import selected_checkpoint
 from amr_edge.training.models.classifier import Classifier
 
 SHARES = (1.0, 0.25, 0.1)  # budgets that a file is proven on
@@ -168,7 +168,7 @@ def export_run(
         CheckFailedError: If the file answers differently; no model file is left.
         ConfigError: If a bare checkpoint comes without data to prove it on.
     """
-    model, card = load_classifier(RunFolder(source).last if source.is_dir() else source)
+    model, card = load_classifier(selected_checkpoint(source))
     part = part_of(source, data, name)
     clips = Clips(part.store, part.which, card.prepare, card.persons)
     path = out or run_folder(source) / "export" / file_name(precision)

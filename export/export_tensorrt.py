@@ -269,9 +269,9 @@ def _written(
     from amr_edge.export.convert.deploy_module import Deployed
     from amr_edge.export.convert.onnx import write_onnx
     from amr_edge.training.engine.checkpoint import load_classifier
-    from amr_edge.training.engine.run_folder import RunFolder
+    from amr_edge.training.engine.run_folder import selected_checkpoint
 
-    model, card = load_classifier(RunFolder(source).last if source.is_dir() else source)
+    model, card = load_classifier(selected_checkpoint(source))
     part = part_of(source, data, name)
     tokens = card.tokens_at(card.budget if budget is None else budget)
     remove(ready.with_name(ready.name.removesuffix(".onnx")))  # an engine of other weights must not outlive them

@@ -22,7 +22,7 @@ from amr_edge.terminal import progress
 from amr_edge.training.config import EncoderConfig
 from amr_edge.training.data.batch import to_batch
 from amr_edge.training.engine.checkpoint import load_classifier, save_weights
-from amr_edge.training.engine.run_folder import RunFolder
+from amr_edge.training.engine.run_folder import RunFolder, selected_checkpoint
 from amr_edge.training.models.token_selection import choice_of, macs
 
 BATCH = 32  # clips at a time
@@ -78,7 +78,7 @@ def measure_curve(
     """
     part = part_of(path, data, name)
     store = part.store
-    card, answer = _deployed(path, shares, engine) if path.suffix == ".onnx" else _trained(_weights(path))
+    card, answer = _deployed(path, shares, engine) if path.suffix == ".onnx" else _trained(selected_checkpoint(path))
     labels = labels_for(card, store)
     known = part.which & (labels >= 0)
     if not known.any():
@@ -116,13 +116,9 @@ def measure_curve(
 
 
 def keep_curve(run: RunFolder, curve: Curve) -> None:
-    """Write a run's own curve into the card of its last weights, so that the next export carries it."""
-    model, card = load_classifier(run.last)
-    save_weights(run.last, model, replace(card, budget_curve=curve.points, focal_windows=card.energy_windows))
-
-
-def _weights(path: Path) -> Path:
-    return RunFolder(path).last if path.is_dir() else path
+    """Write a run's own curve into the card of its selected weights, so that the next export carries it."""
+    model, card = load_classifier(run.selected)
+    save_weights(run.selected, model, replace(card, budget_curve=curve.points, focal_windows=card.energy_windows))
 
 
 def _trained(path: Path) -> tuple[Card, AtShare]:

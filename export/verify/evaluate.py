@@ -69,9 +69,10 @@ def _trained(path: Path, store: Store, which: NDArray[np.bool_]) -> tuple[Card, 
     import torch
 
     from amr_edge.training.engine.checkpoint import load_classifier
+    from amr_edge.training.engine.run_folder import selected_checkpoint
     from amr_edge.training.tasks.predict import predict
 
-    model, card = load_classifier(path)
+    model, card = load_classifier(selected_checkpoint(path))
     return card, predict(model, Clips(store, which, card.prepare, card.persons), torch.device("cpu"))
 
 
@@ -89,8 +90,7 @@ def evaluate_file(path: Path, data: Path | None, name: str | None, engine: str =
         DataError: If no recording of the part has a label that the model knows.
     """
     store, chosen, which, train = part_of(path, data, name)
-    weights = path / "weights" / "last.safetensors" if path.is_dir() else path
-    card, probs = _deployed(path, engine, store, which) if path.suffix in EXPORTED else _trained(weights, store, which)
+    card, probs = _deployed(path, engine, store, which) if path.suffix in EXPORTED else _trained(path, store, which)
     labels = labels_for(card, store)[which]
     known = labels >= 0
     if not known.any():

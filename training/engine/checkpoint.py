@@ -40,15 +40,16 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the metadata of a safetensors file.
+def read_tensors(path: Path, *, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file; without `tensors` only its header is read.
 
     Raises:
         ReadError: If it cannot be read.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            names = file.keys() if tensors else ()
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except FileNotFoundError as cause:
         raise ReadError(f"{path}: there is no such checkpoint; give a run folder or a .safetensors file") from cause
     except (SafetensorError, OSError) as cause:
@@ -68,9 +69,23 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Card]:
         CardError: If it has no card.
     """
     tensors, metadata = read_tensors(path)
+    return tensors, _card(metadata, path)
+
+
+def read_card(path: Path) -> Card:
+    """The card of a checkpoint, without its weights.
+
+    Raises:
+        ReadError: If it cannot be read.
+        CardError: If it has no card.
+    """
+    return _card(read_tensors(path, tensors=False)[1], path)
+
+
+def _card(metadata: Mapping[str, str], path: Path) -> Card:
     if CARD_KEY not in metadata:
         raise CardError(f"{path}: has no amr-edge card; only checkpoints that amr-edge wrote can be used")
-    return tensors, Card.from_json(metadata[CARD_KEY], str(path))
+    return Card.from_json(metadata[CARD_KEY], str(path))
 
 
 def load_classifier(path: Path) -> tuple[Classifier, Card]:

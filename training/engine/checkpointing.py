@@ -95,7 +95,7 @@ class Checkpointer:
             better = progress.best is None or score < progress.best
             with self.writing():
                 save_weights(run.last, stage.saved, stage.card)
-                if better:
+                if better and stage.judge is not None:
                     save_weights(run.best, stage.saved, stage.card)
                 run.write_results(self.rows)
         stale = 0 if better else progress.stale + 1

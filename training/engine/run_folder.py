@@ -18,6 +18,7 @@ from amr_edge import __version__
 from amr_edge.errors import ReadError
 from amr_edge.terminal import note, to_json
 from amr_edge.training.config import RENAMED_FIELDS, Recipe, from_dict
+from amr_edge.training.engine.checkpoint import read_card
 from amr_edge.training.engine.distributed import world
 
 
@@ -58,8 +59,9 @@ class RunFolder:
     """A folder that a training run writes into.
 
     `weights/last.safetensors` are the weights of the last finished epoch, `weights/best.safetensors` those of the
-    best; `state.safetensors` is what a resumed run goes on from, or `midway.safetensors` where it was saved later,
-    inside an epoch. Of several processes the first has the folder, the others a private copy of it.
+    selected one, and `selected` is the file that everything else reads. A resumed run goes on from
+    `state.safetensors`, or from `midway.safetensors` where it was saved later, inside an epoch. Of several processes
+    the first has the folder, the others a private copy of it.
 
     Args:
         folder: Where.
@@ -79,8 +81,17 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """Weights of the best epoch, by the measure that the log names."""
+        """Weights of the selected epoch: the best by validation, or a copy of the last once the run has finished."""
         return self.folder / "weights" / "best.safetensors"
+
+    @property
+    def selected(self) -> Path:
+        """The checkpoint that the run's score belongs to: `best` once its card names the epoch, else `last`.
+
+        Earlier versions wrote the selected weights over `last` and left in `best` those of the lowest loss; the card
+        of that `best` names no epoch.
+        """
+        return self.best if self.best.exists() and "epoch" in read_card(self.best).recipe else self.last
 
     @property
     def state(self) -> Path:
@@ -194,6 +205,11 @@ RENAMED_KEYS = {
     "labels_asked": "requested_labels",  # written by earlier versions
     "recipe_asked": "requested_recipe",  # written by earlier versions
 }
+
+
+def selected_checkpoint(path: Path) -> Path:
+    """The checkpoint that `path` means: itself, or the selected one of a run folder."""
+    return RunFolder(path).selected if path.is_dir() else path
 
 
 def with_current_names(values: dict[str, Any]) -> dict[str, Any]:

@@ -318,12 +318,13 @@ def read_run(folder: Path) -> RunSummary:
         epochs[title] = planned.get(f"{'pretrain' if verb == 'pretrain' else 'finetune'}.optim.epochs")
     answers, classes = _answers(folder)
     card, parameters = None, 0
-    if RunFolder(folder).last.exists():
-        try:
-            tensors, card = load_weights(RunFolder(folder).last)
+    try:
+        weights = RunFolder(folder).selected
+        if weights.exists():
+            tensors, card = load_weights(weights)
             parameters = sum(tensor.numel() for tensor in tensors.values())
-        except AmrError as cause:
-            notes.append(str(cause))
+    except AmrError as cause:
+        notes.append(str(cause))
     if not classes:
         named = {name for answer in answers for name in (answer.truth, answer.answer)}
         classes = card.classes if card is not None and named <= set(card.classes) else tuple(sorted(named))

@@ -61,13 +61,13 @@ def draw_worst(store: Store, tested: NDArray[np.int64], card: Card, probs: NDArr
 def evaluate_run(
     run: RunFolder, model: Classifier, card: Card, store: Store, train: Mask, test: Mask, device: torch.device
 ) -> tuple[Score, dict[str, float | int | None]]:
-    """Score the last weights on the test part and write what a person wants to see into the run.
+    """Score the selected weights on the test part and write what a person wants to see into the run.
 
     Returns:
         The score, and what is left of it without copies of what was learned from (see `deduplicated`).
 
     Writes score.json, per_class.csv, answers.csv, answers.npz, confusion_matrix.png, per_class.png, worst_clips.png,
-    curves.png, report.html, and the card with its metrics into the last weights.
+    curves.png, report.html, and the card with its metrics into the selected weights.
     """
     labelled = test & (store.labels >= 0)
     clips = Clips(store, labelled, card.prepare, card.persons)
@@ -76,7 +76,7 @@ def evaluate_run(
     copied = store.copies(labelled, train)[labelled]
     apart = deduplicated(probs, clips.labels, copied)
     metrics = {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class}
-    save_weights(run.last, model, replace(card, metrics=metrics, data={**card.data, "test_clips": result.clips}))
+    save_weights(run.selected, model, replace(card, metrics=metrics, data={**card.data, "test_clips": result.clips}))
     epochs = run.results()
     run.write_json(
         "score.json",

@@ -20,7 +20,7 @@ from amr_edge.training.data.label_subsets import (
     save_subset,
 )
 from amr_edge.training.engine.device import RunOptions, choose_device, choose_precision
-from amr_edge.training.engine.run_folder import RunFolder, new_run
+from amr_edge.training.engine.run_folder import RunFolder, new_run, selected_checkpoint
 from amr_edge.training.tasks.distill import (
     Teacher,
     check_student,
@@ -140,11 +140,6 @@ def machine_of(order: Order) -> RunOptions:
     )
 
 
-def weights_in(path: Path) -> Path:
-    """The checkpoint that `path` means: itself, or the last weights of a run folder."""
-    return RunFolder(path).last if path.is_dir() else path
-
-
 def store_of(order: Order, otherwise: Path | None = None) -> Store:
     """The recordings that the order names."""
     data = order.data or otherwise
@@ -201,7 +196,7 @@ def _teacher(order: Order) -> Teacher | None:
         return None
     if order.teacher is None:
         raise ConfigError("TEACHER is missing; give the run folder or the checkpoint of a fine-tuned model")
-    return open_teacher(weights_in(order.teacher))
+    return open_teacher(selected_checkpoint(order.teacher))
 
 
 def _fitted(order: Order, origin: InitCheckpoint | None, store: Store, train: Mask) -> Recipe:
@@ -231,7 +226,7 @@ def origin_of(order: Order) -> InitCheckpoint | None:
         if order.transfer:
             raise ConfigError("--transfer reads recordings as a checkpoint wants them; give one with --init")
         return None
-    return open_origin(weights_in(order.init))
+    return open_origin(selected_checkpoint(order.init))
 
 
 def fresh(order: Order, *, store: Store | None = None, into: RunFolder | None = None) -> Work:

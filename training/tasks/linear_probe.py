@@ -464,7 +464,7 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     chosen = {"epoch": fitted.epoch, "epoch_chosen_by": chosen_by}
     probe.model.head.load_state_dict({"weight": fitted.weight, "bias": fitted.bias})
     card = replace(probe.card, metrics=metrics, recipe={**probe.card.recipe, **chosen})
-    save_weights(run.last, probe.model, card)
+    save_weights(run.best, probe.model, card)
     run.write_results(fitted.rows)
     answer = {
         **_config_fields(probe),
@@ -479,13 +479,13 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     _keep(probe, result, test, probs, copied)
     which = "the last epoch's" if probe.validate is None else f"epoch {fitted.epoch}'s, chosen on {chosen_by},"
     summary = (_head_line(probe, learned, test), f"linear: {config.summary()}", report(result, card.classes))
-    text = "\n".join(filter(None, (*summary, copies_in_words(apart), f"{which} weights: {run.last}")))
+    text = "\n".join(filter(None, (*summary, copies_in_words(apart), f"{which} weights: {run.best}")))
     run.log(text, show=False)
     return (
         f"{text}\nnext: amr-edge finetune --data {probe.store.path} --split {probe.split} --init {probe.origin.path}",
         {
             **answer,
-            "weights": str(run.last),
+            "weights": str(run.best),
         },
     )
 

@@ -68,7 +68,7 @@ class TrainResult:
 
     Attributes:
         run: The run folder.
-        weights: Those that count: the last epoch's, or those that validation chose.
+        weights: The selected checkpoint: the last epoch's weights, or those that validation chose.
         recipe: The resolved settings, as config.json has them.
         examined: Its score on the test part; None if nothing is left to test on.
         seed: Of all randomness.

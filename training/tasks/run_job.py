@@ -31,7 +31,7 @@ from amr_edge.training.tasks.cross_validation import (
 from amr_edge.training.tasks.distill import Teacher, compare, comparison_line, distill
 from amr_edge.training.tasks.evaluate import evaluate_run
 from amr_edge.training.tasks.finetune import finetune
-from amr_edge.training.tasks.job import Order, Work, fresh, origin_of, resumed, sides_of, store_of, weights_in
+from amr_edge.training.tasks.job import Order, Work, fresh, origin_of, resumed, sides_of, store_of
 from amr_edge.training.tasks.pretrain import pretrain
 from amr_edge.training.tasks.results import (
     CrossValidationResult,
@@ -43,7 +43,7 @@ from amr_edge.training.tasks.results import (
     TrainResult,
 )
 
-__all__ = ["Order", "run_job", "weights_in", "work_off"]
+__all__ = ["Order", "run_job", "work_off"]
 
 TaskOutput = tuple[str, Outcome]  # for a person, for a program
 
@@ -95,10 +95,9 @@ def _pretrain(work: Work, run: RunFolder) -> None:
 
 
 def select_checkpoint(run: RunFolder, chosen_by: str) -> tuple[Classifier, Card, str]:
-    """Put the weights that count where everything looks for them, `weights/last.safetensors`.
+    """Write the selected weights, with their epoch in the card, to `weights/best.safetensors`.
 
-    Those are the last epoch's, or those that validation chose; the card says which. `state.safetensors` keeps the
-    last epoch's in either case.
+    Those are the last epoch's, or those that validation chose. `weights/last.safetensors` stays the last epoch's.
 
     Args:
         run: A run that has finished.
@@ -115,7 +114,7 @@ def select_checkpoint(run: RunFolder, chosen_by: str) -> tuple[Classifier, Card,
         epoch = 1 + max(range(len(rows)), key=lambda i: rows[i].get("validation_top1", -1.0))
         words = f"the weights of epoch {epoch} of {len(rows)}, chosen on {chosen_by}"
     card = replace(card, recipe={**card.recipe, "epoch": epoch, "epoch_chosen_by": chosen_by})
-    save_weights(run.last, model, card)
+    save_weights(run.best, model, card)
     return model, card, words
 
 
@@ -166,10 +165,10 @@ def _distill(work: Work, teacher: Teacher) -> TaskOutput:
         comparison_line(beside, on="the test part" if text else "what it learned from; nothing is left to test on")
     )
     run.log("\n".join(lines), show=False)
-    lines += [f"{which}: {run.last}", f"next: amr-edge export {run.folder} --onnx"]
+    lines += [f"{which}: {run.selected}", f"next: amr-edge export {run.folder} --onnx"]
     return "\n".join(lines), DistillResult(
         run=run.folder,
-        weights=run.last,
+        weights=run.selected,
         recipe=asdict(work.recipe),
         examined=scored,
         seed=work.seed,
@@ -217,9 +216,9 @@ def _stages(verb: str, work: Work) -> TaskOutput:
     rows = run.results() + (run.stage("pretrain").results() if verb == "train" else [])
     if work.subset is not None:
         text = f"{text}\nlabels: {work.subset.sentence()}"
-    return f"{text}\n{which}: {run.last}\nnext: amr-edge export {run.folder} --onnx", TrainResult(
+    return f"{text}\n{which}: {run.selected}\nnext: amr-edge export {run.folder} --onnx", TrainResult(
         run=run.folder,
-        weights=run.last,
+        weights=run.selected,
         recipe=asdict(work.recipe),
         examined=scored,
         seed=work.seed,

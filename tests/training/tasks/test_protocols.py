@@ -15,8 +15,9 @@ from amr_edge.preprocess import PrepareConfig, prepare
 from amr_edge.runtime.pipeline.recognizer import check_source
 from amr_edge.skeleton import layout, remap
 from amr_edge.training.config import EncoderConfig
-from amr_edge.training.engine.checkpoint import load_weights, save_weights
+from amr_edge.training.engine.checkpoint import load_weights, read_tensors, save_weights
 from amr_edge.training.engine.predictions import FILE, load_predictions
+from amr_edge.training.engine.run_folder import RunFolder, selected_checkpoint
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.models.transformer import Encoder
@@ -94,10 +95,26 @@ def test_validation_subjects_choose_the_epoch_and_its_weights_are_what_is_kept(
     score = json.loads((folder / "score.json").read_text())
     assert (score["epoch"], score["epoch_chosen_by"]) == (epoch, "validation subjects 3")
     assert f"the weights of epoch {epoch} of 4, chosen on validation subjects 3" in said
-    kept, card = load_weights(folder / "weights" / "last.safetensors")
-    best, _ = load_weights(folder / "weights" / "best.safetensors")
-    assert all(torch.equal(kept[name], best[name]) for name in best)
-    assert card.recipe["epoch"] == epoch
+    best, card = load_weights(folder / "weights" / "best.safetensors")
+    last, last_card = load_weights(folder / "weights" / "last.safetensors")
+    assert RunFolder(folder).selected == folder / "weights" / "best.safetensors"
+    assert (card.recipe["epoch"], card.metrics["top1"]) == (epoch, score["top1"])
+    assert "epoch" not in last_card.recipe
+    assert epoch == 4 or not all(torch.equal(last[name], best[name]) for name in best)
+    state, _ = read_tensors(folder / "state.safetensors")
+    assert all(torch.equal(state[f"module/{name}"], last[name]) for name in last)
+
+
+def test_the_selected_checkpoint_is_best_and_in_runs_of_earlier_versions_last(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    model = Classifier(Encoder(CONFIG, frames=16, joints=25), 2)
+    assert selected_checkpoint(tmp_path) == run.last
+    save_weights(run.last, model, CARD)
+    save_weights(run.best, model, CARD)  # as an earlier version did, and as an unfinished run with --validate does
+    assert selected_checkpoint(tmp_path) == run.last
+    save_weights(run.best, model, replace(CARD, recipe={"epoch": 3, "epoch_chosen_by": "last"}))
+    assert selected_checkpoint(tmp_path) == run.best
+    assert selected_checkpoint(run.last) == run.last
 
 
 def test_leave_one_out_pools_folds_and_goes_on_where_it_was(
