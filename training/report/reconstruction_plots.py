@@ -115,7 +115,9 @@ def look(
         plain = MaskedReconstruction(module.encoder, replace(config, target_norm="none"), degrees)
         raw, there = plain.target(body, present)  # (B, N_t, P)
     module.train(was_training)
-    every = seen.queried if seen.queried is not None else torch.arange(module.targets).expand(len(body), -1)  # (B, Q)
+    every = (
+        seen.targets_index if seen.targets_index is not None else torch.arange(module.targets).expand(len(body), -1)
+    )  # (B, Q)
     place = every[..., None].expand(-1, -1, raw.shape[-1])  # (B, Q, P)
     predicted = torch.zeros_like(raw).scatter(1, place, seen.predicted)
     predicted = undo(predicted, raw, there, config.target_norm, frames, joints)
