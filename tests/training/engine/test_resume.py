@@ -87,6 +87,7 @@ def toy(
         config=OptimizerConfig(**settings),  # type: ignore[arg-type]
         seed=3,
         machine=machine,
+        judge=lambda: (float(encoder.embed.weight.detach().abs().sum()), {}),
     )
 
 
@@ -395,7 +396,7 @@ def test_no_better_judgement_for_as_many_epochs_as_patience_says_stops_also_afte
 
 def test_patience_without_anybody_to_judge_by_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"optim\.patience=2.*--validate"):
-        train_loop(toy(optim={"patience": 2}), run_in(tmp_path))
+        train_loop(replace(toy(optim={"patience": 2}), judge=None), run_in(tmp_path))
 
 
 def test_the_average_of_weights_is_what_is_judged_saved_and_left_in_the_module(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_a_damaged_run_is_refused_with_the_file_that_is_damaged(
 
 def test_a_damaged_checkpoint_costs_the_figures_it_held_and_no_more(trained: Path, tmp_path: Path) -> None:
     folder = copy_of(trained, tmp_path / "run")
-    (folder / "weights" / "last.safetensors").write_bytes(b"no weights")
+    (folder / "weights" / "best.safetensors").write_bytes(b"no weights")
     (told,) = write_report([folder], folder / "report.html")
     assert told.parameters == 0
     assert any("safetensors" in note for note in told.notes)
@@ -289,9 +289,9 @@ def test_the_sign_test_is_that_of_a_fair_coin() -> None:
 
 def test_the_budget_curve_of_the_card_is_in_the_page(trained: Path, tmp_path: Path) -> None:
     folder = copy_of(trained, tmp_path / "run")
-    model, card = load_classifier(folder / "weights" / "last.safetensors")
+    model, card = load_classifier(folder / "weights" / "best.safetensors")
     points = tuple(BudgetPoint(share=s, tokens=4, top1=0.5 + s / 4, macs=1000) for s in (1.0, 0.25))
-    save_weights(folder / "weights" / "last.safetensors", model, replace(card, budget_curve=points))
+    save_weights(folder / "weights" / "best.safetensors", model, replace(card, budget_curve=points))
     (told,) = write_report([folder], folder / "report.html")
     assert len(told.to_dict()["budget_curve"]) == 2  # type: ignore[arg-type]
     assert "Accuracy by token budget" in (folder / "report.html").read_text(encoding="utf-8")

@@ -66,7 +66,7 @@ def taught(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def teacher(taught: Path) -> Teacher:
-    return open_teacher(RunFolder(taught).last)
+    return open_teacher(RunFolder(taught).selected)
 
 
 def recipe_for(teacher: Teacher, *wishes: str) -> Recipe:
@@ -329,7 +329,7 @@ def test_the_command_learns_from_what_the_teacher_learned_from_and_says_what_to_
     config = json.loads((folder / "config.json").read_text())
     assert (config["recipe"]["distill"]["alpha"], config["recipe"]["distill"]["temperature"]) == (0.5, 2.0)
     assert json.loads((folder / "teacher.json").read_text())["clips"] == 8
-    _, card = load_classifier(folder / "weights" / "last.safetensors")
+    _, card = load_classifier(folder / "weights" / "best.safetensors")
     assert card.recipe["teacher"] == "amr-small"
     assert set(card.metrics) >= {"top1", "top5"}
 
@@ -339,7 +339,7 @@ def test_the_command_answers_in_json_from_a_checkpoint_without_a_label(
 ) -> None:
     foreign = renamed(tiny_store, tmp_path / "foreign.npz")
     alone = tmp_path / "alone.safetensors"
-    alone.write_bytes(RunFolder(taught).last.read_bytes())
+    alone.write_bytes(RunFolder(taught).selected.read_bytes())
     command = [*order(alone, tmp_path), "--unlabelled", f"--data={foreign.path}", "--json"]
     assert cli.run(command) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -393,7 +393,7 @@ def test_a_run_is_not_resumed_with_another_teacher(
 ) -> None:
     assert cli.run(order(taught, tmp_path)) == 0
     folder = tmp_path / "distill" / "small-1"
-    stranger = RunFolder(folder).last
+    stranger = RunFolder(folder).selected
     assert cli.run(["distill", str(stranger), f"--resume={folder}"]) == 4
     assert "is not the teacher" in capsys.readouterr().err
     assert cli.run(["train", f"--resume={folder}"]) == 2

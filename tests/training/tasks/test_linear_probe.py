@@ -139,7 +139,7 @@ def test_the_command_reports_the_protocol_and_leaves_a_classifier_that_answers_t
     said = json.loads(capsys.readouterr().out)
     folder = Path(said["run"])
     assert (said["epoch"], said["epoch_chosen_by"], said["labels"]["clips"]) == (5, "last", 8)
-    model, card = load_classifier(folder / "weights" / "last.safetensors")
+    model, card = load_classifier(folder / "weights" / "best.safetensors")
     assert (card.classes, card.kind) == (("left", "right"), "classifier")
     clips = Clips(tiny_store, np.isin(tiny_store.subjects, (2, 4)), card.prepare, card.persons)
     answers = load_predictions(folder / FILE)
