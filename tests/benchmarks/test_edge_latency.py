@@ -83,6 +83,7 @@ def test_random_models_have_the_papers_size_and_the_students_theirs(edge: Module
     assert found == {"teacher": 6_351_420, "small": 546_236, "tiny": 208_124}
 
 
+@pytest.mark.slow
 def test_every_row_is_scored_by_its_own_file_engine_and_budget(edge: ModuleType, part: Part, tmp_path: Path) -> None:
     models = {"teacher": little()}
     files = edge.write_files(models, part, tmp_path, ("fp32", "int8", "int8-static"))
@@ -132,6 +133,7 @@ def test_the_table_is_a_multiple_of_its_first_row(edge: ModuleType) -> None:
     assert "our code, random weights" in text
 
 
+@pytest.mark.slow
 def test_the_networks_for_scale_answer_from_their_files(
     edge: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_the_continual_network_fed_frame_by_frame_equals_the_whole_clip(referenc
         assert float((answer - network.clipwise(clip[:, :, :-extra])).abs().max()) > 1e-2
 
 
+@pytest.mark.slow
 def test_the_file_of_the_continual_network_answers_as_torch_does(
     reference_networks: ModuleType, tmp_path: Path
 ) -> None:

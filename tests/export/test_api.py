@@ -11,6 +11,7 @@ from amr_edge.terminal import to_json
 from amr_edge.training.engine.run_folder import RunFolder
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_scored_and_measured(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     exported = export_onnx(run.folder)
     assert exported.path == run.folder / "export" / "model.onnx"
@@ -40,6 +41,7 @@ def test_a_run_is_exported_scored_and_measured(run: RunFolder, capsys: pytest.Ca
     json.loads(to_json(report.to_dict()))
 
 
+@pytest.mark.slow
 def test_a_file_that_answers_differently_is_refused_and_kept_by_force_alone(run: RunFolder) -> None:
     with pytest.raises(CheckFailedError, match="was not kept"):
         export_onnx(run.folder, max_difference=-1.0)

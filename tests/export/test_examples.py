@@ -51,6 +51,7 @@ def ours(path: Path, clip: np.ndarray, budget: float | None = None) -> np.ndarra
 
 
 @pytest.mark.parametrize(("tokens", "budget"), [(None, None), (None, 0.25), (25, None)])
+@pytest.mark.slow
 def test_the_python_example_answers_as_our_session_does(
     tokens: int | None, budget: float | None, model: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from amr_edge.training.engine.checkpoint import load_classifier
 from amr_edge.training.engine.run_folder import RunFolder
 
 
+@pytest.mark.slow
 def test_an_exported_run_is_proven_on_its_test_clips_and_carries_its_card(run: RunFolder) -> None:
     exported = export_run(run.folder)
     assert exported.path == run.folder / "export" / "model.onnx"
@@ -31,6 +32,7 @@ def test_an_exported_run_is_proven_on_its_test_clips_and_carries_its_card(run: R
     assert [p.name for p in exported.path.parent.iterdir() if p.suffix == ".onnx"] == ["model.onnx"]
 
 
+@pytest.mark.slow
 def test_the_file_is_one_file_of_the_opset_that_was_asked_for(run: RunFolder) -> None:
     exported = export_run(run.folder, opset=18)
     model = onnx.load(exported.path, load_external_data=False)
@@ -38,6 +40,7 @@ def test_the_file_is_one_file_of_the_opset_that_was_asked_for(run: RunFolder) ->
     assert not any(tensor.external_data for tensor in model.graph.initializer)
 
 
+@pytest.mark.slow
 def test_clips_and_persons_are_free_in_the_file(run: RunFolder) -> None:
     session = open_session(export_run(run.folder).path)
     rng = np.random.default_rng(0)
@@ -57,6 +60,7 @@ def scale_head(model: onnx.ModelProto, factor: float) -> None:
     head.CopyFrom(onnx.numpy_helper.from_array(weights, head.name))
 
 
+@pytest.mark.slow
 def test_a_model_that_was_broken_on_purpose_is_refused_and_leaves_no_file(run: RunFolder, store: Store) -> None:
     exported = export_run(run.folder)
     broken = exported.path.with_name("candidate.onnx")
@@ -73,6 +77,7 @@ def test_a_model_that_was_broken_on_purpose_is_refused_and_leaves_no_file(run: R
     assert json.loads(exported.path.with_name("export_report.json").read_text())["proven"] is False
 
 
+@pytest.mark.slow
 def test_a_file_that_answers_nan_is_refused(run: RunFolder, store: Store) -> None:
     exported = export_run(run.folder)
     graph = onnx.load(exported.path)
@@ -86,6 +91,7 @@ def test_a_file_that_answers_nan_is_refused(run: RunFolder, store: Store) -> Non
     assert not candidate.exists()
 
 
+@pytest.mark.slow
 def test_limits_that_cannot_be_met_leave_no_file_not_even_the_old_one(run: RunFolder) -> None:
     path = export_run(run.folder).path
     with pytest.raises(CheckFailedError, match="not kept"):
@@ -93,6 +99,7 @@ def test_limits_that_cannot_be_met_leave_no_file_not_even_the_old_one(run: RunFo
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_the_trained_and_the_exported_model_score_the_same(run: RunFolder) -> None:
     exported = export_run(run.folder)
     trained, deployed = evaluate_file(run.folder, None, None), evaluate_file(exported.path, None, None)
@@ -101,6 +108,7 @@ def test_the_trained_and_the_exported_model_score_the_same(run: RunFolder) -> No
     np.testing.assert_array_equal(trained.score.confusion, deployed.score.confusion)
 
 
+@pytest.mark.slow
 def test_a_bare_model_file_needs_to_be_told_what_to_be_judged_on(run: RunFolder, tmp_path: Path) -> None:
     lonely = tmp_path / "elsewhere" / "deep" / "model.onnx"
     lonely.parent.mkdir(parents=True)

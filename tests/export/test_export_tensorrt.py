@@ -95,6 +95,7 @@ def ready(run: RunFolder) -> Ready:
     return put
 
 
+@pytest.mark.slow
 def test_a_run_becomes_an_engine_that_is_proven_on_its_test_clips(run: RunFolder, install: Install) -> None:
     world = install()
     engine = export_tensorrt(run.folder, budget=0.25, config=BuildConfig(max_clips=4))
@@ -125,6 +126,7 @@ def test_the_whole_graph_is_taken_where_the_card_says_so(run: RunFolder, install
     assert open_engine(engine.path).tokens == engine.manifest.card.tokens == 100
 
 
+@pytest.mark.slow
 def test_fp16_stands_in_the_ready_file_and_is_judged_by_its_own_limits(ready: Ready, install: Install) -> None:
     install()
     engine = export_tensorrt(ready("fp16"))
@@ -138,6 +140,7 @@ def test_fp16_stands_in_the_ready_file_and_is_judged_by_its_own_limits(ready: Re
     assert engine.proofs["engine"].limits.probability == 0.02
 
 
+@pytest.mark.slow
 def test_int8_stands_in_the_ready_file_as_calibrated_pairs(ready: Ready, install: Install) -> None:
     install()
     engine = export_tensorrt(ready("int8-static"))
@@ -223,6 +226,7 @@ def test_a_ready_file_keeps_its_own_precision_and_budget(ready: Ready, install: 
     assert export_tensorrt(ready(), budget=0.25).manifest.card.fixed_tokens == 25
 
 
+@pytest.mark.slow
 def test_a_file_whose_budget_is_free_is_no_source_of_an_engine(run: RunFolder, install: Install) -> None:
     install()
     model, card = load_classifier(run.last)
@@ -232,6 +236,7 @@ def test_a_file_whose_budget_is_free_is_no_source_of_an_engine(run: RunFolder, i
 
 
 @pytest.mark.usefixtures("nothing_installed")
+@pytest.mark.slow
 def test_without_tensorrt_the_ready_file_stays_and_the_lines_to_type_are_said(
     run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

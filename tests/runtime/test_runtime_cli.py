@@ -382,6 +382,7 @@ def test_live_asks_for_a_budget_of_a_file_that_has_none_in_vain(
     assert "give one of them" in main("live", model, "-s", recorded, "--budget", 1, "--target-ms", 9)[2]
 
 
+@pytest.mark.slow
 def test_live_finds_the_budget_that_keeps_a_time(main: Main, write_model: WriteModel, recorded: Path) -> None:
     model = with_ranks(write_model())
     code, lines, err = main("live", model, "-s", recorded, "--target-ms", 5000, "--threads", 1)

@@ -28,6 +28,7 @@ def train(store: Store, project: Path, *more: str, verb: str = "train") -> int:
     return run([verb, f"--data={store.path}", f"--project={project}", *TINY, *more])
 
 
+@pytest.mark.slow
 def test_train_writes_a_whole_run_and_says_what_to_type_next(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -44,6 +45,7 @@ def test_train_writes_a_whole_run_and_says_what_to_type_next(
     assert json.loads((folder / "score.json").read_text())["clips"] == 16
 
 
+@pytest.mark.slow
 def test_pretrain_then_finetune_from_its_run_is_the_two_halves_of_train(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_card_names_what_a_model_started_from_by_content_and_no_path_of_this_m
     assert train(tiny_store, tmp_path, "--init=nowhere", verb="finetune") == 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_usable_checkpoint_and_resume_finishes_the_run(tiny_store: Store, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "amr_edge", "finetune", f"--data={tiny_store.path}", f"--project={tmp_path}", *TINY,
@@ -130,6 +133,7 @@ def test_ctrl_c_leaves_a_usable_checkpoint_and_resume_finishes_the_run(tiny_stor
     assert run(["train", "--resume", str(folder)]) == 2  # a run of another command
 
 
+@pytest.mark.slow
 def test_resuming_with_other_data_is_refused(tiny_store: Store, tmp_path: Path) -> None:
     from amr_edge.data.store import write_store
 

@@ -204,6 +204,7 @@ def test_check_shows_a_person_ten_of_a_kind_and_a_machine_all(
         ("ntu_rgbd", ["--skip-bad"], (36, 12, 17, 3)),
     ],
 )
+@pytest.mark.slow
 def test_the_real_data_sets_have_the_known_counts(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -52,6 +52,7 @@ def test_products_are_fp16_and_what_sums_or_squares_is_fp32(full: Path) -> None:
 
 
 @pytest.mark.parametrize("opset", [20, 23])
+@pytest.mark.slow
 def test_tokens_are_ranked_in_full_precision_where_it_is_fp32(full_precision: Callable[..., Path], opset: int) -> None:
     model = onnx.load(full_precision(opset, tokens=10))
     before = [node for node in model.graph.node if ranking(model).intersection(node.output)]

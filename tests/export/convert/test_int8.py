@@ -126,6 +126,7 @@ def test_only_the_linears_inside_the_blocks_change(
 @pytest.mark.parametrize(
     ("precision", "engine"), [("fp16", "onnxruntime"), ("int8", "onnxruntime"), ("int8-static", "openvino")]
 )
+@pytest.mark.slow
 def test_an_export_below_fp32_is_proven_kept_and_says_what_it_is(run: RunFolder, precision: str, engine: str) -> None:
     pytest.importorskip(engine)
     exported = export_run(run.folder, precision=precision, engine=engine, limits=WIDE, sample=4)

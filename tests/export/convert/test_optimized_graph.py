@@ -86,6 +86,7 @@ def test_the_lean_form_leaves_the_trained_model_as_it_was() -> None:
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
 
+@pytest.mark.slow
 def test_the_file_has_four_linears_a_block_and_nothing_guards_a_softmax_that_cannot_fail(tmp_path: Path) -> None:
     trained, card = model()
     path = write_onnx(trained, card, tmp_path / "model.onnx")
@@ -104,6 +105,7 @@ def test_the_file_has_four_linears_a_block_and_nothing_guards_a_softmax_that_can
 
 
 @pytest.mark.parametrize("jitter_m", [0.0, 1e-5, 1e-4, 1e-3])
+@pytest.mark.slow
 def test_people_who_hardly_move_are_looked_at_alike_by_torch_and_by_the_engine(jitter_m: float, tmp_path: Path) -> None:
     # The floor of the energies is 1e-8 m^2, a jitter of a tenth of a millimetre: below it, order is a matter of care.
     trained, card = model()

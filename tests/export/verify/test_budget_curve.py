@@ -38,6 +38,7 @@ def whole(run: RunFolder, store: Store) -> tuple[Clip, np.ndarray]:
     return clips.whole(np.arange(len(clips))), clips.labels
 
 
+@pytest.mark.slow
 def test_torch_and_the_file_choose_the_same_tokens_on_every_budget(
     run: RunFolder, store: Store, tmp_path: Path
 ) -> None:
@@ -63,6 +64,7 @@ def test_a_full_budget_answers_as_the_model_that_knows_no_budgets(run: RunFolder
         torch.testing.assert_close(logits, model(clip, present), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_file_with_its_budget_built_in_answers_as_the_one_that_is_asked_for_it(
     run: RunFolder, store: Store, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_an_absent_person_changes_no_answer_on_any_budget(run: RunFolder, store:
             torch.testing.assert_close(first[1], second[1], atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_curve_of_a_checkpoint_is_that_of_its_file(run: RunFolder) -> None:
     trained = measure_curve(run.folder, None, None, SHARES, RNG(0))
     path = export_run(run.folder).path
@@ -109,6 +112,7 @@ def test_the_curve_of_a_checkpoint_is_that_of_its_file(run: RunFolder) -> None:
     assert [point.macs for point in trained.points] == [macs(small, 100), macs(small, 50), macs(small, 10)]
 
 
+@pytest.mark.slow
 def test_a_point_of_the_curve_is_the_score_of_a_session_on_that_budget(run: RunFolder, store: Store) -> None:
     path = export_run(run.folder).path
     clips, labels = whole(run, store)
@@ -134,6 +138,7 @@ def test_the_control_shows_as_many_tokens_as_the_budget_and_only_existing_ones(
     np.testing.assert_array_equal(hidden.values, np.where(hidden.present[..., None], clips.values, 0))
 
 
+@pytest.mark.slow
 def test_the_curve_is_kept_in_the_card_and_goes_into_the_next_export(run: RunFolder) -> None:
     curve = measure_curve(run.folder, None, None, SHARES, RNG(0))
     before, card = load_classifier(run.last)
@@ -171,6 +176,7 @@ def test_budgets_that_are_no_shares_are_refused(text: str) -> None:
         shares_of(text)
 
 
+@pytest.mark.slow
 def test_an_export_is_proven_on_a_full_and_on_small_budgets(run: RunFolder) -> None:
     exported = export_run(run.folder)
     assert [(proof.share, proof.tokens) for proof in exported.proofs] == [(1.0, 100), (0.25, 25), (0.1, 10)]

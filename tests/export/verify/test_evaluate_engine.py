@@ -13,6 +13,7 @@ from amr_edge.training.engine.run_folder import RunFolder
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.slow
 def test_a_file_is_scored_on_the_engine_that_is_named(run: RunFolder, engine: str) -> None:
     pytest.importorskip(engine)
     path = write_onnx(*load_classifier(run.last), run.folder / "export" / "model.onnx")
@@ -26,6 +27,7 @@ def test_an_engine_cannot_answer_for_a_run_or_a_checkpoint(run: RunFolder) -> No
             CliRunner().invoke(evaluate, [str(path), "--engine", "onnxruntime"], catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_an_engine_of_no_name_is_refused(run: RunFolder) -> None:
     path = write_onnx(*load_classifier(run.last), run.folder / "export" / "model.onnx")
     with pytest.raises(ConfigError, match="there is no engine 'abacus'"):

@@ -65,6 +65,7 @@ class Loose:
         self._left = 0
 
 
+@pytest.mark.slow
 def test_a_camera_with_a_loose_contact_goes_on_counts_every_loss_and_keeps_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -160,6 +160,7 @@ def test_a_picture_that_is_not_contiguous_is_read_the_same(data: Path, lite: Pat
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_two_passers_by_are_two_people_when_asked_for(data: Path, lite: Path) -> None:
     counts = []
     with MediaPipePose(lite, people=3) as opened:

@@ -354,6 +354,7 @@ def subscribed(port: int, topic: str, got: list[Record]) -> Any:
     return client
 
 
+@pytest.mark.slow
 def test_a_broker_gets_every_record_also_after_it_was_killed_and_restarted(broker: Broker) -> None:
     broker.start()
     before: list[Record] = []
@@ -460,6 +461,7 @@ def test_a_listener_on_this_machine_gets_the_records_and_a_foreign_page_none() -
             WebSocketServer(taken.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_a_listener_who_is_asleep_holds_up_nothing_not_even_the_end() -> None:
     pytest.importorskip("websockets", reason="websockets is not installed")
     code = """
@@ -601,6 +603,7 @@ def test_live_goes_on_and_says_so_when_a_sink_is_dead(write_model: WriteModel, r
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 def test_being_stopped_finishes_every_event_and_file(
     write_model: WriteModel, card_of: Callable[..., Card], recorded: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
@@ -627,6 +630,7 @@ def test_being_stopped_finishes_every_event_and_file(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_pipe_that_nobody_reads_holds_up_neither_the_run_nor_its_end(
     write_model: WriteModel, recorded: Path, tmp_path: Path
 ) -> None:

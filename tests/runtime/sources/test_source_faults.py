@@ -169,6 +169,7 @@ class _Capture:
         self._alive = False
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_unplugged_and_back_is_told_lost_once_and_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
     plug = Plug()
     monkeypatch.setattr(Camera, "_connect", lambda _: plug.connect())
@@ -190,6 +191,7 @@ def test_a_camera_that_is_unplugged_and_back_is_told_lost_once_and_back_once(mon
         reader.close()
 
 
+@pytest.mark.slow
 def test_attempts_to_reconnect_come_at_longer_and_longer_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     plug = Plug()
     attempts_s: list[float] = []

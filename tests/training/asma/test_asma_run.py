@@ -105,6 +105,7 @@ def stopping(function: Callable[..., Any], at: int) -> Callable[..., Any]:
 
 # Three views a step, three steps an epoch: 18 for each encoder; then the teacher, then the student.
 @pytest.mark.parametrize("at", [29, 41])
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_in_any_stage_ends_as_if_it_had_not_been(
     at: int, untested: Path, tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -225,6 +225,7 @@ def test_a_projector_has_norms_between_its_layers_and_no_biases() -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
+@pytest.mark.slow
 def test_three_streams_give_a_loss_that_falls(side: Side) -> None:
     torch.manual_seed(0)
     encoder = GraphEncoder(GraphConfig(base=4, width=16, dropout=0.0), NTU25)

@@ -84,6 +84,7 @@ def test_several_processes_that_cannot_meet_are_refused_with_the_line_to_type(mo
         world.__wrapped__()
 
 
+@pytest.mark.slow
 def test_two_processes_under_torchrun_learn_what_one_learns_and_one_of_them_writes(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +143,7 @@ if world().size > 1:  # and then one of them fails
 """
 
 
+@pytest.mark.slow
 def test_the_same_global_batch_has_the_same_loss_curve_and_a_failure_of_one_ends_all_with_one_sentence(
     tmp_path: Path,
 ) -> None:

@@ -124,6 +124,7 @@ def uninterrupted(ema: float, accumulate: int) -> tuple[dict[str, Tensor], list[
     accumulate=st.sampled_from([1, 2]),
     save_every_s=st.sampled_from([0.0, FOREVER]),
 )
+@pytest.mark.slow
 def test_interrupted_at_any_step_and_resumed_a_run_ends_bit_for_bit_as_the_uninterrupted_one(
     at: list[int], how: object, ema: float, accumulate: int, save_every_s: float
 ) -> None:
@@ -219,6 +220,7 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_killed_with_kill_9_at_random_moments_a_run_ends_bit_for_bit_as_the_uninterrupted_one(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLABLE, __file__, str(tmp_path / "run")]
     rng = np.random.default_rng()  # another moment every time
@@ -295,6 +297,7 @@ print("same" if toys.same(run, expected) else "other")
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full_leaves_the_last_good_state(tmp_path: Path) -> None:
     mounted = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=2m none "$0" && exec "$@"', str(tmp_path)]
     try:

@@ -157,6 +157,7 @@ def varied(settings: dict[str, Any]) -> MaskedReconstruction:
 
 
 @pytest.mark.parametrize("settings", VARIANTS, ids=str)
+@pytest.mark.slow
 def test_every_member_of_the_family_learns_with_all_its_weights_and_counts_nothing_absent(
     settings: dict[str, Any], generator: torch.Generator
 ) -> None:

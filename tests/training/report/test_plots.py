@@ -75,6 +75,7 @@ def made(K: int) -> tuple[np.ndarray, tuple[str, ...], list[tuple[str, int, floa
 
 
 @pytest.mark.parametrize("K", [2, 10, 27, 60, 120])
+@pytest.mark.slow
 def test_the_confusion_matrix_gives_every_class_a_readable_cell(K: int, tmp_path: Path) -> None:
     confusion, classes, _ = made(K)
     draw_confusion(confusion, classes, "title", tmp_path / "c.png")

@@ -61,6 +61,7 @@ def glimpses(config: PretextConfig, generator: torch.Generator) -> tuple[MaskedR
 
 
 @pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.slow
 def test_every_objective_of_the_family_can_be_taken_apart_and_drawn(name: str, generator: torch.Generator) -> None:
     config = FAMILY[name]
     module, seen = glimpses(config, generator)

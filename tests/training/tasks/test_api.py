@@ -32,6 +32,7 @@ TINY = {
 SET = [f"--set={name}={value}" for name, value in TINY.items()]
 
 
+@pytest.mark.slow
 def test_train_gives_what_the_command_prints(
     tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +80,7 @@ def test_the_halves_of_train_and_a_student_take_what_came_before(tiny_store: Sto
     assert student.to_dict()["beside_the_teacher"] == student.beside_the_teacher
 
 
+@pytest.mark.slow
 def test_every_subject_is_left_out_once_and_runs_are_not_taken_for_folds(tiny_store: Store, tmp_path: Path) -> None:
     short = {**TINY, "finetune.optim.epochs": 1}
     done = leave_one_out(tiny_store.path, verb="finetune", settings=short, threads=1, project=tmp_path)

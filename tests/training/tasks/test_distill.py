@@ -195,6 +195,7 @@ def test_alpha_1_ignores_labels_even_where_they_are_given(tiny_store: Store, tea
     assert same(right.last, wrong.last)
 
 
+@pytest.mark.slow
 def test_a_student_comes_to_answer_as_its_teacher(tiny_store: Store, teacher: Teacher, tmp_path: Path) -> None:
     words = with_teacher_classes(tiny_store, teacher, unlabelled=True)
     learned = tiny_store.subjects < 4

@@ -48,6 +48,7 @@ def as_layout(store: Store, name: str, path: Path, keep: slice = slice(None)) ->
     return write_store(path, recordings, dataset="synthetic", terms="t", classes=store.classes)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_brings_its_encoder_and_its_view_of_clips_with_it(tiny_store: Store, checkpoint: Path) -> None:
     assert finetune(tiny_store, checkpoint, "--split=xsub", "--labels=0.3") == 0
     folder = checkpoint.parent / "finetune" / "amr-small-1"
@@ -248,6 +249,7 @@ def test_transfer_from_nowhere_is_refused(tiny_store: Store, tmp_path: Path) -> 
     assert run(["finetune", f"--data={tiny_store.path}", f"--project={tmp_path}", "--transfer"]) == 2
 
 
+@pytest.mark.slow
 def test_what_the_test_shares_with_training_is_told_apart(
     tiny_store: Store, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

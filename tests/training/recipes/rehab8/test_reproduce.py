@@ -122,6 +122,7 @@ def test_the_whole_way_ends_in_a_proven_model_and_a_second_call_goes_on(
         (["--all", "--any-data", "--smoke"], "--fold 9,10 first"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_is_refused_in_a_sentence(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture, words: list[str], sentence: str
 ) -> None:
