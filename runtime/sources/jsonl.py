@@ -279,7 +279,7 @@ class Packets:
             self._health.add(Status(source=self.title, state=state, sentence=sentence))
 
     def _work(self) -> None:
-        """SourceRun packets off the network, so that the newest are never lost in its buffer."""
+        """Take packets off the network, so that the newest are never lost in its buffer."""
         number = 0
         while not self._closed:
             try:

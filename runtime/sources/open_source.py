@@ -55,7 +55,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Way:
-    """What every source is open_source with."""
+    """What every source is opened with."""
 
     config: SourceConfig
     stages: Stages
@@ -196,7 +196,7 @@ def _kind(source: str) -> Kind:
 
 
 def _one(source: str, kind: Kind, way: _Way, stack: ExitStack) -> Iterator[SourceRun]:
-    """The takes of one source that is open_source now and released with the stack."""
+    """The takes of one source that is opened now and released with the stack."""
     config = way.config
     if kind == "stdin":
         way.note("source: JSON lines on stdin")
@@ -240,7 +240,7 @@ def _estimator(way: _Way, stack: ExitStack) -> PoseEstimator:
 
 
 def _one_by_one(entries: Sequence[str], way: _Way) -> Generator[SourceRun, None, None]:
-    """The takes of several files, each open_source when its turn comes.
+    """The takes of several files, each opened when its turn comes.
 
     Raises:
         ReadError: If none of them can be read, with the first reason.

@@ -181,7 +181,7 @@ def test_nobody_in_view_is_said(write_model: WriteModel) -> None:
     live.close_with("end")
     assert [record["type"] for record in told] == ["recording", "summary"]
     assert told[-1]["frames_with_people"] == 0
-    assert any("nobody was seen in 90 frames" in line for line in notes)
+    assert any("no person was seen in 90 frames" in line for line in notes)
 
 
 def test_a_source_without_frames_is_said(write_model: WriteModel) -> None:

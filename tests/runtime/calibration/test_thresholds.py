@@ -145,7 +145,7 @@ def test_a_class_that_alarms_gets_a_higher_threshold_of_its_own(card_of: CardOf)
 def test_what_no_threshold_can_keep_is_refused_with_a_way_out(card_of: CardOf) -> None:
     sure = (0.0, 0.0, 1.0)
     everything = [sequence((4.0, sure), (4.0, NONE), (2.0, WAVE), spans=(Span(8.0, 10.0, "wave"),))]
-    with pytest.raises(CheckFailedError, match=r"even a threshold of 0.98 gives .* teach the model a none class"):
+    with pytest.raises(CheckFailedError, match=r"even a threshold of 0.98 gives .* train a none class"):
         calibrate(everything, card_of(), 1.0)
 
 

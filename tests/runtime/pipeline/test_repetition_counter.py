@@ -1,4 +1,4 @@
-"""LivePipeline answers are believed if the window bears them out, and repetitions are counted the same in every way."""
+"""Live predictions are accepted if the window bears them out, and repetitions are counted the same in every way."""
 
 import json
 from collections.abc import Callable

@@ -148,7 +148,7 @@ def test_the_report_for_people_names_who_was_lost_and_ends_with_the_next_command
     assert lines[1].split() == ["sit", "2", "1", "0", "40", "50%", "100%"]
     assert lines[2].split() == ["wave", "2", "0", "0", "30", "83%", "100%"]
     assert [line.split()[0] for line in lines[5:7]] == ["sit/empty.avi", "wave/p2-a.avi"]
-    assert "nobody" in lines[5]
+    assert "no person" in lines[5]
     assert lines[-1].startswith(f"next: amr-edge finetune --data {tmp_path / 'out.npz'} --split random")
     assert "sit/empty.avi" not in open_store(tmp_path / "out.npz").names
 
@@ -295,7 +295,7 @@ def test_a_pattern_gives_numbers_and_words_in_the_order_of_the_alphabet() -> Non
         (lambda root: None, "expected a folder with a folder for each action", 4),
         (lambda root: root.mkdir(), "found none among 0 files", 4),
         (lambda root: video(root / "bare.avi"), "lie in no folder, such as bare.avi", 4),
-        (lambda root: video(root / "wave" / "dark.avi", dark=20), "nobody was seen in any of 1 files", 4),
+        (lambda root: video(root / "wave" / "dark.avi", dark=20), "no person was seen in any of 1 files", 4),
     ],
 )
 def test_what_makes_no_data_set_is_refused(

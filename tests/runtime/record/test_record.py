@@ -309,7 +309,7 @@ def test_a_take_that_shows_nobody_is_asked_for_again(tmp_path: Path, people: Peo
     )  # fmt: skip
     assert code == 0
     assert json.loads(out)["refused"] == 1
-    assert "wave: not kept (40 frames, nobody seen)" in err
+    assert "wave: not kept (40 frames, no person seen)" in err
     assert err.count("wave: 1 of 1\n") == 2
 
 

@@ -29,11 +29,11 @@ def lines_of(recording: Recording) -> list[str]:
 def assert_shows(take: SourceRun, recording: Recording) -> None:
     """The sightings, put together again, are the recording."""
     again = np.full_like(recording.poses, np.nan)
-    for frame, frame in enumerate(take):
-        assert frame.time_s == recording.times_s[frame]
+    for index, frame in enumerate(take):
+        assert frame.time_s == recording.times_s[index]
         assert frame.ids is not None
         for person, pose in zip(frame.ids, frame.poses, strict=True):
-            again[person, frame] = pose
+            again[person, index] = pose
     np.testing.assert_array_equal(again, recording.poses)
 
 

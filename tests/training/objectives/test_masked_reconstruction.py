@@ -175,7 +175,7 @@ def test_every_member_of_the_family_learns_with_all_its_weights_and_counts_nothi
         losses.append(result.loss.item())
     assert sum(losses[-5:]) < 0.95 * sum(losses[:5])
     assert [name for name, p in pretext.named_parameters() if p.grad is None or not p.grad.any()] == []
-    asked = torch.arange(pretext.targets).expand(16, -1) if result.asked is None else result.asked
+    asked = torch.arange(pretext.targets).expand(16, -1) if result.targets_index is None else result.targets_index
     assert (
         result.predicted.shape
         == result.target.shape
@@ -188,8 +188,8 @@ def test_every_member_of_the_family_learns_with_all_its_weights_and_counts_nothi
 @pytest.mark.parametrize("settings", [v for v in VARIANTS if v.get("predict") == "hidden"], ids=str)
 def test_what_the_encoder_sees_is_not_asked_for(settings: dict[str, Any], generator: torch.Generator) -> None:
     result = varied(settings)(*clip(4), generator)
-    assert result.asked is not None
-    for kept, asked in zip(result.kept.tolist(), result.asked.tolist(), strict=True):
+    assert result.targets_index is not None
+    for kept, asked in zip(result.kept.tolist(), result.targets_index.tolist(), strict=True):
         assert set(kept).isdisjoint(asked)
         assert len(asked) == round((20 - len(kept)) * settings.get("predict_share", 1.0))
 

@@ -139,7 +139,7 @@ def test_a_clip_with_nobody_says_so(tmp_path: Path) -> None:
     strip = standing("ntu25")
     strip.present[:] = False
     draw_strips([strip], tmp_path / "s.png")
-    assert (tmp_path / "s.svg").read_text(encoding="utf-8").count(">nobody<") == MOMENTS
+    assert (tmp_path / "s.svg").read_text(encoding="utf-8").count(">no person<") == MOMENTS
 
 
 def test_no_clips_leave_no_picture_not_even_an_old_one(tmp_path: Path) -> None:

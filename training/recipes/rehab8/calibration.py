@@ -77,7 +77,7 @@ def lean(model: Classifier, card: Card, by: float = LEAN) -> None:
         by: Log odds.
 
     Raises:
-        ConfigError: If the card has no class for nothing.
+        ConfigError: If the card has no `none` class.
     """
     if card.none_class is None:
         raise ConfigError(f"'{card.name}' has no `none` class that could be predicted less often")
@@ -99,13 +99,11 @@ def calibrated(card: Card, left_out: Sequence[LeftOut], *, moved_by: Sequence[Pa
         The card with `temperature`, `rules`, `thresholds` and what they gave in `calibration`.
 
     Raises:
-        ConfigError: If the card has no class for nothing.
+        ConfigError: If the card has no `none` class.
         DataError: If there is no window of an exercise, or none of nothing.
     """
     if card.none_class is None:
-        raise ConfigError(
-            f"'{card.name}' has no class for nothing, so there is nothing that a threshold could keep out"
-        )
+        raise ConfigError(f"'{card.name}' has no `none` class, so there is nothing that a threshold could keep out")
     nothing = card.classes.index(card.none_class)
     given = [each.probs for each in left_out] or [np.zeros((0, len(card.classes)), dtype=np.float32)]
     probs = np.concatenate(given).astype(np.float64)

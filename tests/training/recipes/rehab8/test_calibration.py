@@ -134,7 +134,7 @@ def test_calibration_without_nothing_or_without_exercises_is_refused() -> None:
     for alone in ([first], [life], []):
         with pytest.raises(DataError, match="windows of exercises and windows of nothing"):
             fitted(alone)
-    with pytest.raises(ConfigError, match="has no class for nothing"):
+    with pytest.raises(ConfigError, match="has no `none` class"):
         fitted([first, life], replace(card(), none_class=None))
     with pytest.raises(ConfigError, match="60 windows have 59 answers"):
         LeftOut(part=first.part, probs=first.probs[:59])
@@ -192,5 +192,5 @@ def test_a_model_that_leans_says_nothing_less_often_by_that_much() -> None:
         lean(model, card(), 0.5)
         after = model(body, present)
     torch.testing.assert_close(after - before, torch.tensor([[0.0, 0.0, -0.5]] * 2))
-    with pytest.raises(ConfigError, match="no class for nothing"):
+    with pytest.raises(ConfigError, match="no `none` class"):
         lean(model, replace(card(), none_class=None))

@@ -219,7 +219,7 @@ def test_a_judgement_names_its_errors_and_finds_its_verdicts() -> None:
     assert "squat as arm raise 4 of 4" in found.text()
     assert found.of("x", 0.5, "as live").right == 0.0
     assert found.to_dict()["rows"][0]["answers"] == {"squat": {"arm raise": 4}}
-    with pytest.raises(DataError, match="was not judged"):
+    with pytest.raises(DataError, match="was not scored"):
         found.of("x", 0.1)
     with pytest.raises(ConfigError, match="at least one part"):
         judge(lambda budget: Always(card(), (1, 0, 0)), [], (1.0,))

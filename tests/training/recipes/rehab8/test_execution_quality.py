@@ -14,7 +14,7 @@ from amr_edge.training.recipes.rehab8.execution_quality import (
     left_out,
     reps_of,
     text,
-    told,
+    trust_to_dict,
 )
 from amr_edge.training.recipes.rehab8.synthetic_test import POPULATION
 
@@ -47,7 +47,7 @@ def test_chance_is_not_shown() -> None:
     shown, trust = hints(everything)
     assert list(shown) == ["leg raise"]
     assert not trust["squat"].clearly
-    assert told(trust)["squat"]["shown"] is False
+    assert trust_to_dict(trust)["squat"]["shown"] is False
     assert "no" in text(trust).splitlines()[1]
 
 
