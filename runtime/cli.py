@@ -32,7 +32,7 @@ from amr_edge.runtime.pipeline.outputs import Outputs, OutputsConfig
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.pose.cli import pose
 from amr_edge.runtime.sources.open_source import SourceConfig, has_pictures, is_live, open_source
-from amr_edge.runtime.sources.video import STALE_S
+from amr_edge.runtime.sources.protocols import STALE_S
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.terminal import note, table
 

@@ -1,13 +1,11 @@
 """What a source hands on: a picture with its time, and the people an estimator or a recording sees in it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amr_edge.skeleton import Layout, Poses
+from amr_edge.skeleton import Poses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,32 +47,3 @@ class Frame:
     def dropped(self) -> int:
         """What was skipped before this, pictures or instants."""
         return self.missed + (self.picture.dropped if self.picture is not None else 0)
-
-
-class SkeletonSource(Protocol):
-    """Something that already has joints: a recording, a folder of them, a stream of JSON lines."""
-
-    layout: Layout
-    units: str
-    title: str  # what it is, in a line for the person
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Every instant, in order."""
-        ...
-
-
-class ImageSource(Protocol):
-    """Something that has pictures: a video file or a camera."""
-
-    fps: float  # NaN where unknown
-    size: tuple[int, int]  # width, height
-    live: bool  # a camera drops frames that are not taken in time, a file drops none
-    title: str
-
-    def __iter__(self) -> Iterator[Image]:
-        """Every picture, in order."""
-        ...
-
-    def close(self) -> None:
-        """Release the device or file; closing twice is allowed."""
-        ...

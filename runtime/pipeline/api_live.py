@@ -22,8 +22,8 @@ from amr_edge.runtime.pipeline.attribution import ExplainConfig, Explainer
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.pipeline.records import LiveRecord, record_of
 from amr_edge.runtime.sources.open_source import SourceConfig, open_source
+from amr_edge.runtime.sources.protocols import STALE_S
 from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun, take_of
-from amr_edge.runtime.sources.video import STALE_S
 from amr_edge.runtime.stage_timer import Stages
 
 __all__ = ["live"]

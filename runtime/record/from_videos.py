@@ -250,11 +250,10 @@ class Maker:
         """Where what a file gave is kept; other settings, another place."""
         stat = clip.path.stat()
         source = self._config.source
-        pose = Path(source.pose.partition(":")[2].partition("+")[0] or source.pose)
+        word = source.pose if isinstance(source.pose, str) else source.pose.title
+        pose = Path(word.partition(":")[2].partition("+")[0] or word)
         model = [pose.stat().st_size, pose.stat().st_mtime_ns] if pose.is_file() else []
-        settings = (
-            [source.pose, model, source.people] if self._clips.videos else [source.format]
-        )  # what changes the answer
+        settings = [word, model, source.people] if self._clips.videos else [source.format]  # what changes the answer
         stored = [__version__, clip.name, stat.st_size, stat.st_mtime_ns, self._config.who, *settings]
         return self.folder / hashlib.sha256(json.dumps(stored).encode()).hexdigest()[:24]
 

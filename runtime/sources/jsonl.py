@@ -7,6 +7,7 @@ nothing.
 
 import itertools
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -19,8 +20,8 @@ from amr_edge.data.recording import UNITS
 from amr_edge.errors import AmrError, ConfigError, MissingError, ReadError
 from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.sources.health import Health, State, Status
+from amr_edge.runtime.sources.protocols import SILENT_S, STALE_S, OpenContext
 from amr_edge.runtime.sources.recorded import SourceRun
-from amr_edge.runtime.sources.video import SILENT_S, STALE_S
 from amr_edge.skeleton import layout
 
 LONGEST = 4 << 20  # bytes of a line; a hundred people of 33 joints take a twentieth
@@ -48,7 +49,7 @@ def lines_of(stream: BinaryIO) -> Iterator[Line]:
             line = stream.readline(LONGEST)
 
 
-def takes_of_lines(
+def runs_of_lines(
     lines: Iterable[str | Line],
     where: str,
     *,
@@ -261,12 +262,12 @@ class Packets:
                 # Before the first packet there is no sender to lose.
                 if heard and not lost and now_s - last_s > self._silent_s:
                     lost = True
-                    self._tell("lost", f"{self.title}: lost (no packet for {self._silent_s:g} s); still listening")
+                    self._report("lost", f"{self.title}: lost (no packet for {self._silent_s:g} s); still listening")
                 continue
             number, text, last_s = packet
             if lost:
                 lost = False
-                self._tell("back", f"{self.title}: back")
+                self._report("back", f"{self.title}: back")
             heard = True
             if now_s - last_s > self._stale_s:
                 missed += 1
@@ -274,7 +275,7 @@ class Packets:
             yield Line(number, text, missed)
             missed = 0
 
-    def _tell(self, state: State, sentence: str) -> None:
+    def _report(self, state: State, sentence: str) -> None:
         if self._health is not None:
             self._health.add(Status(source=self.title, state=state, sentence=sentence))
 
@@ -310,6 +311,20 @@ class Packets:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def open_stdin(_: str, context: OpenContext) -> Iterator[SourceRun]:
+    """The recordings in the JSON lines on standard input."""
+    context.note("source: JSON lines on stdin")
+    return runs_of_lines(lines_of(sys.stdin.buffer), "stdin", health=context.health)
+
+
+def open_udp(address: str, context: OpenContext) -> Iterator[SourceRun]:
+    """The recordings in the JSON packets that come to an address."""
+    packets = context.stack.enter_context(Packets(address, stale_s=context.config.stale_s, health=context.health))
+    waits = "" if packets.header is not None else ", waiting for a header"
+    context.note(f"source: JSON packets on {packets.title}{waits}")
+    return runs_of_lines(packets, packets.title, health=context.health, header=packets.header, repeats=True)
 
 
 def _parsed(address: str) -> tuple[str, int, jsonl.Header | None]:

@@ -1,23 +1,24 @@
-"""What the word after --source means: skeletons, JSON lines, packets, videos, cameras, or many of them."""
+"""The table of sources: what `--source ADDRESS` and `live(source)` take, and what opens it."""
 
 import glob
-import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from amr_edge.data import readers
 from amr_edge.errors import ClipError, ConfigError, MissingError, ReadError
-from amr_edge.runtime.frame import Frame, Image, ImageSource
+from amr_edge.runtime import factories
+from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.pose.open_pose import NONE, PoseEstimator, open_pose
 from amr_edge.runtime.sources.health import Health, Status
-from amr_edge.runtime.sources.jsonl import Packets, lines_of, takes_of_lines
-from amr_edge.runtime.sources.recorded import CameraGroup, RecordedSource, SourceRun, paced
-from amr_edge.runtime.sources.video import STALE_S, Camera, VideoFile
+from amr_edge.runtime.sources.protocols import ImageSource, Note, OpenContext, SkeletonSource, SourceConfig
+from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun, paced
+from amr_edge.runtime.sources.video import Camera
 from amr_edge.runtime.stage_timer import Stages
+
+__all__ = ["SOURCES", "VIDEOS", "Note", "SourceConfig", "SourceKind", "has_pictures", "is_live", "open_source"]
 
 VIDEOS = frozenset(
     [".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"]
@@ -26,48 +27,42 @@ LISTS = frozenset([".streams", ".txt"])  # a .txt that a reader of recordings kn
 FAILURES = 30  # so many pictures in a row on which the estimator fails are no accident
 _GLANCE_S = 0.1
 
-Note = Callable[[str], None]
-Kind = Literal["stdin", "udp", "camera", "video", "recorded"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceConfig:
-    """How a source is read.
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """A kind of source.
 
     Attributes:
-        format: Format of recorded skeletons; "auto" recognises it.
-        pose: For pictures: what finds the joints, see `amr_edge.runtime.pose.open_pose`.
-        people: For pictures: how many people are looked for.
-        speed: For what is recorded: 0 as fast as it goes, 1 in real time.
-        stale_s: For what is live: older pictures and packets are dropped.
+        name: For messages.
+        factory: "module:function", called with the address and an `OpenContext`. It returns an `ImageSource`, a
+            `SkeletonSource`, or the `SourceRun`s of something that holds several recordings.
+        live: It goes on whether or not it is read.
+        images: The factory returns an `ImageSource`; the pose estimator is opened first.
     """
 
-    format: str = "auto"
-    pose: str = "full"
-    people: int = 1
-    speed: float = 0.0
-    stale_s: float = STALE_S
-
-    def __post_init__(self) -> None:
-        if not self.stale_s > 0:
-            raise ConfigError(f"what is live needs a staleness above 0 s, got {self.stale_s}")
+    name: str
+    factory: str
+    live: bool = False
+    images: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Way:
-    """What every source is opened with."""
-
-    config: SourceConfig
-    stages: Stages
-    note: Note
-    skipped: Note
-    environ: Mapping[str, str]
-    health: Health
+CAMERA = SourceKind("camera", "amr_edge.runtime.sources.video:open_camera", live=True, images=True)
+VIDEO = SourceKind("video", "amr_edge.runtime.sources.video:open_video", images=True)
+RECORDED = SourceKind("recorded", "amr_edge.runtime.sources.recorded:open_recorded")
+# Form of an address (itself, "scheme://" or ".suffix") -> what opens it. Numbers, devices and other schemes are
+# cameras; other files and folders are recorded skeletons. A new source is a file in this folder with a class that
+# satisfies `protocols.SkeletonSource` or `ImageSource` and a function that opens it, and a line here
+# (docs/extending.md, "A source").
+SOURCES: dict[str, SourceKind] = {
+    "-": SourceKind("stdin", "amr_edge.runtime.sources.jsonl:open_stdin"),
+    "udp://": SourceKind("udp", "amr_edge.runtime.sources.jsonl:open_udp", live=True),
+    **dict.fromkeys(VIDEOS, VIDEO),
+}
 
 
 @contextmanager
 def open_source(
-    source: str,
+    source: str | SkeletonSource | ImageSource,
     config: SourceConfig,
     *,
     stages: Stages,
@@ -76,52 +71,57 @@ def open_source(
     environ: Mapping[str, str],
     health: Health | None = None,
 ) -> Iterator[Iterator[SourceRun | CameraGroup]]:
-    """The takes of a source, which is released at the end.
+    """The recordings of a source, which is released at the end.
 
     Args:
         source: A recording, a video, a folder or a pattern (`clips/*.mp4`) of either, "-" for JSON lines on stdin,
-            the number, device or address of a camera, `udp://HOST:PORT`, or a file that lists sources line by line.
+            the number, device or address of a camera, `udp://HOST:PORT`, a file that lists sources line by line; or
+            a source of your own, which is not closed here.
         config: How it is read.
         stages: Times the capture and the pose of pictures.
         note: Called with a line about what was opened.
         skipped: Called with a sentence about each of several files that cannot be read.
-        environ: Where the pose models are kept stands here.
-        health: Counts and tells what is survived; None only tells, by `note`.
+        environ: Names the cache of pose models.
+        health: Counts and reports what is survived; None only reports, by `note`.
 
     Raises:
         ReadError: If a file cannot be read as what it is.
         MissingError: If a camera, package or pose model is not here.
-        ConfigError: If the source or the way to read it means nothing.
+        ConfigError: If the source or its settings contradict each other.
     """
     health = health or Health(lambda status: note(f"note: {status.sentence}"))
-    way = _Way(config=config, stages=stages, note=note, skipped=skipped, environ=environ, health=health)
-    entries, title = _entries(source, config.format)
-    kinds = {_kind(entry) for entry in entries}
-    takes: Iterator[SourceRun | CameraGroup]
     with ExitStack() as stack:
+        context = OpenContext(
+            config=config, stages=stages, note=note, skipped=skipped, environ=environ, health=health, stack=stack
+        )
+        if not isinstance(source, str):
+            yield _open_object(source, context)
+            return
+        entries, title = _entries(source, config.format)
+        kinds = {_kind(entry) for entry in entries}
         if len(entries) == 1 and title is None:
-            takes = _one(entries[0], kinds.pop(), way, stack)
-        elif kinds == {"camera"}:
-            takes = iter([_together(entries, way, stack)])
-        elif kinds <= {"video", "recorded"}:
+            yield _open_address(entries[0], context)
+        elif kinds == {CAMERA}:
+            yield iter([_open_cameras(entries, context)])
+        elif not any(kind.live for kind in kinds):
             note(f"source: {title}, {len(entries)} files")
-            one_by_one = stack.enter_context(closing(_one_by_one(entries, way)))
-            takes = iter(one_by_one)
+            yield stack.enter_context(closing(_each_file(entries, context)))
         else:
             raise ConfigError(
-                f"{title}: cameras go with cameras and files with files, got {', '.join(sorted(kinds))}; make a list "
-                "of each and start amr-edge once for each"
+                f"{title}: cameras go with cameras and files with files, got {', '.join(sorted(k.name for k in kinds))}"
+                "; make a list of each and start amr-edge once for each"
             )
-        yield takes
 
 
-def is_live(source: str, format: str = "auto") -> bool:  # noqa: A002
-    """Whether a source goes on whether or not anybody keeps up with it; True if one of several does.
+def is_live(source: str | SkeletonSource | ImageSource, format: str = "auto") -> bool:  # noqa: A002
+    """Whether a source goes on whether or not it is read; True if one of several does.
 
     Raises:
         ReadError: If it is a pattern that nothing fits, or a list that cannot be read.
     """
-    return any(_kind(entry) in ("camera", "udp") for entry in _entries(source, format)[0])
+    if not isinstance(source, str):
+        return bool(getattr(source, "live", False))
+    return any(_kind(entry).live for entry in _entries(source, format)[0])
 
 
 def has_pictures(source: str, format: str = "auto") -> bool:  # noqa: A002
@@ -133,7 +133,7 @@ def has_pictures(source: str, format: str = "auto") -> bool:  # noqa: A002
         ReadError: If it is a pattern that nothing fits, or a list that cannot be read.
     """
     entries = [(entry, _kind(entry)) for entry in _entries(source, format)[0]]
-    return any(kind == "camera" or (kind == "video" and Path(entry).is_file()) for entry, kind in entries)
+    return any(kind.images and (kind.live or Path(entry).is_file()) for entry, kind in entries)
 
 
 def _entries(source: str, format: str) -> tuple[list[str], str | None]:  # noqa: A002
@@ -152,11 +152,11 @@ def _entries(source: str, format: str) -> tuple[list[str], str | None]:  # noqa:
             raise ReadError(f"{source}: expected files of that pattern, there are none; check the path")
         return found, source
     if path.is_file() and path.suffix.lower() in LISTS and format == "auto" and not _recognized(path):
-        return _listed(path), str(path)
+        return _read_list(path), str(path)
     return [source], None
 
 
-def _listed(path: Path) -> list[str]:
+def _read_list(path: Path) -> list[str]:
     """The sources that a file lists, one a line; # begins a remark."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -184,63 +184,55 @@ def _has_recordings(folder: Path, format: str) -> bool:  # noqa: A002
     return True
 
 
-def _kind(source: str) -> Kind:
-    path = Path(source)
-    if source == "-":
-        return "stdin"
-    if source.startswith("udp://"):
-        return "udp"
-    if source.isdecimal() or "://" in source or path.is_char_device():
-        return "camera"
-    return "video" if path.suffix.lower() in VIDEOS else "recorded"
+def _kind(address: str) -> SourceKind:
+    key = factories.key_of(address, SOURCES)
+    if key is not None:
+        return SOURCES[key]
+    return CAMERA if address.isdecimal() or "://" in address or Path(address).is_char_device() else RECORDED
 
 
-def _one(source: str, kind: Kind, way: _Way, stack: ExitStack) -> Iterator[SourceRun]:
-    """The takes of one source that is opened now and released with the stack."""
-    config = way.config
-    if kind == "stdin":
-        way.note("source: JSON lines on stdin")
-        return takes_of_lines(lines_of(sys.stdin.buffer), "stdin", health=way.health)
-    if kind == "udp":
-        packets = stack.enter_context(Packets(source, stale_s=config.stale_s, health=way.health))
-        waits = "" if packets.header is not None else ", waiting for a header"
-        way.note(f"source: JSON packets on {packets.title}{waits}")
-        return takes_of_lines(packets, packets.title, health=way.health, header=packets.header, repeats=True)
-    if kind == "recorded":
-        recorded = RecordedSource(Path(source), config.format, skipped=way.skipped)
-        way.note(f"source: {recorded.title}")
-        return (replace(take, frames=paced(take, config.speed)) for take in recorded)
+def _open_address(address: str, context: OpenContext) -> Iterator[SourceRun]:
+    """The recordings of one address, which is opened now and released with the stack."""
+    kind = _kind(address)
+    factory = factories.load(kind.factory)
+    if not kind.images:
+        opened: SkeletonSource | Iterable[SourceRun] = factory(address, context)
+        return _run_of(opened, context) if isinstance(opened, SkeletonSource) else iter(opened)
     # The model comes first: a camera that is already running would fill up meanwhile.
-    estimator = _estimator(way, stack)
-    pictures: ImageSource
-    if kind == "video":
-        pictures = stack.enter_context(VideoFile(Path(source)))
-    else:
-        pictures = stack.enter_context(
-            Camera(_device(source), stale_s=config.stale_s, health=way.health),
-        )
-    way.note(f"source: {pictures.title}; {estimator.title}")
+    estimator = _estimator(context)
+    pictures: ImageSource = context.stack.enter_context(closing(factory(address, context)))
     # A stream's address may hold a password: its title does not.
-    title = pictures.title if "://" in source else Path(source).name
-    return iter([_seen(pictures, title, estimator, way)])
+    title = pictures.title if "://" in address else Path(address).name
+    return _run_with_poses(pictures, title, estimator, context)
 
 
-def _device(source: str) -> int | str:
-    return int(source) if source.isdecimal() else source
+def _open_object(source: SkeletonSource | ImageSource, context: OpenContext) -> Iterator[SourceRun]:
+    """The recording of a source that a program has opened, and closes."""
+    if isinstance(source, ImageSource):
+        return _run_with_poses(source, source.title, _estimator(context), context)
+    if isinstance(source, SkeletonSource):
+        return _run_of(source, context)
+    raise ConfigError(
+        f"expected an address or an object with the attributes of SkeletonSource or ImageSource as source, got "
+        f"{type(source).__name__}; docs/extending.md has an example of each"
+    )
 
 
-def _estimator(way: _Way, stack: ExitStack) -> PoseEstimator:
-    config = way.config
+def _estimator(context: OpenContext) -> PoseEstimator:
+    config = context.config
     if config.pose == NONE:
         raise ConfigError(
             "pictures have no joints of their own and --pose none finds none; choose an estimator, or give a source "
             "of skeletons"
         )
-    return stack.enter_context(closing(open_pose(config.pose, people=config.people, environ=way.environ)))
+    if not isinstance(config.pose, str):
+        return config.pose
+    estimator = open_pose(config.pose, people=config.people, environ=context.environ)
+    return context.stack.enter_context(closing(estimator))
 
 
-def _one_by_one(entries: Sequence[str], way: _Way) -> Generator[SourceRun, None, None]:
-    """The takes of several files, each opened when its turn comes.
+def _each_file(entries: Sequence[str], context: OpenContext) -> Generator[SourceRun, None, None]:
+    """The recordings of several files, each opened when its turn comes.
 
     Raises:
         ReadError: If none of them can be read, with the first reason.
@@ -250,54 +242,46 @@ def _one_by_one(entries: Sequence[str], way: _Way) -> Generator[SourceRun, None,
     for entry in entries:
         with ExitStack() as stack:
             try:
-                takes = _one(entry, _kind(entry), replace(way, note=lambda _: None), stack)
-                for take in takes:
+                for run in _open_address(entry, replace(context, note=lambda _: None, stack=stack)):
                     read_any = True
-                    yield take
+                    yield run
             except ReadError as refusal:
                 first = first or refusal
-                way.skipped(str(refusal))
+                context.skipped(str(refusal))
     if not read_any and first is not None:
         raise first
 
 
-def _together(entries: Sequence[str], way: _Way, stack: ExitStack) -> CameraGroup:
+def _open_cameras(entries: Sequence[str], context: OpenContext) -> CameraGroup:
     """Several cameras at the same time, each with an estimator of its own, which follows its people."""
+    if not isinstance(context.config.pose, str):
+        raise ConfigError("several cameras need an estimator each, got one that is open already; give its name as pose")
     news = threading.Condition()
     cameras: list[Camera] = []
     first: MissingError | None = None
     for entry in entries:
+        device = int(entry) if entry.isdecimal() else entry
         try:
-            camera = Camera(_device(entry), stale_s=way.config.stale_s, health=way.health, news=news)
-        except MissingError as refusal:  # noqa: PERF203 - each camera may be missing
+            camera = Camera(device, stale_s=context.config.stale_s, health=context.health, news=news)
+        except MissingError as refusal:
             first = first or refusal
-            way.health.add(Status(source=entry.rpartition("@")[2], state="unopened", sentence=str(refusal)))
+            context.health.add(Status(source=entry.rpartition("@")[2], state="unopened", sentence=str(refusal)))
         else:
-            cameras.append(stack.enter_context(camera))
+            cameras.append(context.stack.enter_context(camera))
     if not cameras:
         raise first or ConfigError("a list of cameras needs at least one")
-    estimators = [_estimator(way, stack) for _ in cameras]
-    way.note(f"source: {', '.join(camera.title for camera in cameras)}; {estimators[0].title}")
-    takes = tuple(
-        SourceRun(
-            title=camera.title,
-            layout=estimator.layout,
-            units=estimator.units,
-            frames=(),
-            fps=camera.fps,
-            size=camera.size,
-        )
-        for camera, estimator in zip(cameras, estimators, strict=True)
-    )
-    looks = [_Looks(estimator, camera.title, way) for camera, estimator in zip(cameras, estimators, strict=True)]
+    estimators = [_FaultTolerantEstimator(_estimator(context), camera.title, context) for camera in cameras]
+    context.note(f"source: {', '.join(camera.title for camera in cameras)}; {estimators[0].inner.title}")
+    pairs = zip(cameras, estimators, strict=True)
+    runs = tuple(_run(camera, camera.title, estimator.inner, frames=()) for camera, estimator in pairs)
 
     def frames() -> Iterator[tuple[int, Frame]]:
-        for place, picture in way.stages.each("capture", _as_they_come(cameras, news)):
-            frame = looks[place](picture)
+        for place, picture in context.stages.each("capture", _as_they_come(cameras, news)):
+            frame = estimators[place](picture)
             if frame is not None:
                 yield place, frame
 
-    return CameraGroup(takes=takes, frames=frames())
+    return CameraGroup(takes=runs, frames=frames())
 
 
 def _as_they_come(cameras: Sequence[Camera], news: threading.Condition) -> Iterator[tuple[int, Image]]:
@@ -314,60 +298,63 @@ def _as_they_come(cameras: Sequence[Camera], news: threading.Condition) -> Itera
                 news.wait_for(lambda: any(camera.stirs() for camera in cameras), timeout=_GLANCE_S)
 
 
-class _Looks:
+class _FaultTolerantEstimator:
     """An estimator whose failures on single pictures are counted, reported and survived."""
 
-    def __init__(self, estimator: PoseEstimator, title: str, way: _Way) -> None:
-        self._estimator = estimator
+    def __init__(self, inner: PoseEstimator, title: str, context: OpenContext) -> None:
+        self.inner = inner
         self._title = title
-        self._stages = way.stages
-        self._health = way.health
+        self._stages = context.stages
+        self._health = context.health
         self._in_a_row = 0
 
     def __call__(self, picture: Image) -> Frame | None:
-        """Who is in a picture; None if the estimator fails on it.
+        """The people in a picture; None if the estimator fails on it.
 
         Raises:
             ClipError: If it has failed on so many pictures in a row that it is no accident.
         """
         try:
             with self._stages.timed("pose"):
-                frame = self._estimator(picture)
+                frame = self.inner(picture)
         except ClipError as failure:
             self._in_a_row += 1
             if self._in_a_row >= FAILURES:
                 raise
-            self._health.add(
-                Status(
-                    source=self._title,
-                    state="failed",
-                    sentence=f"{self._title}: {failure}; such pictures are left out and counted",
-                    time_s=picture.time_s,
-                )
-            )
+            sentence = f"{self._title}: {failure}; such pictures are left out and counted"
+            self._health.add(Status(source=self._title, state="failed", sentence=sentence, time_s=picture.time_s))
             return None
         self._in_a_row = 0
         return frame
 
 
-def _seen(source: ImageSource, title: str, estimator: PoseEstimator, way: _Way) -> SourceRun:
-    """The pictures of a source with the people that an estimator sees in them, as one take."""
-    look = _Looks(estimator, title, way)
-    speed = 0.0 if source.live else way.config.speed
+def _run_of(source: SkeletonSource, context: OpenContext) -> Iterator[SourceRun]:
+    """A source of skeletons as one recording."""
+    context.note(f"source: {source.title}")
+    speed = 0.0 if is_live(source) else context.config.speed
+    return iter([SourceRun(title=source.title, layout=source.layout, units=source.units, frames=paced(source, speed))])
+
+
+def _run_with_poses(
+    source: ImageSource, title: str, estimator: PoseEstimator, context: OpenContext
+) -> Iterator[SourceRun]:
+    """The pictures of a source with the people that an estimator finds in them, as one recording."""
+    context.note(f"source: {source.title}; {estimator.title}")
+    find = _FaultTolerantEstimator(estimator, title, context)
+    speed = 0.0 if source.live else context.config.speed
 
     def frames() -> Iterator[Frame]:
-        for picture in way.stages.each("capture", paced(_to_the_end(source, title, way.health), speed)):
-            frame = look(picture)
+        for picture in context.stages.each("capture", paced(_to_the_end(source, title, context.health), speed)):
+            frame = find(picture)
             if frame is not None:
                 yield frame
 
+    return iter([_run(source, title, estimator, frames())])
+
+
+def _run(source: ImageSource, title: str, estimator: PoseEstimator, frames: Iterable[Frame]) -> SourceRun:
     return SourceRun(
-        title=title,
-        layout=estimator.layout,
-        units=estimator.units,
-        frames=frames(),
-        fps=source.fps,
-        size=source.size,
+        title=title, layout=estimator.layout, units=estimator.units, frames=frames, fps=source.fps, size=source.size
     )
 
 

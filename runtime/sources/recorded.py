@@ -6,7 +6,7 @@ A source is a sequence of takes. Within a take time goes on; between two takes e
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from amr_edge.data import readers
 from amr_edge.data.recording import Recording, Span
 from amr_edge.errors import ConfigError, ReadError
 from amr_edge.runtime.frame import Frame
+from amr_edge.runtime.sources.protocols import OpenContext
 from amr_edge.skeleton import Layout
 
 
@@ -103,6 +104,13 @@ class RecordedSource:
             yield take_of(recording)
         if not read_any:
             raise first or ReadError(f"{self._path}: there is no recording in it")
+
+
+def open_recorded(path: str, context: OpenContext) -> Iterator[SourceRun]:
+    """The recordings of a file or folder, at the speed that is set."""
+    recorded = RecordedSource(Path(path), context.config.format, skipped=context.skipped)
+    context.note(f"source: {recorded.title}")
+    return (replace(run, frames=paced(run, context.config.speed)) for run in recorded)
 
 
 def take_of(recording: Recording) -> SourceRun:

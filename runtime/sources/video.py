@@ -22,11 +22,10 @@ from amr_edge.errors import ConfigError, MissingError, ReadError
 from amr_edge.optional_dependencies import require
 from amr_edge.runtime.frame import Image
 from amr_edge.runtime.sources.health import Health, Status
+from amr_edge.runtime.sources.protocols import SILENT_S, STALE_S, OpenContext
 
 _TRUNCATED = 0.95  # a file that gives less than this share of the pictures and of the time it states is cut short
 _LONGEST_S = 1e7  # 115 days; a timestamp beyond it, or below zero, is damage
-STALE_S = 0.5
-SILENT_S = 3.0  # a source that gives nothing for so long counts as lost
 _PAUSES_S = (0.2, 5.0)  # between attempts to open a camera that broke off: at first, doubling, at most
 _GLANCE_S = 0.1  # how often a waiting reader wakes, to notice silence
 _JOIN_S = 2.0
@@ -313,7 +312,7 @@ class Camera:
         broke = breaks > self._reported_breaks
         if (broke or silent_s > self._silent_s) and not self._lost:
             why = "the connection broke off" if broke else f"no picture for {self._silent_s:g} s"
-            self._tell("lost", f"{self._name}: lost at {read_s:.1f} s ({why}); trying again until it is back", read_s)
+            self._report("lost", f"{self._name}: lost at {read_s:.1f} s ({why}); trying again until it is back", read_s)
         self._lost = self._lost or broke or silent_s > self._silent_s
         self._reported_breaks = breaks
         if newest is None:
@@ -326,7 +325,7 @@ class Camera:
         image, time_s = newest
         if self._lost:
             self._lost = False
-            self._tell("back", f"{self._name}: back at {time_s:.1f} s", time_s)
+            self._report("back", f"{self._name}: back at {time_s:.1f} s", time_s)
         if now_s - time_s > self._stale_s:
             return None
         # Before the first picture there was no reader, so nothing was missed.
@@ -335,7 +334,7 @@ class Camera:
         self.dropped += missed
         return Image(image=image, time_s=time_s, dropped=missed)
 
-    def _tell(self, state: Literal["lost", "back"], sentence: str, time_s: float) -> None:
+    def _report(self, state: Literal["lost", "back"], sentence: str, time_s: float) -> None:
         if self._health is not None:
             self._health.add(Status(source=self._name, state=state, sentence=sentence, time_s=time_s))
 
@@ -430,6 +429,16 @@ class Camera:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def open_video(path: str, context: OpenContext) -> VideoFile:  # noqa: ARG001 - of every factory
+    """The source of a video file."""
+    return VideoFile(Path(path))
+
+
+def open_camera(device: str, context: OpenContext) -> Camera:
+    """The source of a camera's number, device path or address."""
+    return Camera(int(device) if device.isdecimal() else device, stale_s=context.config.stale_s, health=context.health)
 
 
 def _without_password(address: str) -> str:

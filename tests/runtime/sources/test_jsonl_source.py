@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from amr_edge.errors import ConfigError, MissingError, ReadError
 from amr_edge.runtime.frame import Frame  # noqa: TC001
 from amr_edge.runtime.sources.health import Health, Status
-from amr_edge.runtime.sources.jsonl import LONGEST, QUEUED, Line, Packets, lines_of, takes_of_lines
+from amr_edge.runtime.sources.jsonl import LONGEST, QUEUED, Line, Packets, lines_of, runs_of_lines
 
 HEADER = b'{"amr_edge": "skeleton", "schema": 1, "layout": "penn13", "units": "px"}'
 
@@ -30,7 +30,7 @@ def gone_through(lines: list[bytes], **how: object) -> tuple[list[list[float]], 
     told: list[Status] = []
     health = Health(told.append)
     numbered = [Line(number, line) for number, line in enumerate(lines, 1)]
-    takes = takes_of_lines(numbered, "wire", health=health, **how)  # type: ignore[arg-type]
+    takes = runs_of_lines(numbered, "wire", health=health, **how)  # type: ignore[arg-type]
     return [[frame.time_s for frame in take] for take in takes], health.losses, told
 
 
@@ -111,7 +111,7 @@ class Listener:
         self.thread = threading.Thread(target=self._read, daemon=True)
 
     def _read(self) -> None:
-        lines = takes_of_lines(
+        lines = runs_of_lines(
             self.packets, self.packets.title, health=self.health, header=self.packets.header, repeats=True
         )
         for take in lines:

@@ -11,7 +11,7 @@ from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError, ReadError
 from amr_edge.runtime.frame import Frame
-from amr_edge.runtime.sources.jsonl import takes_of_lines
+from amr_edge.runtime.sources.jsonl import runs_of_lines
 from amr_edge.runtime.sources.recorded import RecordedSource, SourceRun, paced, take_of
 
 People = Callable[..., Recording]
@@ -59,13 +59,13 @@ def test_a_file_and_its_lines_show_the_same(people: People, tmp_path: Path) -> N
     jsonl.write(tmp_path / "a.jsonl", recording)
     (from_file,) = RecordedSource(tmp_path / "a.jsonl", skipped=pytest.fail)
     assert_shows(from_file, recording)
-    (from_lines,) = takes_of_lines(lines_of(recording), "stdin")
+    (from_lines,) = runs_of_lines(lines_of(recording), "stdin")
     assert from_lines.label == "sit"
 
 
 def test_lines_show_what_was_written(people: People) -> None:
     recording = people(np.random.default_rng(1), persons=2, holes=0.2)
-    for take in takes_of_lines(lines_of(recording), "stdin"):
+    for take in runs_of_lines(lines_of(recording), "stdin"):
         assert_shows(take, recording)
 
 
@@ -78,7 +78,7 @@ def test_a_frame_is_there_as_soon_as_its_line_is(people: People) -> None:
             taken.append(line)
             yield line
 
-    (take,) = [next(takes_of_lines(arriving(), "stdin"))]  # type: ignore[arg-type]
+    (take,) = [next(runs_of_lines(arriving(), "stdin"))]  # type: ignore[arg-type]
     frames = iter(take)
     next(frames)
     assert len(taken) == 2
@@ -89,7 +89,7 @@ def test_a_frame_is_there_as_soon_as_its_line_is(people: People) -> None:
 def test_recordings_one_after_the_other_are_takes_of_their_own(people: People) -> None:
     first, second = people(np.random.default_rng(1), seconds=0.2), people(np.random.default_rng(2), seconds=0.3)
     titles, frames = [], []
-    for take in takes_of_lines([*lines_of(first), "", *lines_of(second)], "stdin"):
+    for take in runs_of_lines([*lines_of(first), "", *lines_of(second)], "stdin"):
         titles.append(take.title)
         frames.append(len(list(take)))
     assert titles == ["stdin", "stdin#2"]
@@ -98,7 +98,7 @@ def test_recordings_one_after_the_other_are_takes_of_their_own(people: People) -
 
 def test_a_take_that_nobody_looks_at_is_passed_over(people: People) -> None:
     one = lines_of(people(np.random.default_rng(1), seconds=0.2))
-    assert [take.title for take in takes_of_lines([*one, *one], "stdin")] == ["stdin", "stdin#2"]
+    assert [take.title for take in runs_of_lines([*one, *one], "stdin")] == ["stdin", "stdin#2"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_take_that_nobody_looks_at_is_passed_over(people: People) -> None:
 )
 def test_a_wrong_line_is_refused_by_its_number(lines: list[str], sentence: str) -> None:
     with pytest.raises(ReadError, match=sentence):
-        [list(take) for take in takes_of_lines(lines, "stdin")]
+        [list(take) for take in runs_of_lines(lines, "stdin")]
 
 
 def test_a_damaged_file_of_a_folder_is_named_and_passed_over(people: People, tmp_path: Path) -> None:
