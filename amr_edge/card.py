@@ -11,11 +11,13 @@ from typing import Any
 
 from amr_edge.data.recording import UNITS
 from amr_edge.errors import AmrError, CardError, ConfigError
+from amr_edge.live_settings import EventConfig, TrackerConfig
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.skeleton import layout
 
 CARD_KEY = "amr_edge.card"
-CARD_SCHEMA = 1
+CARD_SCHEMA = 2
+READABLE_SCHEMAS = (1, 2)  # 1 has no live settings
 
 _TEXTS = ("name", "kind", "units", "precision", "pose_source")
 PRECISIONS = ("fp32", "fp16", "int8", "int8-static")
@@ -64,6 +66,8 @@ class Card:
         threshold: Probability from which a label is believed by the stream.
         thresholds: The same for each class, where they differ; empty is `threshold` for all.
         temperature: What logits are divided by before a stream takes them for probabilities; see `tempered`.
+        events: Event detection of a stream, unless a run sets it otherwise.
+        tracker: Tracking of people in a stream, unless a run sets it otherwise.
         calibration: What temperature and thresholds were fitted on, and what they gave there.
         rules: Class name -> range of motion that an answer of this class must show; see `amr_edge.kinematics`.
         quality: What tells a right execution from a wrong one; see `amr_edge.kinematics`.
@@ -95,6 +99,8 @@ class Card:
     threshold: float = 0.5
     thresholds: tuple[float, ...] = ()
     temperature: float = 1.0
+    events: EventConfig = field(default_factory=EventConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
     calibration: dict[str, Any] = field(default_factory=dict)
     rules: dict[str, Any] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
@@ -234,9 +240,9 @@ class Card:
         if not isinstance(values, dict):
             raise CardError(f"{where}: the card is not a JSON object; the file is damaged, export it again")
         schema = values.pop("schema", None)
-        if schema != CARD_SCHEMA:
+        if schema not in READABLE_SCHEMAS:
             raise CardError(
-                f"{where}: the card has schema {schema}, this amr-edge reads schema {CARD_SCHEMA}; "
+                f"{where}: the card has schema {schema}, this amr-edge reads schemas 1 to {CARD_SCHEMA}; "
                 "use the amr-edge version that wrote it, or export it again"
             )
         unknown = sorted(set(values) - {f.name for f in fields(Card)})
@@ -249,6 +255,8 @@ class Card:
                 )
         try:
             values["prepare"] = PrepareConfig(**values["prepare"])
+            values["events"] = EventConfig(**values.get("events", {}))
+            values["tracker"] = TrackerConfig(**values.get("tracker", {}))
             values["classes"] = tuple(values["classes"])
             values["budget_curve"] = tuple(BudgetPoint(**point) for point in values["budget_curve"])
             values["focal_windows"] = tuple(values["focal_windows"])

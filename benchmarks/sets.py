@@ -22,8 +22,9 @@ import numpy as np
 from amr_edge import bundled
 from amr_edge.data.readers import ui_prmd
 from amr_edge.data.recording import Recording, Span
+from amr_edge.live_settings import EventConfig
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.runtime.pipeline.event_detector import Event, EventConfig, EventDetector
+from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
 from amr_edge.runtime.pipeline.recognizer import Prediction, recognize
 from amr_edge.synthetic import Sensor, subject
 from amr_edge.synthetic.workout import workout

@@ -20,6 +20,7 @@ from amr_edge.card import Card
 from amr_edge.data import readers
 from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.kinematics import Rule, qualities_of, rules_of
+from amr_edge.live_settings import settings_of
 from amr_edge.pretrained import DEFAULT
 from amr_edge.runtime import live_defaults
 from amr_edge.runtime.bench.budget_search import largest_that_holds
@@ -99,6 +100,13 @@ EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
     help="Smooth joints before the model sees them; they get calmer and a little late.",
 )
 @click.option("--quality", is_flag=True, help="Ends of events hint at how likely the repetitions were right.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change event detection or tracking for this run: events.confirm_s=1, tracker.return_s=5 (docs/decisions.md).",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the model.  [default: one for each core]")
 @click.option("--engine", type=click.Choice([AUTO, *ENGINES]), default=AUTO, show_default=True, help="Runs the model.")
 @click.option("--rebuild", is_flag=True, help="Build a TensorRT engine that does not fit this machine again.")
@@ -129,6 +137,7 @@ def live(
     early: float | None,
     smooth: str,
     quality: bool,  # noqa: FBT001
+    settings: tuple[str, ...],
     threads: int | None,
     engine: str,
     rebuild: bool,  # noqa: FBT001
@@ -166,6 +175,7 @@ def live(
     )
     session = _opened(file, engine, threads, budget, target_ms, people, rebuild=rebuild)
     note(f"model: {session.title}")
+    live_settings = settings_of(session.card, settings)
     if pose_ is None and has_pictures(source, format_):
         live_defaults.pose_model(note, os.environ)
     stages = Stages(time.perf_counter, np.random.default_rng(0))
@@ -177,7 +187,7 @@ def live(
     outputs = Outputs(outputs_config, session.card, session.title, note=note, token=token, environ=os.environ)
     run = LivePipeline(
         session,
-        config=LiveConfig(limit_s=limit, early=early, smooth=smooth, quality=quality),
+        config=LiveConfig(limit_s=limit, early=early, smooth=smooth, quality=quality, settings=live_settings),
         stages=stages,
         emit=outputs.emit,
         note=outputs.note,

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar, cast
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeVar
 
 from amr_edge.errors import ConfigError
 from amr_edge.preprocess import PrepareConfig
+from amr_edge.settings import override as apply_settings
 
 
 def _need(condition: bool, sentence: str) -> None:  # noqa: FBT001
@@ -447,60 +448,12 @@ Config = TypeVar("Config")
 
 
 def override(config: Config, settings: Sequence[str]) -> Config:
-    """A copy of `config` with "finetune.optim.epochs=30"-like settings applied, all at once.
-
-    Settings that fit only together may come in any order; of two of the same field the last counts.
-
-    Raises:
-        ConfigError: If a field does not exist or a value does not fit it; the setting is named as it was given, because
-            two groups may have a field of that name.
+    """A copy of `config` with "finetune.optim.epochs=30"-like settings applied; see `amr_edge.settings.override`.
 
     >>> override(amr_small(), ["encoder.width=64"]).encoder.width
     64
     """
-    for setting in settings:
-        _need("=" in setting, f"a setting is FIELD=VALUE, got '{setting}'")
-    return cast("Config", _override(config, [(setting.partition("=")[0].split("."), setting) for setting in settings]))
-
-
-def _override(config: Any, settings: Sequence[tuple[list[str], str]]) -> Any:
-    """Apply settings, each with what is left of the way to its field."""
-    names = [f.name for f in fields(config)]
-    own: dict[str, str] = {}
-    inner: dict[str, list[tuple[list[str], str]]] = {}
-    changes: dict[str, Any] = {}
-    for written, setting in settings:
-        path = [RENAMED_FIELDS.get(written[0], written[0]), *written[1:]]
-        whole, _, text = setting.partition("=")
-        _need(path[0] in names, f"there is no setting '{whole}'; '{path[0]}' may be {', '.join(names)}")
-        current = getattr(config, path[0])
-        if len(path) > 1:
-            _need(is_dataclass(current), f"there is no setting '{whole}'; '{path[0]}' has no fields")
-            inner.setdefault(path[0], []).append((path[1:], setting))
-            continue
-        _need(not is_dataclass(current), f"'{whole}' is a group; set one of its fields: {_names(current)}")
-        changes[path[0]], own[whole] = _parse(current, text, whole), setting
-    changes |= {name: _override(getattr(config, name), deeper) for name, deeper in inner.items()}
-    try:
-        return replace(config, **changes)
-    except ConfigError as cause:
-        if not own or any(whole in str(cause) for whole in own):
-            raise
-        raise ConfigError(f"{', '.join(own.values())}: {cause}") from cause
-
-
-def _names(config: Any) -> str:
-    return ", ".join(f.name for f in fields(config)) if is_dataclass(config) else ""
-
-
-def _parse(current: Any, text: str, whole: str) -> Any:
-    kind: Any = type(current)
-    try:
-        if kind is tuple:
-            return tuple(type(current[0])(part) for part in text.split(","))
-        return kind(text)
-    except ValueError as cause:
-        raise ConfigError(f"'{whole}' expects {kind.__name__} like {current!r}, got '{text}'") from cause
+    return apply_settings(config, settings, renamed=RENAMED_FIELDS)
 
 
 def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:

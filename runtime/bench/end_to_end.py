@@ -55,7 +55,7 @@ def chain(
     """
     live = LivePipeline(
         session,
-        config=LiveConfig(answers=True, events=True, limit_s=config.limit_s),
+        config=LiveConfig(limit_s=config.limit_s),
         stages=stages,
         emit=lambda _: None,
         note=lambda _: None,

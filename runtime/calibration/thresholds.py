@@ -20,10 +20,11 @@ from amr_edge.card import Card
 from amr_edge.data.recording import Recording, Span
 from amr_edge.data.spans import shown
 from amr_edge.errors import CheckFailedError, ConfigError, DataError
+from amr_edge.live_settings import EventConfig
 from amr_edge.runtime.calibration.event_metrics import EventScore, happened, score_events
 from amr_edge.runtime.inference.onnx_metadata import read_onnx, with_card
 from amr_edge.runtime.inference.session import Session
-from amr_edge.runtime.pipeline.event_detector import Event, EventConfig, EventDetector
+from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
 from amr_edge.runtime.pipeline.one_euro import SmoothConfig
 from amr_edge.runtime.pipeline.recognizer import Prediction, recognize
 from amr_edge.skeleton import Mask

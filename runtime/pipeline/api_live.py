@@ -16,6 +16,7 @@ import numpy as np
 
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError
+from amr_edge.live_settings import given, settings_of
 from amr_edge.runtime.inference.session import AUTO
 from amr_edge.runtime.pipeline.api_model import Model, load
 from amr_edge.runtime.pipeline.attribution import ExplainConfig, Explainer
@@ -49,6 +50,7 @@ def live(
     early: float | None = None,
     smooth: str = "off",
     quality: bool = False,
+    settings: Mapping[str, float] | None = None,
     explain: int | None = None,
     engine: str = AUTO,
     threads: int | None = None,
@@ -74,6 +76,7 @@ def live(
         early: Share of a window, in (0, 1), from which early answers are given; None gives none.
         smooth: "off", "low" or "high".
         quality: Ends of events carry a hint at how likely their repetitions were done rightly, if the card can tell.
+        settings: Event detection and tracking that differ from the card's, such as {"events.confirm_s": 1.0}.
         explain: Explain one answer in so many; None explains none.
         engine: As in `load`.
         threads: As in `load`.
@@ -99,7 +102,9 @@ def live(
     else:
         loaded = load(model, engine=engine, threads=threads, budget=budget)
     tell_person = logging.getLogger("amr_edge").info if note is None else note
-    config = LiveConfig(limit_s=limit_s, early=early, smooth=smooth, quality=quality)
+    config = LiveConfig(
+        limit_s=limit_s, early=early, smooth=smooth, quality=quality, settings=settings_of(loaded.card, given(settings))
+    )
     reading = SourceConfig(format=format, pose=pose, people=people, speed=speed, stale_s=stale_s)
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     explainer = None

@@ -1,5 +1,6 @@
 """A model in a Python program: load it, ask it about a whole recording, or push frames as they come."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from amr_edge.card import Card
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ClipError, ConfigError
+from amr_edge.live_settings import LiveSettings, given, settings_of
 from amr_edge.pretrained import bundled
 from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import AUTO, Session, open_session
@@ -38,11 +40,27 @@ class ModelStream:
     """Frames in, answers and events out, as `amr-edge live` gives them; all times are the frames' own."""
 
     def __init__(
-        self, session: Session, source: str, units: str, *, early: float | None, smooth: str, quality: bool
+        self,
+        session: Session,
+        source: str,
+        units: str,
+        *,
+        early: float | None,
+        smooth: str,
+        quality: bool,
+        settings: LiveSettings,
     ) -> None:
         """See `Model.stream`."""
-        self._stream = Recognizer(session, layout(source), units, early=early, smooth=strength(smooth), quality=quality)
-        self._decider = EventDetector(session.card)
+        self._stream = Recognizer(
+            session,
+            layout(source),
+            units,
+            early=early,
+            smooth=strength(smooth),
+            quality=quality,
+            tracker=settings.tracker,
+        )
+        self._decider = EventDetector(session.card, settings.events)
         self._now_s = float("nan")
 
     @property
@@ -180,6 +198,7 @@ class Model:
         early: float | None = None,
         smooth: str = "off",
         quality: bool = False,
+        settings: Mapping[str, float] | None = None,
     ) -> ModelStream:
         """A stream that frames are pushed into as they come.
 
@@ -189,10 +208,12 @@ class Model:
             early: Share of a window, in (0, 1), from which early answers are given; None gives none.
             smooth: "off", "low" or "high".
             quality: Ends of events say how likely their repetitions were done rightly, if the card can tell.
+            settings: Event detection and tracking that differ from the card's, such as {"events.confirm_s": 1.0}.
 
         Raises:
             CardError: If the card's rules are broken.
-            ConfigError: If `early`, `smooth` or `units` mean nothing, or `quality` is requested of a card that cannot.
+            ConfigError: If `early`, `smooth`, `units` or `settings` are invalid, or `quality` is requested of
+                a card that has none.
             LayoutError: If there is no such layout, or the model cannot be fed from it.
         """
         return ModelStream(
@@ -202,6 +223,7 @@ class Model:
             early=early,
             smooth=smooth,
             quality=quality,
+            settings=settings_of(self.card, given(settings)),
         )
 
 

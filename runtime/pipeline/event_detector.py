@@ -26,40 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.card import Card
-from amr_edge.errors import ConfigError
+from amr_edge.live_settings import EventConfig
 from amr_edge.runtime.pipeline.recognizer import TOUCH_S, Prediction
 from amr_edge.runtime.pipeline.repetition_counter import Rep, Tally
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventConfig:
-    """How patient decisions are.
-
-    Attributes:
-        smooth_s: Time constant of the smoothing; 0 takes every answer as it comes.
-        confirm_s: How long a label must be believed before its event starts.
-        release: Share of the threshold below which an event ends.
-        hold_s: An event lasts at least so long, unless the person is gone.
-        pause_s: Where repetitions are counted, an event that is not believed any more is over after so long; it has
-            ended when it was last believed all the same.
-        gone_s: A person without predictions for longer is gone (or for two and a half strides, if that is longer).
-        update_s: Seconds between two updates of an event that goes on.
-    """
-
-    smooth_s: float = 0.3
-    confirm_s: float = 0.25
-    release: float = 0.8
-    hold_s: float = 0.5
-    pause_s: float = 2.5
-    gone_s: float = 1.0
-    update_s: float = 1.0
-
-    def __post_init__(self) -> None:
-        times_s = (self.smooth_s, self.confirm_s, self.hold_s, self.pause_s, self.gone_s, self.update_s)
-        if not all(0 <= time_s < float("inf") for time_s in times_s) or not 0 < self.release <= 1:
-            raise ConfigError(
-                f"decisions need times of at least 0 s and release in (0, 1], got {times_s} and {self.release}"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +97,7 @@ class EventDetector:
     """Answers in, events out; pure of clocks."""
 
     def __init__(self, card: Card, config: EventConfig | None = None) -> None:
-        self._config = config or EventConfig()
+        self._config = config or card.events
         self._classes = card.classes
         self._none = card.classes.index(card.none_class) if card.none_class is not None else None
         self._thresholds = [card.threshold_of(label) for label in range(len(card.classes))]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.data.recording import Span
 from amr_edge.errors import ClipError, ConfigError, LayoutError
+from amr_edge.live_settings import LiveSettings
 from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import Session
 from amr_edge.runtime.pipeline.attribution import Explainer, Explanation
@@ -45,20 +46,18 @@ class LiveConfig:
     """Settings of the live loop.
 
     Attributes:
-        answers: Every answer of the model.
-        events: Starts, updates and ends of what the answers add up to.
         limit_s: Stop after so many seconds of the source's time; None goes on to its end.
         early: Share of a window from which early answers are given; None gives none.
         smooth: How much joints are smoothed before the model sees them: "off", "low" or "high".
         quality: Ends of events carry a hint at how likely their repetitions were done rightly.
+        settings: Event detection and tracking; None takes the card's.
     """
 
-    answers: bool = True
-    events: bool = True
     limit_s: float | None = None
     early: float | None = None
     smooth: str = "off"
     quality: bool = False
+    settings: LiveSettings | None = None
 
     def __post_init__(self) -> None:
         if self.limit_s is not None and not self.limit_s > 0:
@@ -315,7 +314,7 @@ class LivePipeline:
     def _begin(self, take: SourceRun, place: int = 0, places: int = 1) -> _Running:
         card = self._session.card
         try:
-            smooth = strength(self._config.smooth)
+            smooth, settings = strength(self._config.smooth), self._config.settings
             stream = Recognizer(
                 self._session,
                 take.layout,
@@ -323,6 +322,7 @@ class LivePipeline:
                 early=self._config.early,
                 smooth=smooth,
                 quality=self._config.quality,
+                tracker=None if settings is None else settings.tracker,
             )
         except LayoutError as cause:
             raise LayoutError(f"{take.title}: {cause}") from cause
@@ -332,7 +332,8 @@ class LivePipeline:
         self.totals.recordings += 1
         self._explained.clear()
         history = _History(card.classes, take.spans)
-        running = _Running(take, stream, EventDetector(card), history, slow is not None, place, places)
+        detector = EventDetector(card, None if settings is None else settings.events)
+        running = _Running(take, stream, detector, history, slow is not None, place, places)
         self._on.append(running)
         return running
 
@@ -399,12 +400,10 @@ class LivePipeline:
         for answer in answers:
             history.add(answer)
             self.totals.answers += 1
-            if self._config.answers:
-                self._tell({"type": "answer", "recording": take.title, **answer.to_dict(), **self._latency()})
+            self._tell({"type": "answer", "recording": take.title, **answer.to_dict(), **self._latency()})
         for event in events:
             self.totals.events += event.event == "start"
-            if self._config.events:
-                self._tell({"type": "event", "recording": take.title, **event.to_dict(), **self._latency()})
+            self._tell({"type": "event", "recording": take.title, **event.to_dict(), **self._latency()})
         if answers:
             self._stages.add("total", self._stages.since_begin_ms())
 

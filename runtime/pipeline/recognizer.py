@@ -30,6 +30,7 @@ from amr_edge.card import Card
 from amr_edge.data.recording import UNITS, Recording
 from amr_edge.errors import ClipError, ConfigError, LayoutError
 from amr_edge.kinematics import Gate, Gated
+from amr_edge.live_settings import TrackerConfig
 from amr_edge.preprocess import Clip, prepare, prepare_scene
 from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import Session
@@ -168,6 +169,7 @@ class Recognizer:
         early: float | None = None,
         smooth: SmoothConfig | None = None,
         quality: bool = False,
+        tracker: TrackerConfig | None = None,
     ) -> None:
         """A stream of one source.
 
@@ -177,7 +179,8 @@ class Recognizer:
             units: Their units, "m" or "px".
             early: Share of a window, in (0, 1), from which early answers are given; None gives none.
             smooth: How much joints are smoothed; None leaves them as they are seen.
-            quality: Judge how likely each repetition was done rightly.
+            quality: Score how likely each repetition was done rightly.
+            tracker: Tracking where the source has no ids; None takes the card's.
 
         Raises:
             CardError: If the card's rules are broken.
@@ -194,7 +197,7 @@ class Recognizer:
         self._windows: dict[int, Window] = {}
         self._smoothers: dict[int, Smoother] = {}
         self._moving: dict[int, RepetitionCounter] = {}
-        self._tracks = Tracker()
+        self._tracks = Tracker(tracker or session.card.tracker)
         self._ids: tuple[int | None, ...] = ()
         self._channels: int | None = None
         self._start_s = self._now_s = float("nan")

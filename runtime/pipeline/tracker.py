@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from amr_edge.errors import ClipError, ConfigError
+from amr_edge.errors import ClipError
+from amr_edge.live_settings import TrackerConfig
 from amr_edge.runtime.pipeline.assignment import cheapest_pairs
 
 Floats = NDArray[np.float64]
@@ -17,51 +18,6 @@ MOST_MISSING = 16  # people out of view who are remembered, the latest; a detect
 PACE_S = 0.5  # over which a person's pace is measured
 WAITED = 0.5  # what it costs to be taken up again after the longest gap, where being unlike altogether costs 1
 COVERED = 0.15  # share of the smaller of two boxes that lies in the other, from which they are at one place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackerConfig:
-    """When a person is the one that was seen before. Lengths are shares of the body's own extent.
-
-    Attributes:
-        gap_s: Within it a person goes on where they are expected, however they look.
-        reach: How far the joints may lie from where they were expected, in the middle of all joints.
-        reach_per_s: How much further for each second unseen.
-        spread: Distance at which a joint still counts 0.6 of one that lies where it was expected; COCO's keypoint
-            similarity has 0.05 for wrists to 0.2 for hips, of the square root of the body's area.
-        joints: With fewer joints in common than this, the middles of the two bodies are compared instead.
-        return_s: A person unseen for longer gets a new id on return; not below `gap_s`.
-        return_reach: How far beside the way from where they left to where they were heading they may come back.
-        return_size: By what factor, above 1, they may have grown or shrunk meanwhile.
-        double: Two people whose joints lie closer than this, in the middle, are one who was found twice.
-        trial_s: A person at the place of a missing one, but beyond reach, gets an id after so long: that of
-            the missing one, if they could come back so, else a new one.
-    """
-
-    gap_s: float = 0.5
-    reach: float = 0.12
-    reach_per_s: float = 1.5
-    spread: float = 0.1
-    joints: int = 3
-    return_s: float = 3.0
-    return_reach: float = 0.4
-    return_size: float = 1.5
-    double: float = 0.06
-    trial_s: float = 0.25
-
-    def __post_init__(self) -> None:
-        if not (self.gap_s > 0 and self.reach > 0 and self.spread > 0 and self.reach_per_s >= 0 and self.joints >= 1):
-            raise ConfigError(
-                "tracks need gap_s, reach and spread above 0, reach_per_s at least 0 and joints at least 1, got "
-                f"{self.gap_s}, {self.reach}, {self.spread}, {self.reach_per_s}, {self.joints}"
-            )
-        if not (self.gap_s <= self.return_s < math.inf and self.return_reach >= 0 and self.return_size > 1):
-            raise ConfigError(
-                "tracks need return_s of at least gap_s, return_reach of at least 0 and return_size above 1, got "
-                f"{self.return_s}, {self.return_reach}, {self.return_size}"
-            )
-        if not (self.double >= 0 and self.trial_s >= 0):
-            raise ConfigError(f"tracks need double and trial_s of at least 0, got {self.double}, {self.trial_s}")
 
 
 class _Bodies(NamedTuple):

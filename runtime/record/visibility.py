@@ -7,8 +7,9 @@ import numpy as np
 
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ClipError
+from amr_edge.live_settings import TrackerConfig
 from amr_edge.runtime.frame import Frame
-from amr_edge.runtime.pipeline.tracker import Tracker, TrackerConfig
+from amr_edge.runtime.pipeline.tracker import Tracker
 from amr_edge.skeleton import Layout, Poses, present_joints
 
 Who = Literal["most", "all"]

@@ -230,6 +230,19 @@ def piped(text: str, *arguments: object, code: str | None = None) -> subprocess.
     )
 
 
+def test_settings_of_a_run_change_its_events_and_unknown_ones_are_refused(
+    main: Main, write_model: WriteModel, recorded: Path
+) -> None:
+    model = write_model()
+    _, lines, _ = main("live", model, "-s", recorded, "--events")
+    assert [line["event"] for line in lines if line["type"] == "event"]
+    code, lines, _ = main("live", model, "-s", recorded, "--events", "--set", "events.confirm_s=1000")
+    assert (code, [line for line in lines if line["type"] == "event"]) == (0, [])
+    code, lines, err = main("live", model, "-s", recorded, "--set", "events.confirms=1")
+    assert (code, lines) == (2, [])
+    assert "did you mean 'confirm_s'" in err
+
+
 def test_lines_on_stdin_are_answered(write_model: WriteModel) -> None:
     done = piped(lines_with_times(*(k / 30 for k in range(46))), "live", write_model(), "-s", "-")
     assert done.returncode == 0, done.stderr

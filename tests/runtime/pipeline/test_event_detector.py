@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
+from amr_edge.live_settings import EventConfig
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime.pipeline.event_detector import Event, EventConfig, EventDetector
+from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
 from amr_edge.runtime.pipeline.recognizer import Prediction
 
 CardOf = Callable[..., Card]
@@ -42,6 +43,13 @@ WAVE, SIT, NONE, UNSURE = (0.1, 0.8, 0.1), (0.1, 0.1, 0.8), (0.9, 0.05, 0.05), (
 def test_a_label_that_stays_starts_and_ends_an_event(card_of: CardOf) -> None:
     answers = [answer(0.0, *NONE), *(answer(0.25 * k, *WAVE) for k in range(1, 5)), answer(1.25, *NONE)]
     assert told(EventDetector(card_of(), RAW), *answers) == [("start", "wave", 0.25, 0.5), ("end", "wave", 0.25, 1.0)]
+
+
+def test_the_cards_settings_decide_unless_others_are_given(card_of: CardOf) -> None:
+    answers = [answer(0.25 * k, *WAVE) for k in range(5)]
+    patient = card_of(events=EventConfig(smooth_s=0.0, confirm_s=0.75))
+    assert told(EventDetector(patient), *answers)[0] == ("start", "wave", 0.0, 0.75)
+    assert told(EventDetector(patient, RAW), *answers)[0] == ("start", "wave", 0.0, 0.25)
 
 
 def test_a_single_answer_starts_nothing(card_of: CardOf) -> None:
@@ -158,5 +166,5 @@ def test_starts_and_ends_alternate_whatever_comes(script: list[tuple[tuple[float
 
 @pytest.mark.parametrize("wrong", [{"smooth_s": -1.0}, {"confirm_s": float("nan")}, {"release": 0.0}, {"release": 1.5}])
 def test_settings_without_meaning_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="decisions need"):
+    with pytest.raises(ConfigError, match="events need"):
         EventConfig(**wrong)

@@ -16,10 +16,11 @@ from amr_edge.card import Card
 from amr_edge.data.recording import Recording
 from amr_edge.errors import CardError, ConfigError
 from amr_edge.kinematics import FEATURES, RULES, Cycle, Quality
+from amr_edge.live_settings import EventConfig
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.runtime.pipeline.event_detector import Event, EventConfig, EventDetector
+from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.pipeline.recognizer import Prediction, Recognizer, recognize
 from amr_edge.runtime.pipeline.repetition_counter import Rep, RepetitionCounter, Tally, counting_of

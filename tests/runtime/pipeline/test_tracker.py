@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amr_edge.errors import ClipError, ConfigError
-from amr_edge.runtime.pipeline.tracker import Tracker, TrackerConfig
+from amr_edge.live_settings import TrackerConfig
+from amr_edge.runtime.pipeline.tracker import Tracker
 
 BODY = np.float32([[0, 1.7], [0, 1.4], [-0.2, 1.4], [0.2, 1.4], [0, 0.9], [-0.1, 0.0], [0.1, 0.0]])  # (V, 2) metres
 

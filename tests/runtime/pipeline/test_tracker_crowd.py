@@ -10,7 +10,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.pipeline.tracker import MOST_MISSING, Tracker, TrackerConfig
+from amr_edge.live_settings import TrackerConfig
+from amr_edge.runtime.pipeline.tracker import MOST_MISSING, Tracker
 from amr_edge.synthetic import crowd, subject
 
 FPS = 20.0
