@@ -53,7 +53,7 @@ def _source_in(word: str) -> str | None:
         if any(each.suffix.lower() in VIDEOS for each in path.iterdir()):
             return "a folder of videos"
         return "a folder of recordings" if _holds_recordings(path) else None
-    if path.is_file() and any(reader.recognizes(path) for reader in readers.READERS):
+    if path.is_file() and readers.recognize(path) is not None:
         return "a recording"
     return None
 

@@ -1,7 +1,7 @@
 """`amr-edge data`: convert recordings into a store, describe a store, check recordings before training on them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -85,6 +85,14 @@ def _read(found: Found, label: str, on_bad: Callable[[ReadError], None]) -> Iter
         yield from recordings(found.reader, files, on_bad)
 
 
+def _note_each(sentences: Sequence[str]) -> None:
+    """The first sentences on stderr, then how many more there are."""
+    for sentence in sentences[:_SHOWN]:
+        note(sentence)
+    if len(sentences) > _SHOWN:
+        note(f"... and {len(sentences) - _SHOWN} more of this kind")
+
+
 def store_facts(store: Store) -> dict[str, Any]:
     """What a store holds, in numbers."""
     return asdict(facts_of(store))
@@ -121,8 +129,7 @@ def convert(
             source, destination, format=format_name, skip_bad=skip_bad, part=part, on_bad=bad.append
         )
     except AmrError:
-        for refusal in bad:
-            note(str(refusal))
+        _note_each([str(refusal) for refusal in bad])
         raise
     if as_json:
         click.echo(to_json(done.to_dict()))
@@ -130,14 +137,16 @@ def convert(
         click.echo(f"{destination}: {store_sentence(asdict(done.facts))}")
         click.echo(f"terms: {done.facts.terms}")
         click.echo(f"next: amr-edge data info {destination}")
-    for sentence in done.left_out:
-        note(f"left out: {sentence}")
+    _note_each([f"left out: {sentence}" for sentence in done.left_out])
     if done.left_out:
-        note(f"{len(done.left_out)} files or clips were left out because they cannot be read")
-    if done.without_persons:
+        others = f", {done.other_parts} are of other parts" if done.other_parts else ""
         note(
-            f"{done.without_persons} recordings show no person in any frame; `amr-edge data check {source}` names them"
+            f"{len(done.left_out)} of {done.found} files or clips were left out because they cannot be read, "
+            f"{done.facts.recordings} are in the store{others}"
         )
+    _note_each([f"no person in any frame: {name}" for name in done.without_persons])
+    if done.without_persons:
+        note(f"{len(done.without_persons)} recordings in the store show no person in any frame")
     if done.other_files:
         names = ", ".join(path.name for path in done.other_files[:3]) + (", ..." if len(done.other_files) > 3 else "")
         note(f"{len(done.other_files)} other files are no recordings known here: {names}")

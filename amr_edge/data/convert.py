@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amr_edge.data.readers import Found, find, recordings, stored
+from amr_edge.data.readers import Found, Reader, find, recordings, stored
 from amr_edge.data.recording import Recording
 from amr_edge.data.store import Store, open_store, write_store
 from amr_edge.errors import ConfigError, ReadError
@@ -58,8 +58,10 @@ class ConversionResult:
         dataset: What the data set is called.
         format: What the files were.
         facts: What the store holds.
-        without_persons: Recordings in which no joint is seen in any frame.
-        left_out: Sentences about what could not be read.
+        found: Clips that were found, with the files that cannot be read: all that follow add up to it.
+        other_parts: Recordings that are not of the requested part.
+        without_persons: Stored recordings in which no joint is seen in any frame, by their sources.
+        left_out: One sentence for each file and clip that could not be read.
         other_files: Files of the folder that no reader knows.
     """
 
@@ -67,7 +69,9 @@ class ConversionResult:
     dataset: str
     format: str
     facts: Facts
-    without_persons: int
+    found: int
+    other_parts: int
+    without_persons: tuple[str, ...]
     left_out: tuple[str, ...]
     other_files: tuple[Path, ...]
 
@@ -78,7 +82,10 @@ class ConversionResult:
             "dataset": self.dataset,
             "format": self.format,
             **asdict(self.facts),
-            "without_persons": self.without_persons,
+            "found": self.found,
+            "other_parts": self.other_parts,
+            "without_persons": len(self.without_persons),
+            "recordings_without_persons": list(self.without_persons),
             "left_out": list(self.left_out),
             "other_files": list(self.other_files),
         }
@@ -123,6 +130,7 @@ def convert(
     skip_bad: bool = False,
     part: str | None = None,
     on_bad: Callable[[ReadError], None] | None = None,
+    reader: Reader | None = None,
 ) -> ConversionResult:
     """Read recordings, a file or folder, into one store (.npz), as `amr-edge data convert` does.
 
@@ -132,7 +140,8 @@ def convert(
         format: What the files are; "auto" recognises it.
         skip_bad: Leave out what cannot be read, and say so in `left_out`; otherwise it is refused.
         part: Keep only recordings of this official part, such as "train" or "correct"; None keeps all.
-        on_bad: Called for each file and clip that cannot be read.
+        on_bad: Called once for each file and clip that cannot be read.
+        reader: A reader of your own, in place of `format`.
 
     Raises:
         ConfigError: If the destination is no .npz in a folder that is there, or there is no such format or part.
@@ -144,29 +153,34 @@ def convert(
         raise ConfigError(f"{destination}: expected a store to write that ends in .npz; choose such a name")
     if not destination.parent.is_dir():
         raise ConfigError(f"{destination}: there is no folder {destination.parent}; make it first")
-    found = find(source, format)
+    found = find(source, format, reader)
     dataset, terms, classes = origin_of(found)
     bad: list[ReadError] = []
     parts: Counter[str] = Counter()
-    unseen = count = 0
+    without_persons: list[str] = []
+    count = other_parts = 0
 
     def refused(refusal: ReadError) -> None:
         bad.append(refusal)
         if on_bad is not None:
             on_bad(refusal)
 
-    def kept() -> Iterator[Recording]:
-        nonlocal unseen, count
+    def selected() -> Iterator[Recording]:
+        nonlocal count, other_parts
         with progress(found.files, label=f"reading {found.reader.TITLE}", length=len(found.files)) as files:
             for recording in recordings(found.reader, files, refused):
                 parts.update(recording.parts)
                 if part is None or part in recording.parts:
                     count += 1
-                    unseen += not recording.present.any()
+                    if not recording.present.any():
+                        without_persons.append(recording.source or f"recording {count}")
                     yield recording
+                else:
+                    other_parts += 1
         if bad and not skip_bad:
             raise ReadError(
-                f"{source}: {len(bad)} of {len(found.files)} files or their clips cannot be read, nothing was written; "
+                f"{source}: {len(bad)} of {count + other_parts + len(bad)} files or clips cannot be read, "
+                "nothing was written; "
                 "repair them, or leave them out with --skip-bad"
             ) from bad[0]
         if part is not None and not parts[part]:
@@ -175,13 +189,15 @@ def convert(
         if not count:
             raise ReadError(f"{source}: none of {len(found.files)} files holds a recording; check what was meant")
 
-    store = write_store(destination, kept(), dataset=dataset, terms=terms, classes=classes, keep_unused=False)
+    store = write_store(destination, selected(), dataset=dataset, terms=terms, classes=classes, keep_unused=False)
     return ConversionResult(
         store=destination,
         dataset=dataset,
         format=found.reader.NAME,
         facts=facts_of(store),
-        without_persons=unseen,
+        found=count + other_parts + len(bad),
+        other_parts=other_parts,
+        without_persons=tuple(without_persons),
         left_out=tuple(str(refusal) for refusal in bad),
         other_files=found.others,
     )

@@ -379,11 +379,6 @@ def _check(arrays: dict[str, NDArray[Any]], poses: Member, count: int, part_sets
     frames = int(arrays["lengths"].sum())
     if arrays["times_s"].shape != (frames,):
         return f"there are {arrays['times_s'].shape} times for {frames} frames"
-    rises = np.diff(arrays["times_s"]) > 0
-    starts = np.cumsum(arrays["lengths"])[:-1]
-    rises[starts[(starts > 0) & (starts < frames)] - 1] = True  # from one recording to the next, time may fall
-    if not np.isfinite(arrays["times_s"]).all() or not rises.all():
-        return "the times of a recording do not rise"
     slots = arrays["lengths"] * arrays["persons"]
     if arrays["present"].shape != (int(slots.sum()),):
         return f"presence has the shape {arrays['present'].shape} for {int(slots.sum())} person-frames"
@@ -399,12 +394,23 @@ def _check(arrays: dict[str, NDArray[Any]], poses: Member, count: int, part_sets
     return None
 
 
-def open_store(path: str | Path, *, in_memory: bool = False) -> Store:
+def _times_rise(arrays: dict[str, NDArray[Any]]) -> bool:
+    """Whether the times of every recording are finite and rise."""
+    times_s = arrays["times_s"]
+    rises = np.diff(times_s) > 0
+    starts = np.cumsum(arrays["lengths"])[:-1]
+    rises[starts[(starts > 0) & (starts < len(times_s))] - 1] = True  # from one recording to the next, time may fall
+    return bool(np.isfinite(times_s).all() and rises.all())
+
+
+def open_store(path: str | Path, *, in_memory: bool = False, check_times: bool = True) -> Store:
     """Open a store; its poses stay on disk, memory-mapped where they lie, unless `in_memory`.
 
     Args:
         path: What `write_store` wrote.
         in_memory: Load the poses as well, their checksum verified; faster to read again and again.
+        check_times: Refuse a store in which the times of any recording do not rise; False leaves that to each
+            recording, which raises `ClipError` when it is indexed.
 
     Raises:
         ReadError: If the file is no store, is damaged or cut off, has another schema or contradicts itself.
@@ -438,6 +444,8 @@ def open_store(path: str | Path, *, in_memory: bool = False) -> Store:
     except (KeyError, TypeError, ValueError, AttributeError, AmrError) as cause:
         raise ReadError(f"{path}: the store's header cannot be used ({cause}); convert it again") from cause
     contradiction = _check(arrays, found["poses"], len(names), len(part_sets), len(classes))
+    if contradiction is None and check_times and not _times_rise(arrays):
+        contradiction = "the times of a recording do not rise"
     if contradiction is None and (found["poses"].shape[1] != joints or found["poses"].shape[2] not in (2, 3)):
         contradiction = f"the poses have the shape {found['poses'].shape} for layout '{layout_name}'"
     if contradiction is None and (units not in UNITS or not all(0 <= i < len(names) for i in spans)):

@@ -150,7 +150,7 @@ def clips_in(root: Path, format: str) -> Clips:  # noqa: A002 - the option's own
 
 def _recordings(root: Path, format: str, found: Sequence[Path]) -> tuple[list[Path], list[Path]]:  # noqa: A002
     """Files of the one format there is, and all others."""
-    known = [path for path in found if any(reader.recognizes(path) for reader in readers.READERS)]
+    known = [path for path in found if readers.recognize(path) is not None]
     if not known and format == "auto":
         return [], list(found)
     recordings = readers.find(root, format)

@@ -173,7 +173,7 @@ def _read_list(path: Path) -> list[str]:
 
 
 def _recognized(path: Path) -> bool:
-    return any(reader.recognizes(path) for reader in readers.READERS)
+    return readers.recognize(path) is not None
 
 
 def _has_recordings(folder: Path, format: str) -> bool:  # noqa: A002

@@ -71,8 +71,7 @@ class RecordedSource:
         Args:
             path: A file in any format that `amr_edge.data.readers` reads, or a folder of such files.
             format: The format, or "auto" to recognise it.
-            skipped: Called with a sentence about what cannot be read in a folder; a single
-                file that cannot be read is refused.
+            skipped: Called with a sentence about each file and clip that cannot be read, where others can.
 
         Raises:
             ConfigError: If there is no such format.
@@ -87,20 +86,28 @@ class RecordedSource:
     def __iter__(self) -> Iterator[SourceRun]:
         """Every recording, one file in memory at a time.
 
+        A file of a folder, or a clip of a file of many, that cannot be read is reported and left out.
+
         Raises:
             ReadError: If nothing at all could be read, with the first reason.
         """
         first: ReadError | None = None
+        unreported: list[ReadError] = []  # of a single file, until one of its clips could be read
         read_any = False
+        alone = not self._path.is_dir()
 
         def refuse(refusal: ReadError) -> None:
             nonlocal first
             first = first or refusal
-            self._skipped(str(refusal))
+            if alone and not read_any:
+                unreported.append(refusal)
+            else:
+                self._skipped(str(refusal))
 
-        alone = not self._path.is_dir()
-        for recording in readers.recordings(self._found.reader, self._found.files, None if alone else refuse):
+        for recording in readers.recordings(self._found.reader, self._found.files, refuse):
             read_any = True
+            while unreported:
+                self._skipped(str(unreported.pop(0)))
             yield take_of(recording)
         if not read_any:
             raise first or ReadError(f"{self._path}: there is no recording in it")

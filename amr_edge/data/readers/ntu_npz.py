@@ -12,14 +12,16 @@ Source: the data preparation of CTR-GCN (Chen et al., ICCV 2021).
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amr_edge.data.npz import Array, Member, load, members, rows
+from amr_edge.data.npz import Array, Member, load, members, rows, verify
 from amr_edge.data.readers import ntu
 from amr_edge.data.readers.joints import at_rate, joints
+from amr_edge.data.readers.reader import Clip, clip_or_error
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ReadError
 from amr_edge.skeleton import NTU25
@@ -47,7 +49,7 @@ def recognizes(path: Path) -> bool:
 
 
 def _labels(path: Path, member: Member, values: Array) -> NDArray[np.int64]:
-    """(N,) class numbers from 0, from one-hot rows or from the numbers themselves."""
+    """(N,) class numbers from 0, from one-hot rows or from the numbers themselves; -1 where there is no such class."""
     if member.dtype.kind not in "buif" or len(member.shape) not in (1, 2):
         raise ReadError(
             f"{path}: expected one-hot labels (N, K) in '{member.name}', got {member.shape} of {member.dtype}; "
@@ -55,14 +57,13 @@ def _labels(path: Path, member: Member, values: Array) -> NDArray[np.int64]:
         )
     if values.ndim == 2:
         hot = values == 1
-        if not (hot | (values == 0)).all() or not (hot.sum(axis=1) == 1).all():
-            raise ReadError(f"{path}: a row of '{member.name}' does not name exactly one class; the file is damaged")
-        return np.asarray(hot.argmax(axis=1), dtype=np.int64)
-    numbers = values.astype(np.int64)
-    most = len(CLASSES or ())
-    if (numbers != values).any() or ((numbers < 0) | (numbers >= most)).any():
-        raise ReadError(f"{path}: a label of '{member.name}' is not from 0 to {most - 1}; the file is damaged")
-    return numbers
+        certain = (hot | (values == 0)).all(axis=1) & (hot.sum(axis=1) == 1)
+        numbers = hot.argmax(axis=1)
+    else:
+        with np.errstate(invalid="ignore"):  # damaged bytes can be NaN
+            numbers = values.astype(np.int64)
+        certain = numbers == values
+    return np.where(certain & (numbers >= 0) & (numbers < len(CLASSES or ())), numbers, -1).astype(np.int64)
 
 
 def _clip(row: Array, where: Path) -> NDArray[np.float32]:
@@ -70,7 +71,8 @@ def _clip(row: Array, where: Path) -> NDArray[np.float32]:
     frames = np.flatnonzero((row != 0).any(axis=1))
     last = int(frames[-1]) + 1 if len(frames) else 0
     values = row[:last].reshape(last, _PERSONS, len(NTU25), 3)  # (T, M, V, C)
-    values = values.transpose(1, 0, 2, 3).astype(np.float64)  # (M, T, V, C)
+    with np.errstate(invalid="ignore"):  # damaged numbers can be signalling NaN
+        values = values.transpose(1, 0, 2, 3).astype(np.float64)  # (M, T, V, C)
     values[(values == 0).all(axis=(2, 3))] = np.nan
     if np.array_equal(values[0], values[1], equal_nan=True):
         values = values[:1]
@@ -79,39 +81,58 @@ def _clip(row: Array, where: Path) -> NDArray[np.float32]:
     return joints(values[here], where, zero_is_absent=False) if last else np.empty((1, 0, len(NTU25), 3), np.float32)
 
 
-def read(path: Path) -> Iterator[Recording]:
+def _recording(row: Array, label: int, path: Path, part: str, number: int) -> Recording:
+    """One padded row and its class as a recording."""
+    classes = CLASSES or ()
+    where = f"{path}#{part}/{number}"
+    if label < 0:
+        raise ReadError(
+            f"{where}: expected one of the {len(classes)} actions of NTU RGB+D in 'y_{part}', as a number from 0 or "
+            "as a row with a single 1; the label is damaged or foreign"
+        )
+    poses = _clip(row, Path(where))
+    return Recording(
+        poses=poses,
+        times_s=at_rate(poses.shape[1], ntu.FPS),
+        layout=NTU25.name,
+        label=classes[label],
+        source=f"{path.name}#{part}/{number}",
+        parts=(part,),
+    )
+
+
+def _part(path: Path, part: str, x: Member, y: Member) -> Iterator[Clip]:
+    """The clips of one split."""
+    if len(x.shape) != 3 or x.shape[2] != _WIDTH or x.dtype.kind != "f" or y.shape[:1] != x.shape[:1]:
+        raise ReadError(
+            f"{path}: expected x_{part} (N, T, {_WIDTH}) of floats and as many labels, got {x.shape} of {x.dtype} "
+            f"and labels {y.shape}; the file is foreign"
+        )
+    labels = _labels(path, y, load(path, y))
+    try:
+        verify(path, x)  # beforehand: damaged bytes can look like poses
+    except ReadError as error:
+        raise ReadError(f"{error}; the {x.shape[0]} clips of '{x.name}' are lost") from error
+    for number, (row, label) in enumerate(zip(rows(path, x), labels.tolist(), strict=True)):
+        yield clip_or_error(f"{path}#{part}/{number}", partial(_recording, row, label, path, part, number))
+
+
+def read(path: Path) -> Iterator[Clip]:
     """Every clip of a file; one that is nothing but padding comes with no frame.
 
     Yields:
-        Poses (M, T, 25, 3) in layout ntu25, M 1 or 2; parts ("train",) or ("test",).
+        Poses (M, T, 25, 3) in layout ntu25, M 1 or 2; parts ("train",) or ("test",). An error for each clip that is
+        damaged, and one for a whole split whose checksum is wrong.
 
     Raises:
-        ReadError: If the file is damaged, cut off or foreign.
+        ReadError: If the file is no .npz of clips and labels.
     """
     found = members(path)
-    classes = CLASSES or ()
     parts = [part for part in PARTS if f"x_{part}" in found and f"y_{part}" in found]
     if not parts:
         raise ReadError(f"{path}: expected arrays x_train and y_train or x_test and y_test, got {', '.join(found)}")
     for part in parts:
-        x, y = found[f"x_{part}"], found[f"y_{part}"]
-        if len(x.shape) != 3 or x.shape[2] != _WIDTH or x.dtype.kind != "f" or y.shape[:1] != x.shape[:1]:
-            raise ReadError(
-                f"{path}: expected x_{part} (N, T, {_WIDTH}) of floats and as many labels, got {x.shape} of {x.dtype} "
-                f"and labels {y.shape}; the file is foreign"
-            )
-        labels = _labels(path, y, load(path, y))
-        for number, (row, label) in enumerate(zip(rows(path, x), labels.tolist(), strict=True)):
-            if label >= len(classes):
-                raise ReadError(
-                    f"{path}: label {label} of '{y.name}' is beyond the {len(classes)} actions of NTU RGB+D"
-                )
-            poses = _clip(row, path)
-            yield Recording(
-                poses=poses,
-                times_s=at_rate(poses.shape[1], ntu.FPS),
-                layout=NTU25.name,
-                label=classes[label],
-                source=f"{path.name}#{part}/{number}",
-                parts=(part,),
-            )
+        try:
+            yield from _part(path, part, found[f"x_{part}"], found[f"y_{part}"])
+        except ReadError as error:  # noqa: PERF203 - a damaged split must not cost the other one
+            yield error

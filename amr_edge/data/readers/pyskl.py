@@ -17,6 +17,7 @@ import math
 import pickle  # noqa: TID251 - the one restricted unpickler: find_class below knows no name that runs anything
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import numpy as np
 from amr_edge.data.npz import Array
 from amr_edge.data.readers import ntu
 from amr_edge.data.readers.joints import FARTHEST, at_rate, joints
+from amr_edge.data.readers.reader import Clip, clip_or_error
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ReadError
 from amr_edge.skeleton import COCO17, NTU25, present_joints
@@ -201,8 +203,8 @@ def _recording(annotation: object, path: Path, number: int, parts: Mapping[str, 
                 raise ReadError(f"{where}: the scores have the shape {score.shape}, the keypoints {values.shape}")
             lost |= ~(score > 0)
         values[lost] = np.nan
-    frames = values.shape[1]
-    poses = np.empty(values.shape, dtype=np.float32)
+    frames = values.shape[1] if values.size else 0  # a shape can promise frames that take no bytes
+    poses = np.empty((1, 0, *values.shape[2:]), dtype=np.float32)
     if values.size:
         poses = joints(values, Path(where), zero_is_absent=skeleton is NTU25)
         seen = np.asarray(present_joints(poses).any(axis=(1, 2)))  # (M,)
@@ -231,14 +233,15 @@ def _recording(annotation: object, path: Path, number: int, parts: Mapping[str, 
     )
 
 
-def read(path: Path) -> Iterator[Recording]:
+def read(path: Path) -> Iterator[Clip]:
     """Every clip of a pickle.
 
     Yields:
-        Poses (M, T, 25, 3) in layout ntu25, metres, or (M, T, 17, 2) in layout coco17, pixels.
+        Poses (M, T, 25, 3) in layout ntu25, metres, or (M, T, 17, 2) in layout coco17, pixels; an error for each clip
+        that is damaged or of another skeleton.
 
     Raises:
-        ReadError: If the pickle is damaged, asks for anything but arrays, or holds something else than clips.
+        ReadError: If the pickle is damaged, asks for anything but arrays, or holds no list of clips.
     """
     content = _unpickled(path)
     annotations = content.get("annotations") if isinstance(content, dict) else content
@@ -250,4 +253,4 @@ def read(path: Path) -> Iterator[Recording]:
         raise ReadError(f"{path}: the file holds no clip at all; leave it out")
     parts = _parts(path, content if isinstance(content, dict) else {})
     for number, annotation in enumerate(annotations):
-        yield _recording(annotation, path, number, parts)
+        yield clip_or_error(f"{path}#{number}", partial(_recording, annotation, path, number, parts))

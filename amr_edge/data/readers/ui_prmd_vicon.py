@@ -49,6 +49,7 @@ NAME = "ui_prmd_vicon"
 TITLE = "UI-PRMD, Vicon"
 TERMS = ui_prmd.TERMS
 CLASSES: tuple[str, ...] | None = ui_prmd.CLASSES
+SAME_MOVEMENTS_AS = ui_prmd.NAME  # a folder of both is read as Kinect recordings
 
 FPS = 100.0
 SHORT_S = 0.25  # a marker that is lost for longer has moved in ways that no straight line tells

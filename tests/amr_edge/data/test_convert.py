@@ -42,7 +42,7 @@ def test_convert_gives_what_the_command_prints(
 def test_what_cannot_be_read_is_told_and_refused_or_left_out(folder: Path, tmp_path: Path) -> None:
     (folder / "c.jsonl").write_text((folder / "a.jsonl").read_text()[:-40])
     told: list[ReadError] = []
-    with pytest.raises(ReadError, match="1 of 3 files or their clips cannot be read, nothing was written") as refused:
+    with pytest.raises(ReadError, match="1 of 3 files or clips cannot be read, nothing was written") as refused:
         convert(folder, tmp_path / "x.npz", on_bad=told.append)
     assert "c.jsonl" in str(told[0])
     assert refused.value.__cause__ is told[0]

@@ -68,7 +68,7 @@ def test_every_bad_file_is_named_and_nothing_is_written(tmp_path: Path, capsys: 
     assert (code, out) == (4, "")
     assert "1.jsonl: expected a header and frames, found nothing" in err
     assert "3.jsonl, line 16: expected a JSON object" in err
-    assert "2 of 4 files or their clips cannot be read, nothing was written" in err
+    assert "2 of 4 files or clips cannot be read, nothing was written" in err
     assert "--skip-bad" in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
@@ -82,8 +82,40 @@ def test_skip_bad_leaves_them_out_and_says_so(tmp_path: Path, capsys: pytest.Cap
     assert (code, said["recordings"], len(said["left_out"])) == (0, 3, 1)
     assert said["other_files"] == [str(root / "notes.txt")]
     assert "left out: " in err
-    assert "1 files or clips were left out" in err
+    assert "1 of 4 files or clips were left out because they cannot be read, 3 are in the store" in err
     assert "1 other files are no recordings known here: notes.txt" in err
+
+
+def test_every_clip_that_was_found_is_stored_of_another_part_or_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 30, 150)).astype(np.float32)
+    x[2:14, 3, 7] = np.inf
+    np.savez(tmp_path / "n.npz", x_train=x, y_train=np.zeros(20), x_test=x[:2], y_test=np.zeros(2))
+    options = ("convert", tmp_path / "n.npz", tmp_path / "s.npz")
+    code, out, err = answer(capsys, *options, "--skip-bad", "--part", "train", "--json")
+    done = json.loads(out)
+    assert (code, done["found"], done["recordings"], done["other_parts"], len(done["left_out"])) == (0, 22, 8, 2, 12)
+    assert err.count("left out: ") == 10
+    assert "... and 2 more of this kind" in err
+    assert "12 of 22 files or clips were left out because they cannot be read, 8 are in the store, 2 are of" in err
+    code, _, err = answer(capsys, *options)
+    assert code == 4
+    assert "12 of 22 files or clips cannot be read, nothing was written" in err
+    code, out, err = answer(capsys, "check", tmp_path / "n.npz", "--json")
+    assert (json.loads(out)["recordings"], json.loads(out)["found"]["unreadable"]) == (10, 12)
+
+
+def test_recordings_without_a_person_are_stored_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = fill(tmp_path / "in")
+    header, *frames = (root / "1.jsonl").read_text().splitlines()
+    absent = [json.dumps({"t": json.loads(line)["t"], "people": []}) for line in frames]
+    (root / "1.jsonl").write_text("\n".join([header, *absent]) + "\n")
+    code, out, err = answer(capsys, "convert", root, tmp_path / "s.npz", "--json")
+    done = json.loads(out)
+    assert (code, done["recordings"], done["without_persons"]) == (0, 4, 1)
+    assert done["recordings_without_persons"] == ["1.jsonl"]
+    assert "no person in any frame: 1.jsonl" in err
 
 
 def test_when_every_file_is_bad_there_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
