@@ -25,7 +25,7 @@ from amr_edge.data.recording import Recording
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pipeline.recognizer import recognize
 from amr_edge.runtime.pose.open_pose import open_pose
-from amr_edge.runtime.record.visibility import Gathering, facts
+from amr_edge.runtime.record.visibility import RecordingBuilder, visibility_facts
 from amr_edge.runtime.sources.video import VideoFile
 
 Points = NDArray[np.float64]  # (..., V, 3)
@@ -38,12 +38,12 @@ LAGS = range(-5, 6)
 def estimated(film: Path, pose: str, *, flipped: bool) -> tuple[Recording, dict[str, Any], str]:
     """What the estimator sees of the person who moves most, how much of them, and the estimator's name."""
     with VideoFile(film) as pictures, closing(open_pose(pose, people=1, environ=os.environ)) as estimator:
-        gathering = Gathering(estimator.layout, estimator.units)
+        builder = RecordingBuilder(estimator.layout, estimator.units)
         for picture in pictures:
             image = np.ascontiguousarray(picture.image[:, ::-1]) if flipped else picture.image
-            gathering.add(estimator(replace(picture, image=image)))
-        recording, seen = gathering.finish(who="most", label=None, subject=None, source=film.name)
-        return recording, facts(seen), estimator.title
+            builder.add(estimator(replace(picture, image=image)))
+        recording, seen = builder.finish(who="most", label=None, subject=None, source=film.name)
+        return recording, visibility_facts(seen), estimator.title
 
 
 def joints(recording: Recording, names: tuple[str, ...]) -> Points:
@@ -117,12 +117,12 @@ def answers(recording: Recording, session: Any) -> tuple[dict[str, Any], NDArray
     given = recognize(recording, session)
     probs = np.mean([answer.probs for answer in given], axis=0)
     best = np.argsort(-probs)[:5]
-    facts = {
+    visibility_facts = {
         "answers": len(given),
         "label": session.card.classes[int(best[0])],
         "top5": {session.card.classes[k]: round(float(probs[k]), 4) for k in best.tolist()},
     }
-    return facts, np.asarray(probs, dtype=np.float64)
+    return visibility_facts, np.asarray(probs, dtype=np.float64)
 
 
 def main() -> None:

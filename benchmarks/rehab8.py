@@ -31,7 +31,7 @@ from amr_edge.preprocess import Clip
 from amr_edge.runtime.hardware.machine import machine
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pose.open_pose import open_pose
-from amr_edge.runtime.record.visibility import Gathering
+from amr_edge.runtime.record.visibility import RecordingBuilder
 from amr_edge.runtime.sources.video import VideoFile
 from amr_edge.skeleton import Mask, present_joints
 from amr_edge.terminal import note, progress, table, to_json
@@ -70,11 +70,11 @@ EXERCISING = ("felixchenfy_exercise.avi",)
 def estimated(film: Path, pose: str) -> Recording:
     """Everybody whom the estimator sees in a film."""
     with VideoFile(film) as pictures, closing(open_pose(pose, people=4, environ=os.environ)) as estimator:
-        gathering = Gathering(estimator.layout, estimator.units)
+        builder = RecordingBuilder(estimator.layout, estimator.units)
         for picture in pictures:
             half = picture.image.shape[1] // 2 if film.name in COLOURS_ON_THE_RIGHT else 0
-            gathering.add(estimator(replace(picture, image=np.ascontiguousarray(picture.image[:, half:]))))
-        return gathering.finish(who="all", label=None, subject=None, source=film.name)[0]
+            builder.add(estimator(replace(picture, image=np.ascontiguousarray(picture.image[:, half:]))))
+        return builder.finish(who="all", label=None, subject=None, source=film.name)[0]
 
 
 def people(everybody: Recording, card: Card) -> Iterator[Recording]:

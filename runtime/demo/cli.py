@@ -6,7 +6,7 @@ from pathlib import Path
 from amr_edge.pretrained import DEFAULT
 from amr_edge.runtime.demo.demo import DemoResult, Say, perform
 from amr_edge.runtime.inference.session import open_session
-from amr_edge.runtime.ui.page import Page
+from amr_edge.runtime.ui.page import Page, PageConfig
 
 LOOK_S = 3.0  # so long the page waits for its browser before the first frame
 
@@ -32,10 +32,10 @@ def show(
     say(f"model: {session.title}")
     if port is None:
         return perform(folder, session, seed=seed, say=say)
-    page = Page(session.card, title=session.title, port=port)
+    page = Page(session.card, PageConfig(port=port), title=session.title)
     try:
         say(f"page: {page.url} shows it in real time, once; Ctrl-C ends it")
         sleep(LOOK_S)
-        return perform(folder, session, seed=seed, say=say, speed=1.0, views=(page,), tell=page.tell)
+        return perform(folder, session, seed=seed, say=say, speed=1.0, views=(page,), tell=page.emit)
     finally:
         page.close()

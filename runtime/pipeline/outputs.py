@@ -18,7 +18,7 @@ from amr_edge.runtime.sinks.open_sink import is_video, open_sink
 from amr_edge.runtime.sinks.video import VideoSink
 from amr_edge.runtime.sinks.websocket import WebSocketServer
 from amr_edge.runtime.sinks.window import Window, no_display
-from amr_edge.runtime.ui.page import Page, is_loopback
+from amr_edge.runtime.ui.page import Page, PageConfig, is_loopback
 
 PICTURES = 16  # scenes that wait for a film: with pictures of 1080p these are 100 MB
 SHOWN = 2  # scenes that wait for a window; older ones are dropped
@@ -111,12 +111,14 @@ class Outputs:
             loopback = is_loopback(config.host)
             self._page = Page(
                 card,
+                PageConfig(
+                    host=config.host,
+                    port=config.port,
+                    token=None if loopback else token,
+                    video=config.video,
+                    mirror=config.mirror,
+                ),
                 title=title,
-                host=config.host,
-                port=config.port,
-                token=None if loopback else token,
-                video=config.video,
-                mirror=config.mirror,
                 status=lambda: self.status(),
             )
             note(f"page: {self._page.url}" + ("" if loopback else " (anyone with this address can watch)"))
@@ -154,7 +156,7 @@ class Outputs:
             OSError: If standard output takes no more.
         """
         if self._page is not None:
-            self._page.tell(record)
+            self._page.emit(record)
         if (record["type"] == "answer" and not self._config.answers) or (
             record["type"] == "event" and not self._config.events
         ):

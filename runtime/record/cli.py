@@ -19,10 +19,10 @@ from amr_edge.data.store import open_store
 from amr_edge.errors import AmrError, ConfigError, ReadError
 from amr_edge.runtime.record.from_videos import COLUMNS, Clip, MakeConfig, Maker, Outcome, clips_in, subjects_in
 from amr_edge.runtime.record.keyboard import Keys, terminal_keys
-from amr_edge.runtime.record.preview import Screen
+from amr_edge.runtime.record.preview import TerminalPreview
 from amr_edge.runtime.record.recorder import Recorder
 from amr_edge.runtime.record.take_scheduler import HELP, HELP_TIMED, TakeScheduler, TakeSchedulerConfig
-from amr_edge.runtime.record.take_store import Takes
+from amr_edge.runtime.record.take_store import TakeStore
 from amr_edge.runtime.record.visibility import WHO, Who
 from amr_edge.runtime.render.draw import Scene
 from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig
@@ -90,7 +90,7 @@ def record(
     Every take is on disk when it has ended. The same command adds what is missing to an existing file.
     """
     names = tuple(label.strip() for label in labels.split(","))
-    takes = Takes(out, names)
+    takes = TakeStore(out, names)
     reading = SourceConfig(format=format_, pose=pose_, people=people, speed=speed)
     with ExitStack() as stack:
         typed = stack.enter_context(terminal_keys(stdin_taken=source == "-"))
@@ -100,12 +100,12 @@ def record(
             raise ConfigError("--keys needs a terminal or a window (--show) for them, there is none; use --timed")
         by_time = timed if timed is not None else not keys
         config = TakeSchedulerConfig(labels=names, takes=count, seconds=seconds, countdown_s=countdown, timed=by_time)
-        director = TakeScheduler(config, takes.count(subject))
-        if director.state != "done":
+        scheduler = TakeScheduler(config, takes.count(subject))
+        if scheduler.state != "done":
             if keys:
                 note(HELP_TIMED if by_time else HELP)
             _record(
-                director, takes, subject, source, reading, keys, None if window is None else window[0], as_json=as_json
+                scheduler, takes, subject, source, reading, keys, None if window is None else window[0], as_json=as_json
             )
         else:
             note(f"{out}: every action has its {count} takes; ask for more with --takes, or for another --subject")
@@ -113,8 +113,8 @@ def record(
 
 
 def _record(
-    director: TakeScheduler,
-    takes: Takes,
+    scheduler: TakeScheduler,
+    takes: TakeStore,
     subject: int | None,
     source: str,
     reading: SourceConfig,
@@ -124,28 +124,28 @@ def _record(
     as_json: bool,
 ) -> None:
     """Record from the source, and say what came of it however it ended."""
-    screen = Screen(sys.stderr)
+    preview = TerminalPreview(sys.stderr)
     recorder = Recorder(
-        director,
+        scheduler,
         takes,
         subject=subject,
         keys=keys,
-        screen=screen,
+        preview=preview,
         show=show,
     )
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     try:
         with open_source(
-            source, reading, stages=stages, note=screen.note, skipped=screen.note, environ=os.environ
-        ) as stretches:
-            recorder.run(stretches)
+            source, reading, stages=stages, note=preview.note, skipped=preview.note, environ=os.environ
+        ) as runs:
+            recorder.run(runs)
     except (KeyboardInterrupt, AmrError):
-        if recorder.kept:
-            note(f"{takes.path}: {len(recorder.kept)} takes of this run are kept; the same command adds the rest")
+        if recorder.saved:
+            note(f"{takes.path}: {len(recorder.saved)} takes of this run are kept; the same command adds the rest")
         raise
     _report(takes, recorder, as_json=as_json)
-    if director.total and director.state != "done":
-        note(f"the source has ended and {director.total} takes are missing; the same command adds them")
+    if scheduler.total and scheduler.state != "done":
+        note(f"the source has ended and {scheduler.total} takes are missing; the same command adds them")
 
 
 def _window(stack: ExitStack, *, mirror: bool) -> tuple[Callable[[Scene], None], Keys] | None:
@@ -160,13 +160,13 @@ def _window(stack: ExitStack, *, mirror: bool) -> tuple[Callable[[Scene], None],
     return outlet.put, window.keys
 
 
-def _report(takes: Takes, recorder: Recorder | None, *, as_json: bool) -> None:
+def _report(takes: TakeStore, recorder: Recorder | None, *, as_json: bool) -> None:
     """What was recorded and what the file holds now.
 
     Raises:
         ReadError: If there is no take at all.
     """
-    kept = [] if recorder is None else recorder.kept
+    kept = [] if recorder is None else recorder.saved
     refused, undone = (0, 0) if recorder is None else (recorder.refused, recorder.undone)
     if not takes.path.exists():
         raise ReadError(

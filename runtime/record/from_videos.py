@@ -20,7 +20,14 @@ from amr_edge.data import readers
 from amr_edge.data.recording import Recording
 from amr_edge.data.store import Store, open_store, write_store
 from amr_edge.errors import ClipError, ConfigError, ReadError
-from amr_edge.runtime.record.visibility import Gathering, Seen, Who, facts, movement, seen_of
+from amr_edge.runtime.record.visibility import (
+    RecordingBuilder,
+    Visibility,
+    Who,
+    movement,
+    visibility_facts,
+    visibility_of,
+)
 from amr_edge.runtime.sources.health import Health, Status
 from amr_edge.runtime.sources.open_source import VIDEOS, SourceConfig, open_source
 from amr_edge.runtime.sources.recorded import SourceRun
@@ -80,7 +87,7 @@ class Outcome:
     """
 
     clip: Clip
-    seen: Mapping[str, Seen] = field(default_factory=dict)
+    seen: Mapping[str, Visibility] = field(default_factory=dict)
     again: bool = False
     failed: int = 0
     fault: str = ""
@@ -102,7 +109,7 @@ class Outcome:
                 **head,
                 "file": name,
                 "state": "seen" if seen.with_person else "no person",
-                **{key: value for key, value in facts(seen).items() if key != "seldom"},
+                **{key: value for key, value in visibility_facts(seen).items() if key != "seldom"},
                 "seldom": " ".join(seen.seldom),
                 "fault": "",
             }
@@ -191,7 +198,7 @@ class Maker:
 
     def steps(self) -> int:
         """How many steps `look` takes: one for each picture, or for each file of skeletons, that is new."""
-        return sum(self._length(clip) for clip in self._clips.files if self._before(clip) is None)
+        return sum(self._length(clip) for clip in self._clips.files if self._cached(clip) is None)
 
     def look(self) -> Iterator[None]:
         """Read every file; one item for each step, for progress.
@@ -201,12 +208,12 @@ class Maker:
         self.outcomes.clear()
         self.folder.mkdir(exist_ok=True)
         for clip in self._clips.files:
-            before = self._before(clip)
+            before = self._cached(clip)
             if before is not None:
                 self.outcomes.append(before)
                 continue
             try:
-                outcome = yield from self._seen(clip) if self._clips.videos else self._read(clip)
+                outcome = yield from self._from_video(clip) if self._clips.videos else self._from_recordings(clip)
             except (ReadError, ClipError) as refusal:
                 outcome = Outcome(clip=clip, fault=str(refusal))
             self.outcomes.append(outcome)
@@ -228,14 +235,14 @@ class Maker:
                 "one with amr-edge live MODEL --source FILE --save look.mp4"
             )
 
-        def kept() -> Iterator[Recording]:
+        def recordings() -> Iterator[Recording]:
             for outcome in good:
-                for recording in open_store(self._place(outcome.clip).with_suffix(".npz")):
+                for recording in open_store(self._cache_path(outcome.clip).with_suffix(".npz")):
                     if recording.present.any():
                         subject = subjects.get(outcome.clip.name, recording.subject)
                         yield replace(recording, subject=subject)
 
-        return write_store(self._out, kept(), dataset=f"made of {self._out.stem}", terms=TERMS)
+        return write_store(self._out, recordings(), dataset=f"made of {self._out.stem}", terms=TERMS)
 
     def _length(self, clip: Clip) -> int:
         if not self._clips.videos:
@@ -246,7 +253,7 @@ class Maker:
         except ReadError:  # it is reported when its turn comes
             return 1
 
-    def _place(self, clip: Clip) -> Path:
+    def _cache_path(self, clip: Clip) -> Path:
         """Where what a file gave is kept; other settings, another place."""
         stat = clip.path.stat()
         source = self._config.source
@@ -257,13 +264,13 @@ class Maker:
         stored = [__version__, clip.name, stat.st_size, stat.st_mtime_ns, self._config.who, *settings]
         return self.folder / hashlib.sha256(json.dumps(stored).encode()).hexdigest()[:24]
 
-    def _before(self, clip: Clip) -> Outcome | None:
+    def _cached(self, clip: Clip) -> Outcome | None:
         """What an earlier run found; None if it has to be looked at."""
-        place = self._place(clip)
+        place = self._cache_path(clip)
         try:
             stored = json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))
             seen = {
-                name: Seen(**{**each, "seldom": tuple(each["seldom"]), "joints": _number(each["joints"])})
+                name: Visibility(**{**each, "seldom": tuple(each["seldom"]), "joints": _number(each["joints"])})
                 for name, each in stored["seen"].items()
             }
             if any(each.with_person for each in seen.values()):
@@ -274,14 +281,14 @@ class Maker:
 
     def _keep(self, clip: Clip, recordings: Sequence[Recording], outcome: Outcome) -> Outcome:
         """Put a file's recordings on disk, and last what says that they are there."""
-        place = self._place(clip)
+        place = self._cache_path(clip)
         if outcome.state == "seen":
             write_store(place.with_suffix(".npz"), recordings, dataset="made", terms=TERMS)
         stored = {
             "file": clip.name,
             "failed": outcome.failed,
             "seen": {
-                name: {key: getattr(seen, key) for key in Seen.__dataclass_fields__}
+                name: {key: getattr(seen, key) for key in Visibility.__dataclass_fields__}
                 for name, seen in outcome.seen.items()
             },
         }
@@ -293,11 +300,11 @@ class Maker:
             unfinished.unlink(missing_ok=True)
         return outcome
 
-    def _seen(self, clip: Clip) -> Generator[None, None, Outcome]:
+    def _from_video(self, clip: Clip) -> Generator[None, None, Outcome]:
         """A video, through the source and the estimator of `live`."""
         statuses: list[Status] = []
         health = Health(statuses.append)
-        seen: dict[str, Seen] = {}
+        seen: dict[str, Visibility] = {}
         recordings: list[Recording] = []
         with open_source(
             str(clip.path),
@@ -311,13 +318,11 @@ class Maker:
             for take in takes:
                 if not isinstance(take, SourceRun):  # cameras go together, files do not
                     raise ReadError(f"{clip.name}: expected a video, got cameras; check the file")
-                gathering = Gathering(take.layout, take.units)
+                builder = RecordingBuilder(take.layout, take.units)
                 for frame in take:
-                    gathering.add(frame)
+                    builder.add(frame)
                     yield
-                recording, what = gathering.finish(
-                    who=self._config.who, label=clip.label, subject=None, source=clip.name
-                )
+                recording, what = builder.finish(who=self._config.who, label=clip.label, subject=None, source=clip.name)
                 recordings.append(recording)
                 seen[clip.name] = what
         cut = [status.sentence for status in statuses if status.state == "truncated"]
@@ -325,9 +330,9 @@ class Maker:
             raise ReadError(cut[0].partition("; what it holds")[0])
         return self._keep(clip, recordings, Outcome(clip=clip, seen=seen, failed=health.losses.get("failed", 0)))
 
-    def _read(self, clip: Clip) -> Generator[None, None, Outcome]:
+    def _from_recordings(self, clip: Clip) -> Generator[None, None, Outcome]:
         """Recorded skeletons, by the reader that knows them."""
-        seen: dict[str, Seen] = {}
+        seen: dict[str, Visibility] = {}
         recordings: list[Recording] = []
         for recording in readers.read(clip.path, self._config.source.format):
             key = recording.source.partition("#")[2]
@@ -339,7 +344,7 @@ class Maker:
             kept = replace(recording, poses=poses, label=clip.label or recording.label, source=name)
             recordings.append(kept)
             everybody = int(recording.present.any(axis=(1, 2)).sum())
-            seen[name] = seen_of(kept, people=everybody)
+            seen[name] = visibility_of(kept, people=everybody)
         yield
         return self._keep(clip, recordings, Outcome(clip=clip, seen=seen))
 

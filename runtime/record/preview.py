@@ -54,7 +54,7 @@ def figure(poses: Poses, layout: Layout, fit: Fit, size: tuple[int, int] = SIZE)
     ]
 
 
-class Screen:
+class TerminalPreview:
     """The figure and one line of state on a terminal, drawn over and over; where there is none, only notes."""
 
     def __init__(self, out: TextIO, *, now: Callable[[], float] = time.monotonic) -> None:

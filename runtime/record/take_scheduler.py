@@ -43,7 +43,7 @@ class TakeSchedulerConfig:
 
 
 class TakeScheduler:
-    """Says what to do at each instant. Times are the source's own, so a replay is directed as a camera is.
+    """Says what to do at each instant. Times are the source's own, so a replay is scheduled as a camera is.
 
     Attributes:
         state: What is going on.
@@ -80,7 +80,7 @@ class TakeScheduler:
 
     def step(self, time_s: float) -> Cue:
         """What happens at this instant: "countdown" announces a take, "begin" begins it with this instant, "end" has
-        ended it before this instant; after "end" `kept` or `refused` is to be called.
+        ended it before this instant; after "end" `mark_saved` is to be called if it is saved.
         """  # noqa: D205
         if self.state == "waiting" and self._config.timed and not self.paused:
             self._announce(time_s)
@@ -133,7 +133,7 @@ class TakeScheduler:
         if self.state == "countdown":
             self.state = "waiting"
 
-    def kept(self) -> None:
+    def mark_saved(self) -> None:
         """The take is good and on disk."""
         self._counts[self.label] += 1
         if self._config.timed and self._counts[self.label] >= self._config.takes:
@@ -143,7 +143,7 @@ class TakeScheduler:
             else:
                 self.state = "done"
 
-    def undone(self, label: str) -> None:
+    def mark_undone(self, label: str) -> None:
         """A take of that label is gone again; it is what comes next."""
         self._counts[label] = max(self._counts[label] - 1, 0)
         self._choose(label)

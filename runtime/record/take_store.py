@@ -17,7 +17,7 @@ DATASET = "recorded"
 TERMS = "those of the person who recorded it"
 
 
-class Takes:
+class TakeStore:
     """The takes of a store, on disk; nothing is kept in memory."""
 
     def __init__(self, path: Path, labels: Sequence[str]) -> None:
@@ -81,7 +81,7 @@ class Takes:
         Raises:
             ClipError: If it does not fit the others.
         """
-        kept, classes = self._held()
+        kept, classes = self._read()
         number = 1 + max((_number(each.source) for each in kept), default=0)
         name = f"take-{number:04d}"
         self._write([*kept, replace(recording, source=name)], classes)
@@ -93,7 +93,7 @@ class Takes:
         Raises:
             ConfigError: If there is none of that name.
         """
-        kept, classes = self._held()
+        kept, classes = self._read()
         gone = next((each for each in kept if each.source == name), None)
         if gone is None:
             raise ConfigError(f"{self.path}: there is no take '{name}' to undo; it was removed already")
@@ -104,7 +104,7 @@ class Takes:
             self.path.unlink()
         return gone
 
-    def _held(self) -> tuple[list[Recording], tuple[str, ...]]:
+    def _read(self) -> tuple[list[Recording], tuple[str, ...]]:
         """What the file holds now; read whole, because it is about to be replaced."""
         if not self.path.exists():
             return [], self._labels

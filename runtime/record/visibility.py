@@ -19,7 +19,7 @@ SELDOM = 0.5  # a joint that is seen in a smaller share of a person's frames is 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Visibility:
     """How much of people was seen.
 
     Attributes:
@@ -56,7 +56,7 @@ class Seen:
         return f"{sentence}; seldom seen: {few}" if self.seldom else sentence
 
 
-class Gathering:
+class RecordingBuilder:
     """Collects frames, tracks the people in them, and gives one recording.
 
     Where there never are two people at one instant, there is one person.
@@ -103,7 +103,7 @@ class Gathering:
                 continue
             self._people.setdefault(number, []).append((at, pose))
 
-    def finish(self, *, who: Who, label: str | None, subject: int | None, source: str) -> tuple[Recording, Seen]:
+    def finish(self, *, who: Who, label: str | None, subject: int | None, source: str) -> tuple[Recording, Visibility]:
         """The recording, its clock beginning at 0, and how much of the people in it was seen.
 
         Args:
@@ -141,7 +141,7 @@ class Gathering:
             subject=subject,
             source=source,
         )
-        return recording, seen_of(recording, people=len(everybody))
+        return recording, visibility_of(recording, people=len(everybody))
 
 
 def movement(poses: Poses) -> float:
@@ -158,7 +158,7 @@ def movement(poses: Poses) -> float:
     return float(np.nanmedian(steps[known], axis=1).sum()) if known.any() else 0.0
 
 
-def seen_of(recording: Recording, *, people: int | None = None) -> Seen:
+def visibility_of(recording: Recording, *, people: int | None = None) -> Visibility:
     """How much of the people in a recording was seen; `people` is how many there were before some were left out."""
     here = recording.present  # (M, T, V)
     bodies = np.asarray(here.any(axis=-1))  # (M, T)
@@ -168,7 +168,7 @@ def seen_of(recording: Recording, *, people: int | None = None) -> Seen:
         shares = here[0][bodies[0]].mean(axis=0)  # (V,)
         seldom = tuple(recording.skeleton.joints[int(place)] for place in np.flatnonzero(shares < SELDOM))
     kept = int(bodies.any(axis=1).sum())
-    return Seen(
+    return Visibility(
         frames=len(recording.times_s),
         with_person=int(bodies.any(axis=0).sum()),
         joints=joints,
@@ -179,7 +179,7 @@ def seen_of(recording: Recording, *, people: int | None = None) -> Seen:
     )
 
 
-def facts(seen: Seen) -> dict[str, Any]:
+def visibility_facts(seen: Visibility) -> dict[str, Any]:
     """The numbers for a machine."""
     return {
         "frames": seen.frames,

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -98,19 +99,38 @@ class Viewer:
             return messages, self._over
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageConfig:
+    """Where the page is served, and what it shows.
+
+    Attributes:
+        host: The address to listen at.
+        port: The port; 0 takes one that is free.
+        token: What a request must show; needed on every address but loopback.
+        video: Show the pictures too.
+        mirror: Show everything as in a mirror.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    token: str | None = None
+    video: bool = False
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if not is_loopback(self.host) and not self.token:
+            raise ConfigError(f"--ui-host {self.host}: other machines could see this page; it needs a token")
+
+
 class Page:
-    """The page and its server; `show` and `tell` return at once."""
+    """The page and its server; `show` and `emit` return at once."""
 
     def __init__(
         self,
         card: Card,
+        config: PageConfig | None = None,
         *,
         title: str,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        token: str | None = None,
-        video: bool = False,
-        mirror: bool = False,
         status: Callable[[], Record] = dict,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -118,25 +138,19 @@ class Page:
 
         Args:
             card: Of the model.
+            config: Where, and what; None serves skeletons at a free port of this machine.
             title: What the model is, in a line.
-            host: The address to listen at.
-            port: The port; 0 takes one that is free.
-            token: What a request must show; needed on every address but loopback.
-            video: Show the pictures too.
-            mirror: Show everything as in a mirror.
             status: The state of the run, queried once a second in the thread that calls `show`.
             now: Seconds on a clock that never goes back.
 
         Raises:
-            ConfigError: If the address cannot be listened at, or other machines could see it without a token.
+            ConfigError: If the address cannot be listened at.
             MissingError: If pictures are to be shown and OpenCV is not installed.
         """
-        if not is_loopback(host) and not token:
-            raise ConfigError(f"--ui-host {host}: other machines could see this page; it needs a token")
-        if video:
+        config = config or PageConfig()
+        if config.video:
             require("video", "showing the video (--show-video)")
-        self._token = token
-        self._video = video
+        self._config = config
         self._status = status
         self._now = now
         self._lock = threading.Lock()
@@ -155,25 +169,27 @@ class Page:
             "none": card.none_class,
             "threshold": card.threshold,
             "window_s": card.prepare.window_s,
-            "video": video,
-            "mirror": mirror,
+            "video": config.video,
+            "mirror": config.mirror,
         }
         self._now_on: dict[int, Record] = {}  # what each camera is
         self._events: deque[str] = deque(maxlen=EVENTS)
         self._answers: deque[str] = deque(maxlen=ANSWERS)
         self._notes: deque[str] = deque(maxlen=NOTES)
+        host = config.host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         server = type("_Server", (_Server,), {"address_family": family})
         try:
-            self._server: _Server = server((host, port), _Handler)
+            self._server: _Server = server((host, config.port), _Handler)
         except (OSError, OverflowError) as cause:
             why = getattr(cause, "strerror", None) or cause
-            raise ConfigError(f"--ui {host}:{port}: cannot be listened at ({why}); choose another port") from cause
+            raise ConfigError(
+                f"--ui {host}:{config.port}: cannot be listened at ({why}); choose another port"
+            ) from cause
         self._server.page = self
         self.port = int(self._server.server_address[1])
         shown = f"[{host}]" if ":" in host else host
-        self._host = host
-        self.url = f"http://{shown}:{self.port}/" + (f"?token={token}" if token else "")
+        self.url = f"http://{shown}:{self.port}/" + (f"?token={config.token}" if config.token else "")
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="page", daemon=True)
         self._thread.start()
 
@@ -213,12 +229,12 @@ class Page:
             return
         self._framed_s[scene.place] = now_s
         self._send(self._frame(scene), frame_of=scene.place)
-        if self._video and scene.frame.picture is not None:
+        if self._config.video and scene.frame.picture is not None:
             with self._pictures:
                 self._shown[scene.place] = scene.frame.picture.image
                 self._pictures.notify_all()
 
-    def tell(self, record: Record) -> None:
+    def emit(self, record: Record) -> None:
         """A record of the run; the page shows answers and events."""
         kept = {"answer": self._answers, "event": self._events}.get(record["type"])
         if kept is None:
@@ -283,7 +299,7 @@ class Page:
 
     def admits(self, host: str | None, origin: str | None, token: str) -> bool:
         """Whether a request may be answered: it is meant for us, comes from no other page, and shows the token."""
-        if self._token is not None and not compare_digest(token.encode(), self._token.encode()):
+        if self._config.token is not None and not compare_digest(token.encode(), self._config.token.encode()):
             return False
         if host is None:
             return False
@@ -296,8 +312,8 @@ class Page:
         # of another page is still refused.
         ours = (
             is_loopback(name)
-            if self._token is None
-            else name in (self._host, socket.gethostname()) or _is_address(name)
+            if self._config.token is None
+            else name in (self._config.host, socket.gethostname()) or _is_address(name)
         )
         return ours and port == self.port and origin in (None, f"http://{host}")
 
@@ -323,7 +339,7 @@ class Page:
 
     def pictures(self) -> bool:
         """Whether pictures are shown at all."""
-        return self._video
+        return self._config.video
 
     def picture(self, place: int, before: Any) -> Any:
         """A camera's newest picture (H, W, 3) RGB that is not `before`; None if none comes in time or it is over."""

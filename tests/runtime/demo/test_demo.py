@@ -152,7 +152,7 @@ def test_whoever_looks_at_the_page_sees_joints_and_events_as_they_come(session: 
     page = Page(session.card, title=session.title)
     viewer = page.enter()
     assert viewer is not None
-    perform(tmp_path, session, seed=0, say=lambda _: None, views=(page,), tell=page.tell)
+    perform(tmp_path, session, seed=0, say=lambda _: None, views=(page,), tell=page.emit)
     messages = [json.loads(message) for message in viewer.take(5.0)[0]]
     page.close()
     assert {"frame", "event"} <= {message["kind"] for message in messages}

@@ -1,4 +1,4 @@
-"""Takes are begun and ended as asked, looked at, and never lost."""
+"""Takes begin and end as scheduled, are checked, and none is lost."""
 
 import ctypes
 import ctypes.util
@@ -27,11 +27,11 @@ from amr_edge.data.recording import Recording
 from amr_edge.data.store import open_store, write_store
 from amr_edge.errors import ClipError, ConfigError
 from amr_edge.runtime.frame import Frame
-from amr_edge.runtime.record.preview import SIZE, Screen, figure
+from amr_edge.runtime.record.preview import SIZE, TerminalPreview, figure
 from amr_edge.runtime.record.recorder import PATIENCE
 from amr_edge.runtime.record.take_scheduler import TakeScheduler, TakeSchedulerConfig
-from amr_edge.runtime.record.take_store import Takes
-from amr_edge.runtime.record.visibility import Gathering, movement
+from amr_edge.runtime.record.take_store import TakeStore
+from amr_edge.runtime.record.visibility import RecordingBuilder, movement
 from amr_edge.runtime.render.draw import Fit
 from amr_edge.runtime.sources.recorded import take_of
 from amr_edge.skeleton import KINECT20, layout
@@ -41,10 +41,10 @@ Captured = pytest.CaptureFixture[str]
 
 
 def gathered(recording: Recording, **asked: Any) -> tuple[Recording, Any]:
-    gathering = Gathering(recording.skeleton, recording.units)
+    builder = RecordingBuilder(recording.skeleton, recording.units)
     for frame in take_of(recording):
-        gathering.add(frame)
-    return gathering.finish(**{"who": "most", "label": "wave", "subject": None, "source": "here", **asked})
+        builder.add(frame)
+    return builder.finish(**{"who": "most", "label": "wave", "subject": None, "source": "here", **asked})
 
 
 def session(path: Path, people: People, *, seconds: float = 30.0, gone: tuple[float, float] = (0, 0)) -> Path:
@@ -67,13 +67,13 @@ def answer(capsys: Captured, *arguments: object) -> tuple[int, str, str]:
 
 def directed(config: TakeSchedulerConfig, times_s: list[float], keys: dict[float, str]) -> list[tuple[float, str]]:
     """(when, cue) of every cue; a finished take is kept."""
-    director, cues = TakeScheduler(config, {}), []
+    scheduler, cues = TakeScheduler(config, {}), []
     for time_s in times_s:
-        for cue in [director.press(key, time_s) for key in keys.get(time_s, "")] + [director.step(time_s)]:
+        for cue in [scheduler.press(key, time_s) for key in keys.get(time_s, "")] + [scheduler.step(time_s)]:
             if cue:
                 cues.append((time_s, cue))
             if cue == "end":
-                director.kept()
+                scheduler.mark_saved()
     return cues
 
 
@@ -96,39 +96,39 @@ def test_without_prompts_nothing_happens_until_a_key_and_a_key_ends_a_take() -> 
 
 
 def test_a_digit_chooses_the_action_and_n_and_b_go_round() -> None:
-    director = TakeScheduler(TakeSchedulerConfig(labels=("wave", "sit", "none"), timed=False), {})
-    assert director.press("3", 0.0) == "countdown"
-    assert director.label == "none"
-    director.press("n", 0.1)
-    assert (director.label, director.state) == ("wave", "waiting")
-    director.press("b", 0.2)
-    assert director.label == "none"
-    assert director.press("9", 0.3) == ""
+    scheduler = TakeScheduler(TakeSchedulerConfig(labels=("wave", "sit", "none"), timed=False), {})
+    assert scheduler.press("3", 0.0) == "countdown"
+    assert scheduler.label == "none"
+    scheduler.press("n", 0.1)
+    assert (scheduler.label, scheduler.state) == ("wave", "waiting")
+    scheduler.press("b", 0.2)
+    assert scheduler.label == "none"
+    assert scheduler.press("9", 0.3) == ""
 
 
 def test_space_pauses_prompts_and_throws_away_what_was_on() -> None:
-    director = TakeScheduler(TakeSchedulerConfig(labels=("wave",), countdown_s=0, seconds=2), {})
-    director.step(0.0)
-    assert director.step(0.0) == "begin"
-    assert director.press(" ", 1.0) == "drop"
-    assert [director.step(1.0 + t) for t in range(5)] == [""] * 5
-    director.press(" ", 6.0)
-    assert director.step(6.0) == "countdown"
+    scheduler = TakeScheduler(TakeSchedulerConfig(labels=("wave",), countdown_s=0, seconds=2), {})
+    scheduler.step(0.0)
+    assert scheduler.step(0.0) == "begin"
+    assert scheduler.press(" ", 1.0) == "drop"
+    assert [scheduler.step(1.0 + t) for t in range(5)] == [""] * 5
+    scheduler.press(" ", 6.0)
+    assert scheduler.step(6.0) == "countdown"
 
 
 def test_a_source_that_breaks_off_ends_a_take_that_is_half_there_and_drops_a_shorter_one() -> None:
     for last_s, cue in ((0.9, "drop"), (1.0, "end")):
-        director = TakeScheduler(TakeSchedulerConfig(labels=("wave",), countdown_s=0, seconds=2), {})
-        director.step(0.0)
-        director.step(0.0)
-        assert director.cut(last_s) == cue
-        assert director.cut(last_s) == ""
+        scheduler = TakeScheduler(TakeSchedulerConfig(labels=("wave",), countdown_s=0, seconds=2), {})
+        scheduler.step(0.0)
+        scheduler.step(0.0)
+        assert scheduler.cut(last_s) == cue
+        assert scheduler.cut(last_s) == ""
 
 
 def test_takes_that_are_there_are_not_asked_for_again() -> None:
     config = TakeSchedulerConfig(labels=("wave", "sit"), takes=2)
-    director = TakeScheduler(config, {"wave": 2, "sit": 1})
-    assert (director.label, director.total, director.sentence()) == ("sit", 1, "sit: 2 of 2")
+    scheduler = TakeScheduler(config, {"wave": 2, "sit": 1})
+    assert (scheduler.label, scheduler.total, scheduler.sentence()) == ("sit", 1, "sit: 2 of 2")
     assert TakeScheduler(config, {"wave": 2, "sit": 3}).state == "done"
 
 
@@ -140,23 +140,23 @@ def test_a_session_of_nothing_is_refused(wrong: dict[str, Any]) -> None:
 
 @given(st.lists(st.tuples(st.floats(0.01, 2.0), st.sampled_from(["", " ", "1", "n", "x", "u"])), max_size=60))
 def test_whatever_is_pressed_a_begin_is_followed_by_one_end_or_drop(presses: list[tuple[float, str]]) -> None:
-    director = TakeScheduler(
+    scheduler = TakeScheduler(
         TakeSchedulerConfig(labels=("wave", "sit"), takes=3, seconds=1, countdown_s=0.5, timed=False), {}
     )
     time_s, on = 0.0, False
     for step_s, key in presses:
         time_s += step_s
-        for cue in ([director.press(key, time_s)] if key else []) + [director.step(time_s)]:
+        for cue in ([scheduler.press(key, time_s)] if key else []) + [scheduler.step(time_s)]:
             if cue == "begin":
                 assert not on
                 on = True
             elif cue == "end":
                 assert on
                 on = False
-                director.kept()
+                scheduler.mark_saved()
             elif cue == "drop":
                 on = False
-        assert on == (director.state == "recording")
+        assert on == (scheduler.state == "recording")
 
 
 # Who was seen.
@@ -191,10 +191,10 @@ def test_one_joint_that_jumps_is_no_movement() -> None:
 def test_a_person_who_was_out_of_sight_is_the_same_person_where_there_is_one(people: People) -> None:
     made = people(np.random.default_rng(0), seconds=12.0)
     made.poses[:, 100:250] = np.nan  # five seconds
-    gathering = Gathering(made.skeleton, "m")
+    builder = RecordingBuilder(made.skeleton, "m")
     for frame in take_of(made):
-        gathering.add(Frame(time_s=frame.time_s, poses=frame.poses))  # without ids
-    out, seen = gathering.finish(who="most", label=None, subject=None, source="x")
+        builder.add(Frame(time_s=frame.time_s, poses=frame.poses))  # without ids
+    out, seen = builder.finish(who="most", label=None, subject=None, source="x")
     np.testing.assert_array_equal(out.poses, made.poses)
     assert (seen.people, seen.with_person) == (1, 361 - 150)
 
@@ -208,18 +208,18 @@ def test_seldom_seen_joints_are_named(people: People) -> None:
 
 
 def test_times_that_go_back_are_refused(people: People) -> None:
-    gathering = Gathering(KINECT20, "m")
+    builder = RecordingBuilder(KINECT20, "m")
     nobody = np.empty((0, 20, 3), np.float32)
-    gathering.add(Frame(time_s=1.0, poses=nobody))
+    builder.add(Frame(time_s=1.0, poses=nobody))
     with pytest.raises(ClipError, match=r"times must rise, got 1\.0 s after 1\.0 s"):
-        gathering.add(Frame(time_s=1.0, poses=nobody))
+        builder.add(Frame(time_s=1.0, poses=nobody))
 
 
 # Where they are kept.
 
 
 def test_takes_get_numbers_and_the_last_can_be_taken_back(tmp_path: Path, people: People) -> None:
-    takes = Takes(tmp_path / "mine.npz", ("wave", "sit"))
+    takes = TakeStore(tmp_path / "mine.npz", ("wave", "sit"))
     made = people(np.random.default_rng(0), label="sit", subject=4)
     assert [takes.add(made) for _ in range(3)] == ["take-0001", "take-0002", "take-0003"]
     store = open_store(takes.path)
@@ -238,7 +238,7 @@ def test_takes_get_numbers_and_the_last_can_be_taken_back(tmp_path: Path, people
 
 def test_two_programs_that_record_into_one_file_keep_all_takes(tmp_path: Path, people: People) -> None:
     made = people(np.random.default_rng(0), label="wave")
-    one, other = (Takes(tmp_path / "mine.npz", ("wave",)) for _ in range(2))
+    one, other = (TakeStore(tmp_path / "mine.npz", ("wave",)) for _ in range(2))
     one.add(made)
     other.add(made)
     one.add(made)
@@ -246,8 +246,8 @@ def test_two_programs_that_record_into_one_file_keep_all_takes(tmp_path: Path, p
 
 
 def test_a_new_label_joins_the_old_ones_behind_them(tmp_path: Path, people: People) -> None:
-    Takes(tmp_path / "m.npz", ("wave",)).add(people(np.random.default_rng(0), label="wave"))
-    Takes(tmp_path / "m.npz", ("sit", "wave")).add(people(np.random.default_rng(0), label="sit"))
+    TakeStore(tmp_path / "m.npz", ("wave",)).add(people(np.random.default_rng(0), label="wave"))
+    TakeStore(tmp_path / "m.npz", ("sit", "wave")).add(people(np.random.default_rng(0), label="sit"))
     store = open_store(tmp_path / "m.npz")
     assert (store.classes, store.labels.tolist()) == (("wave", "sit"), [0, 1])
 
@@ -256,8 +256,8 @@ def test_other_peoples_data_and_other_joints_are_not_mixed_in(tmp_path: Path, pe
     made = people(np.random.default_rng(0), label="wave")
     write_store(tmp_path / "utd.npz", [made], dataset="utd_mhad", terms="theirs")
     with pytest.raises(ConfigError, match="holds the data set 'utd_mhad', which was not recorded here"):
-        Takes(tmp_path / "utd.npz", ("wave",))
-    takes = Takes(tmp_path / "mine.npz", ("wave",))
+        TakeStore(tmp_path / "utd.npz", ("wave",))
+    takes = TakeStore(tmp_path / "mine.npz", ("wave",))
     takes.check("mediapipe33", "m")
     takes.add(made)
     with pytest.raises(ClipError, match="layout 'kinect20' in m, the source gives 'mediapipe33' in m"):
@@ -495,7 +495,7 @@ def test_keys_of_the_window_begin_takes_and_finish(tmp_path: Path, people: Peopl
         pytest.skip("Xvfb and libxtst6 are not installed: no display to press keys on")
     reads, writes = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writes), "-screen", "0", "800x800x24"], pass_fds=[writes], stderr=subprocess.DEVNULL
+        ["Xvfb", "-displayfd", str(writes), "-preview", "0", "800x800x24"], pass_fds=[writes], stderr=subprocess.DEVNULL
     )
     os.close(writes)
     with os.fdopen(reads) as pipe:
@@ -544,9 +544,9 @@ def test_a_figure_is_where_the_body_is() -> None:
 
 def test_a_screen_that_is_no_terminal_gets_notes_only() -> None:
     out = io.StringIO()
-    screen = Screen(out, now=lambda: 0.0)
-    screen.show(Frame(time_s=0.0, poses=np.zeros((1, 20, 3), np.float32)), layout("kinect20"), "line")
-    screen.note("wave: go", ring=True)
+    preview = TerminalPreview(out, now=lambda: 0.0)
+    preview.show(Frame(time_s=0.0, poses=np.zeros((1, 20, 3), np.float32)), layout("kinect20"), "line")
+    preview.note("wave: go", ring=True)
     assert out.getvalue() == "wave: go\n"
 
 
@@ -558,8 +558,8 @@ def test_a_screen_draws_ten_times_a_second_at_most_and_over_itself() -> None:
             return True
 
     out, clock = Terminal(), [0.0]
-    screen = Screen(out, now=lambda: clock[0])
+    preview = TerminalPreview(out, now=lambda: clock[0])
     nobody = Frame(time_s=0.0, poses=np.empty((0, 20, 3), np.float32))
     for clock[0], line in ((0.0, "a"), (0.05, "b"), (0.2, "c")):
-        screen.show(nobody, KINECT20, line)
+        preview.show(nobody, KINECT20, line)
     assert out.getvalue() == "a\n\x1b[1F\x1b[Jc\n"

@@ -16,7 +16,7 @@ from amr_edge.card import Card
 from amr_edge.errors import ConfigError
 from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.render.draw import Person, Scene
-from amr_edge.runtime.ui.page import VIEWERS, WAITING, Page, Viewer
+from amr_edge.runtime.ui.page import VIEWERS, WAITING, Page, PageConfig, Viewer
 from amr_edge.skeleton import KINECT20
 
 CardOf = Callable[..., Card]
@@ -136,8 +136,8 @@ def test_answers_carry_a_policy_that_lets_nothing_in_or_out(page: Page) -> None:
 
 def test_another_address_needs_the_token(card_of: CardOf) -> None:
     with pytest.raises(ConfigError, match="needs a token"):
-        Page(card_of(), title="tiny", host="0.0.0.0")
-    page = Page(card_of(), title="tiny", host="0.0.0.0", token="secret-1")
+        PageConfig(host="0.0.0.0")
+    page = Page(card_of(), PageConfig(host="0.0.0.0", token="secret-1"), title="tiny")
     try:
         assert page.url.endswith("/?token=secret-1")
         for path in ("/", "/stream", "/?token=secret-2", "/?token="):
@@ -153,12 +153,12 @@ def test_another_address_needs_the_token(card_of: CardOf) -> None:
 
 def test_a_port_that_is_taken_is_refused_in_a_sentence(page: Page, card_of: CardOf) -> None:
     with pytest.raises(ConfigError, match="choose another port"):
-        Page(card_of(), title="tiny", port=page.port)
+        Page(card_of(), PageConfig(port=page.port), title="tiny")
 
 
 def test_the_stream_tells_what_is_on_then_what_happens(page: Page) -> None:
     page.show(scene())
-    page.tell(event("start", "wave"))
+    page.emit(event("start", "wave"))
     viewer = Listening(page.port)
     assert viewer.until(kind_is("hello"))["classes"] == ["none", "wave", "sit"]
     take = viewer.until(kind_is("take"))
@@ -176,7 +176,7 @@ def test_the_stream_tells_what_is_on_then_what_happens(page: Page) -> None:
 def test_pictures_stay_here_unless_they_are_asked_for(card_of: CardOf) -> None:
     cv2: Any = pytest.importorskip("cv2", reason="OpenCV is not installed: no pictures")
     for video in (False, True):
-        page = Page(card_of(), title="tiny", video=video)
+        page = Page(card_of(), PageConfig(video=video), title="tiny")
         viewer = Listening(page.port)
         viewer.until(kind_is("hello"))
         page.show(scene(0.5, picture=True))
@@ -203,7 +203,7 @@ def test_a_browser_that_takes_nothing_costs_messages_and_no_time(page: Page) -> 
     spent_s = []
     for k in range(3000):
         begun_s = time.perf_counter()
-        page.tell(answer(k / 10, "wave" * 100, 0.9))
+        page.emit(answer(k / 10, "wave" * 100, 0.9))
         spent_s.append(time.perf_counter() - begun_s)
     assert np.median(spent_s) < 0.01
     assert sum(spent_s) < 10
@@ -235,11 +235,11 @@ def test_a_browser_shows_people_answers_and_events_and_no_label_is_markup(page: 
     page.show(scene(caption=NASTY))
     browser.open(page.url, 1200)
     browser.wait_for("document.getElementById('state').textContent === 'live'")
-    page.tell(answer(1.0, "stand_up", 0.91))
-    page.tell(answer(1.2, NASTY, 0.8, person=4))
-    page.tell(event("start", "sit_down"))
-    page.tell(event("end", "sit_down"))
-    page.tell(event("start", NASTY, person=None))
+    page.emit(answer(1.0, "stand_up", 0.91))
+    page.emit(answer(1.2, NASTY, 0.8, person=4))
+    page.emit(event("start", "sit_down"))
+    page.emit(event("end", "sit_down"))
+    page.emit(event("start", NASTY, person=None))
     page.note(f"camera lost: {NASTY}")
     time.sleep(0.2)
     page.show(scene(1.2, caption=NASTY))
@@ -291,9 +291,9 @@ def test_a_browser_shows_a_panel_for_each_camera_and_whose_person_is_whose(page:
         browser.open(page.url, width)
         browser.wait_for("document.querySelectorAll('.panel').length === 3")
         # Person 3 of two cameras are two people; camera 0's clock is 80 s behind camera 2's.
-        page.tell(answer(0.5, "stand_up", 0.91) | {"recording": streams[0]})
-        page.tell(answer(80.5, "wave", 0.8) | {"recording": streams[2]})
-        page.tell(event("start", "wave") | {"recording": streams[2]})
+        page.emit(answer(0.5, "stand_up", 0.91) | {"recording": streams[0]})
+        page.emit(answer(80.5, "wave", 0.8) | {"recording": streams[2]})
+        page.emit(event("start", "wave") | {"recording": streams[2]})
         time.sleep(0.1)
         show(1.0)
         browser.wait_for(f"{painted} === 'true,true,true'")
@@ -315,7 +315,7 @@ def test_a_browser_shows_a_panel_for_each_camera_and_whose_person_is_whose(page:
 
 def test_each_camera_has_a_video_of_its_own_and_no_other_is_there(card_of: CardOf) -> None:
     cv2: Any = pytest.importorskip("cv2", reason="OpenCV is not installed: no pictures")
-    page = Page(card_of(), title="tiny", video=True)
+    page = Page(card_of(), PageConfig(video=True), title="tiny")
     viewer = Listening(page.port)
     viewer.until(kind_is("hello"))
     for place in range(2):
