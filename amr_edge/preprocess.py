@@ -1,19 +1,23 @@
-"""The one preprocessing of both sides: what training learns from is what the stream feeds.
+"""Preprocessing of skeletons for training, evaluation and live recognition.
 
 `prepare` turns a stretch of a recording into the clip a model sees: resampled by time, read in the model's
 layout, centred, optionally scaled and turned, as joints, bones or steps. It is pure, and its parameters travel inside
-the model's card.
+the model's card. What a clip is after resampling has one definition, `Normalization`, which training runs on batches in
+torch; only resampling has a second form there.
 """
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amr_edge.array_backend import NUMPY, Array, ArrayBackend
 from amr_edge.errors import ClipError, ConfigError
-from amr_edge.skeleton import Layout, Mask, Poses, layout, present_joints, remap
+from amr_edge.motion_energy import body_energy
+from amr_edge.skeleton import NTU25, Layout, Mask, Poses, layout, present_joints, remap
 
 # Lengths of the bones of `canonical15` relative to the torso, near those of adults whom Kinect, Vicon and MediaPipe
 # saw; the sensors differ in them by up to a half, which would tell a model the sensor instead of the movement.
@@ -27,6 +31,7 @@ UNIT_BONES = {
     "knee": 0.75,
     "ankle": 0.75,
 }
+RECENT_S = 0.5  # a person unseen for longer than this before the end of a window gets no prediction
 TORSO_M = 0.5  # a scaled skeleton has this distance from pelvis to upper spine, so metre-sized constants still hold
 
 
@@ -145,57 +150,6 @@ def resample(
     return np.asarray(out, dtype=np.float32)
 
 
-def _origin(poses: Poses, pelvis: int | None) -> NDArray[np.float32]:
-    """(C,): the first pelvis that the first visible person shows, else the mean of their first visible joints."""
-    present = present_joints(poses)  # (M, T, V)
-    for person in range(poses.shape[0]):
-        if pelvis is not None and present[person, :, pelvis].any():
-            first = int(present[person, :, pelvis].argmax())
-            return np.asarray(poses[person, first, pelvis])
-    for person in range(poses.shape[0]):
-        if present[person].any():
-            first = int(present[person].any(axis=-1).argmax())
-            return np.asarray(poses[person, first][present[person, first]].mean(axis=0), dtype=np.float32)
-    return np.zeros(poses.shape[-1], dtype=np.float32)
-
-
-def _torso(poses: Poses, target: Layout) -> float:
-    """Median distance from pelvis to upper spine over all persons and frames; NaN if never seen."""
-    # NTU-25 has both joints, so any layout that can show them (exactly or as virtual joints) is measured alike.
-    ends = remap(poses, target, layout("ntu25")).poses[..., [0, 20], :]  # (M, T, 2, C)
-    length = np.linalg.norm(ends[..., 1, :] - ends[..., 0, :], axis=-1)
-    length = length[np.isfinite(length)]
-    return float(np.median(length)) if length.size else float("nan")
-
-
-def _spread(poses: Poses) -> float:
-    """Median over persons and frames of the root mean square distance of the visible joints from their middle."""
-    here = present_joints(poses)[..., None]  # (M, T, V, 1)
-    count = here.sum(axis=2)  # (M, T, 1)
-    kept = np.where(here, poses, 0)
-    middle = kept.sum(axis=2) / np.maximum(count, 1)  # (M, T, C)
-    away = np.where(here, poses - middle[:, :, None], 0)
-    spread = np.sqrt((away**2).sum(axis=(2, 3)) / np.maximum(count[..., 0], 1))  # (M, T)
-    spread = spread[count[..., 0] > 1]
-    return float(np.median(spread)) if spread.size else float("nan")
-
-
-def _facing(poses: Poses, target: Layout) -> NDArray[np.float32] | None:
-    """(3, 3) rotation about y that lays the first measurable person's right-to-left axis along +x; None if unseen."""
-    sides = remap(poses, target, layout("ntu25")).poses  # (M, T, 25, C)
-    for person in sides:
-        across = np.stack([person[:, 4] - person[:, 8], person[:, 12] - person[:, 16]])  # (2, T, C)
-        across = across[np.isfinite(across).all(axis=-1)]
-        if not across.size:
-            continue
-        x, z = across[:, 0].mean(), across[:, 2].mean()
-        norm = float(np.hypot(x, z))
-        if norm > 1e-6:
-            cos, sin = float(x) / norm, float(z) / norm
-            return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], dtype=np.float32)
-    return None
-
-
 FLAT = (
     "a model of bone directions (bones=unit) needs poses with depth, got flat ones; "
     "use a sensor or a pose estimator that gives three coordinates"
@@ -207,6 +161,204 @@ def unit_lengths() -> NDArray[np.float32]:
     names = layout("canonical15").joints[1:]
     lengths = [UNIT_BONES[name] if name in UNIT_BONES else UNIT_BONES[name.split("_")[-1]] for name in names]
     return TORSO_M * np.array([0.0, *lengths], dtype=np.float32)
+
+
+@lru_cache(maxsize=64)
+def _ntu25_joint(target: Layout, name: str) -> tuple[int, int] | None:
+    """The two joints of a layout halfway between which a joint of NTU-25 lies; the same twice if it is one of them."""
+    weights = remap(np.eye(len(target), dtype=np.float32), target, NTU25).poses[NTU25.index(name)]  # (V,)
+    parts = np.flatnonzero(weights > 0)
+    return (int(parts[0]), int(parts[-1])) if np.isfinite(weights).all() else None
+
+
+class Scenes(NamedTuple):
+    """Which of B bodies stand together in each of N scenes: a scene has one origin, one scale and one view."""
+
+    body: Array  # (N, M) int, the body in each slot; any where there is none
+    filled: Array  # (N, M) bool, whether there is one
+    scene: Array  # (B,) int, the scene of each body
+
+    def every(self, xp: ArrayBackend) -> Array:
+        """(N,) the scenes by number."""
+        return xp.arange(self.body.shape[0], self.body)
+
+
+class Normalization:
+    """How resampled positions become what a model sees: origin, bones, scale, view and stream of a `PrepareConfig`.
+
+    This is the only definition: live recognition and evaluation call it with NumPy (`prepare`), training with torch
+    and many scenes at once (`amr_edge.training.data.preprocess_torch`). Origin, scale and view are measured on joints
+    of NTU-25, so every layout that has or can place them is measured alike.
+
+    Args:
+        config: The model's preprocessing.
+        xp: The array operations of the arrays that it will be called with.
+    """
+
+    def __init__(self, config: PrepareConfig, xp: ArrayBackend = NUMPY) -> None:
+        self.config, self.layout, self._xp = config, layout(config.layout), xp
+
+    def __call__(
+        self,
+        values: Array,
+        present: Array,
+        scenes: Scenes,
+        change: Array | None = None,
+        mirrored: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """Normalised positions, and which of them are present.
+
+        Args:
+            values: (B, T, V, C) float32, C is 2 or 3, any finite number where absent.
+            present: (B, T, V) bool.
+            scenes: Who stands with whom.
+            change: (N, 3, 3) what the normalised positions of each scene are multiplied by; None leaves them.
+            mirrored: (N,) bool, scenes whose left and right joints change places; None leaves them.
+
+        Returns:
+            (B, T, V, 3), any finite number where absent, and (B, T, V).
+
+        Raises:
+            ClipError: If the poses are flat and the configuration needs the directions of bones.
+        """
+        config, xp, of = self.config, self._xp, scenes.scene
+        values = values - self._origin(values, present, scenes)[of][:, None, None]
+        if config.bones == "unit":
+            values, present = self.unit(values, present)
+        if values.shape[-1] == 2:
+            values = xp.concat([values, values[..., :1] * 0], -1)
+        size = self._size(values, present, scenes)
+        matrix = change
+        if config.view == "body":
+            turn = self._turn(values, present, size, scenes)
+            matrix = turn if matrix is None else matrix @ turn
+        if size is not None and matrix is not None:
+            matrix = matrix * size[:, None, None]
+        elif size is not None:
+            values = values * size[of][:, None, None, None]
+        if matrix is not None:
+            flat = values.reshape(values.shape[0], -1, 3)  # (B, T * V, 3)
+            values = (flat @ matrix[of].swapaxes(1, 2)).reshape(values.shape)
+        if mirrored is not None:
+            mirror, swapped = xp.integers(list(self.layout.mirror), values), mirrored[of][:, None, None]
+            values = xp.where(swapped[..., None], xp.take(values, mirror, 2), values)
+            present = xp.where(swapped, xp.take(present, mirror, 2), present)
+        return self.stream(values, present)
+
+    def _joint(self, name: str, values: Array, present: Array) -> tuple[Array, Array] | None:
+        """A joint of NTU-25: (B, T, C) and (B, T) bool; None if the layout cannot show it."""
+        parts = _ntu25_joint(self.layout, name)
+        if parts is None:
+            return None
+        a, b = parts
+        if a == b:
+            return values[:, :, a], present[:, :, a]
+        return values[:, :, a] * 0.5 + values[:, :, b] * 0.5, present[:, :, a] & present[:, :, b]
+
+    def _first(self, suitable: Array, scenes: Scenes) -> tuple[Array, Array]:
+        """(N,) the first suitable body of each scene, or its first; and (N,) whether one is: from (B,) bool."""
+        suits = suitable[scenes.body] & scenes.filled  # (N, M)
+        return scenes.body[scenes.every(self._xp), self._xp.first_true(suits, 1)], suits.any(axis=1)
+
+    def _origin(self, values: Array, present: Array, scenes: Scenes) -> Array:
+        """(N, C): the first pelvis that the first visible person shows, else the mean of their first visible joints."""
+        xp = self._xp
+        shown = present.any(axis=2)  # (B, T)
+        body, _ = self._first(shown.any(axis=1), scenes)  # (N,)
+        frame = xp.first_true(shown, 1)[body]
+        seen = xp.cast(present[body, frame], values)[..., None]  # (N, V, 1)
+        place = (values[body, frame] * seen).sum(axis=1) / seen.sum(axis=1).clip(min=1)  # (N, C)
+        pelvis = self._joint("pelvis", values, present)
+        if pelvis is None:
+            return place
+        where, shown = pelvis
+        body, found = self._first(shown.any(axis=1), scenes)
+        return xp.where(found[:, None], where[body, xp.first_true(shown, 1)[body]], place)
+
+    def _size(self, values: Array, present: Array, scenes: Scenes) -> Array | None:
+        """(N,) what makes the median torso or spread of a scene `TORSO_M` long, 1 if none is seen; None leaves it."""
+        xp = self._xp
+        if self.config.scale == "torso":
+            pelvis, chest = (self._joint(name, values, present) for name in ("pelvis", "upper_spine"))
+            if pelvis is None or chest is None:
+                return None
+            axis = chest[0] - pelvis[0]  # (B, T, 3)
+            length, seen = xp.sqrt((axis * axis).sum(axis=-1)), pelvis[1] & chest[1]  # (B, T)
+        elif self.config.scale == "spread":
+            shown = xp.cast(present, values)[..., None]  # (B, T, V, 1)
+            count = shown.sum(axis=2)  # (B, T, 1)
+            some = count.clip(min=1)
+            middle = (values * shown).sum(axis=2) / some  # (B, T, 3)
+            away = (values - middle[:, :, None]) * shown
+            length, seen = xp.sqrt((away * away).sum(axis=(2, 3)) / some[..., 0]), count[..., 0] > 1  # (B, T)
+        else:
+            return None
+        length = xp.where(seen, length, math.inf)[scenes.body]  # (N, M, T)
+        length = xp.where(scenes.filled[..., None], length, math.inf)
+        length = xp.sort(length.reshape(length.shape[0], -1), 1)  # (N, M * T), those that count first
+        count = xp.isfinite(length).sum(axis=1)[:, None]  # (N, 1)
+        middle = xp.concat([(count - 1).clip(min=0) // 2, (count // 2).clip(max=length.shape[1] - 1)], 1)
+        median = length[scenes.every(xp)[:, None], middle].mean(axis=1)  # (N,), infinite if there is none
+        usable = xp.isfinite(median) & (median > 1e-6)
+        return xp.where(usable, TORSO_M / xp.where(usable, median, 1.0), 1.0)
+
+    def _turn(self, values: Array, present: Array, size: Array | None, scenes: Scenes) -> Array:
+        """(N, 3, 3) about the vertical: lays the first measurable person's right-to-left axis along +x."""
+        xp = self._xp
+        total, count = values[:, 0, 0] * 0, values[:, 0, 0, :1] * 0  # (B, 3), (B, 1)
+        for part in ("shoulder", "hip"):
+            left = self._joint(f"left_{part}", values, present)
+            right = self._joint(f"right_{part}", values, present)
+            if left is not None and right is not None:
+                both = xp.cast(left[1] & right[1], values)[..., None]  # (B, T, 1)
+                total = total + ((left[0] - right[0]) * both).sum(axis=1)
+                count = count + both.sum(axis=1)
+        across = total / count.clip(min=1)
+        if size is not None:
+            across = across * size[scenes.scene][:, None]
+        norm = xp.hypot(across[:, 0], across[:, 2])  # (B,)
+        body, found = self._first(norm > 1e-6, scenes)  # (N,)
+        norm = xp.where(found, norm[body], 1.0)
+        cos = xp.where(found, across[body, 0] / norm, 1.0)
+        sin = xp.where(found, across[body, 2] / norm, 0.0)
+        zero = sin * 0
+        rows = [cos, zero, sin, zero, zero + 1, zero, -sin, zero, cos]
+        return xp.stack(rows, 1).reshape(-1, 3, 3)
+
+    def unit(self, values: Array, present: Array) -> tuple[Array, Array]:
+        """Positions (B, T, 15, 3) and presence of `unit_bones`.
+
+        Raises:
+            ClipError: If the poses are flat: a direction needs its depth.
+        """
+        if values.shape[-1] != 3:
+            raise ClipError(FLAT)
+        xp, lengths = self._xp, unit_lengths()  # (V,)
+        places, shown = [values[:, :, 0] * 0], [present[:, :, 0]]
+        for joint, parent in enumerate(self.layout.parents[1:], start=1):  # parents come before their children
+            bone = values[:, :, joint] - values[:, :, parent]  # (B, T, 3)
+            seen = xp.sqrt((bone * bone).sum(axis=-1))[..., None]  # (B, T, 1)
+            # Two joints in one place point nowhere.
+            shown.append(present[:, :, joint] & shown[parent] & (seen[..., 0] > 1e-6))
+            places.append(places[parent] + float(lengths[joint]) * (bone / seen.clip(min=1e-6)))
+        return xp.stack(places, 2), xp.stack(shown, 2)
+
+    def stream(self, values: Array, present: Array) -> tuple[Array, Array]:
+        """Positions (B, T, V, C) and presence of `streamed`."""
+        if self.config.stream == "joint":
+            return values, present
+        if self.config.stream == "bone":
+            parents = [joint if parent < 0 else parent for joint, parent in enumerate(self.layout.parents)]
+            index, take = self._xp.integers(parents, values), self._xp.take
+            return values - take(values, index, 2), present & take(present, index, 2)
+        following = self._xp.concat([values[:, 1:], values[:, -1:]], 1)  # (B, T, V, C)
+        return following - values, present & self._xp.concat([present[:, 1:], present[:, -1:]], 1)
+
+
+def _filled(poses: Poses) -> tuple[Poses, Mask]:
+    """Poses with zeros for what is absent, and what is present."""
+    present = present_joints(poses)
+    return np.where(present[..., None], poses, np.float32(0)), present
 
 
 def unit_bones(poses: Poses) -> Poses:
@@ -227,25 +379,13 @@ def unit_bones(poses: Poses) -> Poses:
     >>> unit_bones(poses)[1].tolist()
     [0.0, 0.5, 0.0]
     """
-    target = layout("canonical15")
-    if poses.shape[-1] != 3:
-        raise ClipError(FLAT)
-    lengths = unit_lengths()
-    out = np.full(poses.shape, np.nan, dtype=np.float32)
-    for joint, parent in enumerate(target.parents):  # parents come before their children
-        if parent < 0:
-            out[..., joint, :] = poses[..., joint, :] - poses[..., joint, :]
-            continue
-        bone = poses[..., joint, :] - poses[..., parent, :]  # (..., 3)
-        seen = np.linalg.norm(bone, axis=-1, keepdims=True)  # (..., 1)
-        # Two joints in one place point nowhere.
-        direction = np.divide(bone, seen, out=np.full_like(bone, np.nan), where=seen > 1e-6)
-        out[..., joint, :] = out[..., parent, :] + lengths[joint] * direction
-    return out
+    values, present = _filled(poses.reshape(1, -1, *poses.shape[-2:]))  # (1, T, 15, C)
+    values, present = Normalization(PrepareConfig(layout="canonical15", bones="unit")).unit(values, present)
+    return np.asarray(np.where(present[..., None], values, np.float32(np.nan)).reshape(poses.shape))
 
 
 def streamed(poses: Poses, target: Layout, stream: Literal["joint", "bone", "motion"]) -> Poses:
-    """Positions as one of the three streams whose answers are commonly fused.
+    """Positions as one of the three streams whose predictions are commonly fused.
 
     Args:
         poses: (M, T, V, C) positions, absent joints NaN.
@@ -265,12 +405,8 @@ def streamed(poses: Poses, target: Layout, stream: Literal["joint", "bone", "mot
     """
     if stream == "joint":
         return poses
-    # A joint minus itself: 0 where it was seen and NaN where it was not.
-    if stream == "bone":
-        parents = [joint if parent < 0 else parent for joint, parent in enumerate(target.parents)]
-        return np.asarray(poses - poses[..., parents, :], dtype=np.float32)
-    following = np.concatenate([poses[:, 1:], poses[:, -1:]], axis=1)  # (M, T, V, C)
-    return np.asarray(following - poses, dtype=np.float32)
+    values, present = Normalization(PrepareConfig(layout=target.name, stream=stream)).stream(*_filled(poses))
+    return np.asarray(np.where(present[..., None], values, np.float32(np.nan)))
 
 
 def prepare(
@@ -311,32 +447,12 @@ def prepare(
     at_s = np.linspace(start_s, end_s, config.frames) if end_s > start_s else np.full(config.frames, start_s)
     window = remap(poses[:, first:last], source, target).poses  # (M, T', V, C)
     out = resample(window, times_s[first:last], at_s, config.max_gap_s)  # (M, frames, V, C)
-    pelvis = target.joints.index("pelvis") if "pelvis" in target.joints else None
-    if pelvis is None:
-        hips = remap(out, target, layout("ntu25")).poses[..., 0, :]  # (M, frames, C), the virtual pelvis
-        origin = _origin(np.concatenate([out, hips[..., None, :]], axis=-2), out.shape[2])
-    else:
-        origin = _origin(out, pelvis)
-    out = out - origin
-    if config.bones == "unit":
-        out = unit_bones(out)
-    if out.shape[-1] == 2:
-        out = np.concatenate([out, np.where(np.isnan(out[..., :1]), np.nan, 0).astype(np.float32)], axis=-1)
-    if config.scale == "torso":
-        torso = _torso(out, target)
-        if torso > 1e-6:
-            out = out * np.float32(TORSO_M / torso)
-    if config.scale == "spread":
-        spread = _spread(out)
-        if spread > 1e-6:
-            out = out * np.float32(TORSO_M / spread)
-    if config.view == "body":
-        turn = _facing(out, target)
-        if turn is not None:
-            out = out @ turn.T
-    out = streamed(out, target, config.stream)
-    present = present_joints(out)
-    return Clip(np.where(present[..., None], out, 0).astype(np.float32), present)
+    if not len(out):
+        return Clip(np.zeros((*out.shape[:3], 3), dtype=np.float32), np.zeros(out.shape[:3], dtype=np.bool_))
+    everyone = np.arange(len(out))
+    together = Scenes(everyone[None], np.ones((1, len(out)), dtype=np.bool_), np.zeros_like(everyone))
+    values, present = Normalization(config)(*_filled(out), together)
+    return Clip(np.where(present[..., None], values, np.float32(0)), present)
 
 
 def motion_energy(poses: Poses) -> NDArray[np.float64]:
@@ -347,8 +463,7 @@ def motion_energy(poses: Poses) -> NDArray[np.float64]:
     >>> motion_energy(np.float32([[[[0.0]], [[1.0]], [[3.0]]], [[[0.0]], [[np.nan]], [[3.0]]]])).tolist()
     [5.0, 0.0]
     """
-    steps = np.diff(poses.astype(np.float64), axis=1)  # (M, T - 1, V, C)
-    return np.asarray(np.nansum(steps**2, axis=(1, 2, 3)))
+    return np.asarray(body_energy(*_filled(poses), NUMPY))
 
 
 def prepare_scene(

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amr_edge.array_backend import NUMPY
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
+from amr_edge.motion_energy import token_energy
 from amr_edge.runtime.inference.io_contract import Session
 from amr_edge.runtime.pipeline.recognizer import Prediction
 from amr_edge.skeleton import Layout, Mask, layout
@@ -130,33 +132,6 @@ def _to_one(drops: NDArray[np.float32], largest: float) -> NDArray[np.float32]:
     return np.asarray(scaled, dtype=np.float32)
 
 
-def token_energy(values: NDArray[np.float32], present: Mask, card: Card) -> NDArray[np.float64]:
-    """Multi-scale motion energy of the tokens of every body: what the budget ranks them by.
-
-    Args:
-        values: (M, T, V, 3), 0 where absent.
-        present: (M, T, V) bool.
-        card: Says how long tokens and windows are.
-
-    Returns:
-        (M, T / patch_frames, V), squared metres.
-
-    Source:
-        AMR (Sun et al., CVPR 2026), the focused reconstruction loss.
-    """
-    M, T, V, C = values.shape
-    total = np.zeros((M, T, V))
-    for frames in card.energy_windows:
-        path = values.astype(np.float64).reshape(M, T // frames, frames, V, C)
-        seen = present.reshape(M, T // frames, frames, V, 1)
-        count = np.maximum(seen.sum(axis=2), 1)  # (M, T / frames, V, 1)
-        mean = (path * seen).sum(axis=2) / count  # (M, T / frames, V, C)
-        spread = ((path - mean[:, :, None]) ** 2 * seen).sum(axis=(2, 4)) / count[..., 0]  # (M, T / frames, V)
-        total += spread.repeat(frames, axis=1) / len(card.energy_windows)
-    # (M, T / patch_frames, V): the mean over a token's own frames
-    return np.asarray(total.reshape(M, T // card.patch_frames, card.patch_frames, V).mean(axis=2))
-
-
 def kept_tokens(energy: NDArray[np.float64], present: Mask, card: Card, tokens: int) -> Mask:
     """Which tokens a session with a budget looks at.
 
@@ -242,7 +217,9 @@ class Occlusion:
             else:
                 joints[body, joint] = drop
         start_s = answer.start_s if answer.partial else answer.time_s - card.prepare.window_s
-        energy = token_energy(self._values, self._present, card)
+        energy = token_energy(
+            self._values.astype(np.float64), self._present, card.patch_frames, card.energy_windows, NUMPY
+        )
         return Explanation(
             answer=answer,
             layout=layout(card.prepare.layout),

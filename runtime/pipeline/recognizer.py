@@ -31,7 +31,7 @@ from amr_edge.data.recording import UNITS, Recording
 from amr_edge.errors import ClipError, ConfigError, LayoutError
 from amr_edge.kinematics import Gate, Gated
 from amr_edge.live_settings import TrackerConfig
-from amr_edge.preprocess import Clip, prepare, prepare_scene
+from amr_edge.preprocess import RECENT_S, Clip, prepare, prepare_scene
 from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import Session
 from amr_edge.runtime.pipeline.one_euro import SmoothConfig, Smoother, smoothed
@@ -41,7 +41,6 @@ from amr_edge.runtime.pipeline.tracker import Tracker
 from amr_edge.skeleton import Layout, Mask, Poses, common_joints, layout, present_joints
 from amr_edge.temperature import tempered
 
-RECENT_S = 0.5  # a person unseen for longer gets no prediction
 TOUCH_S = 1e-6  # 63 frames at 30 fps are 2.1 s, whatever the last bit says
 BATCH = 64  # clips of one forward on the offline road
 TOP = 5  # classes of an answer's JSON

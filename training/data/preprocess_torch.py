@@ -1,8 +1,10 @@
-"""The shared preprocessing for many clips at once, where the model trains.
+"""Clips of a whole batch in torch: resampling of many recordings at once, then the shared normalization.
 
-`amr_edge.preprocess` says what a clip is; this gives the same numbers for a whole batch by batched gathers,
-interpolations and products, and tests hold it to the reference. Who is in a batch is settled on the host from the
-frames that show each person, so that nothing waits for the device, except where only an interpolation can tell.
+Resampling is written twice. `amr_edge.preprocess.resample` takes one recording as it is; here, recordings of unequal
+length lie end to end on the device, and every clip of a batch is resampled by the same few gathers, which no array
+library could do for both. Tests hold the two to each other. Everything after it (origin, bones, scale, view, stream) is
+`amr_edge.preprocess.Normalization`. Who is in a batch is settled on the host from the frames that show each person, so
+that nothing waits for the device, except where only an interpolation can tell.
 """
 
 from dataclasses import dataclass
@@ -12,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amr_edge.preprocess import TORSO_M, PrepareConfig, unit_lengths
-from amr_edge.skeleton import NTU25, Layout, Mask, layout, remap
+from amr_edge.motion_energy import body_energy
+from amr_edge.preprocess import Normalization, PrepareConfig, Scenes
+from amr_edge.skeleton import Mask
 from amr_edge.training.data.ragged import LOST, Ints, Ragged
+from amr_edge.training.data.torch_backend import TORCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,12 +159,6 @@ def _between(before: Tensor, after: Tensor, weight: Tensor) -> Tensor:
     return before.mul_(1 - weight).add_(after.mul_(weight))
 
 
-def _energy(values: Tensor, present: Tensor) -> Tensor:
-    """(K,) squared steps summed in float64; see `motion_energy` there."""
-    steps = (values[:, 1:].double() - values[:, :-1]).square().sum(dim=-1)  # (K, T - 1, V)
-    return (steps * (present[:, 1:] & present[:, :-1])).sum(dim=(1, 2))
-
-
 def _scene(
     values: Tensor, present: Tensor, clip: Ints, certain: Mask, clips: int, persons: int
 ) -> tuple[Tensor, Tensor, Ints, Ints]:
@@ -182,7 +180,7 @@ def _scene(
         place = np.arange(len(clip)) - start[clip]  # (K,) within the clip
         table = torch.full((clips, int(rivals.max())), -1.0, dtype=torch.float64, device=device)
         where, at = send(several, device), send(np.stack([clip, place])[:, several], device)
-        moved = _energy(values[where], present[where])
+        moved = body_energy(values[where], present[where], TORCH)
         table[at[0], at[1]] = torch.where(seen[where], moved, -1.0)
         order = table.argsort(dim=1, descending=True, stable=True)  # (N, most rivals)
         at = send(np.stack([of, slot, start[of]]), device)
@@ -190,132 +188,10 @@ def _scene(
     return values[chosen], present[chosen], of, slot
 
 
-def _made_of(target: Layout, joint: int) -> tuple[int, int] | None:
-    """The two joints of a layout whose middle is a joint of NTU-25, twice the same where it has that joint itself."""
-    weights = remap(np.eye(len(target), dtype=np.float32), target, NTU25).poses[joint]  # (V,)
-    parts = np.flatnonzero(weights > 0)
-    return (int(parts[0]), int(parts[-1])) if np.isfinite(weights).all() else None
-
-
-class Anatomy:
-    """Where a layout keeps its pelvis, torso and sides, and how clips are centred, scaled and turned by them."""
-
-    def __init__(self, config: PrepareConfig) -> None:
-        self.config = config
-        self.layout = layout(config.layout)
-        names = ("pelvis", "upper_spine", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
-        self.parts = {name: _made_of(self.layout, NTU25.index(name)) for name in names}
-
-    def _joint(self, name: str, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor] | None:
-        """A joint of NTU-25: (B, T, C) and (B, T) bool; None if the layout cannot show it."""
-        parts = self.parts[name]
-        if parts is None:
-            return None
-        a, b = parts
-        if a == b:
-            return values[:, :, a], present[:, :, a]
-        return values[:, :, a] * 0.5 + values[:, :, b] * 0.5, present[:, :, a] & present[:, :, b]
-
-    def origin(self, values: Tensor, present: Tensor, body: Tensor, here: Tensor) -> Tensor:
-        """(N, C): the first pelvis that the first visible person shows, else the mean of their first joints.
-
-        Args:
-            values: (B, T, V, C).
-            present: (B, T, V).
-            body: (N, M) which body stands in each slot.
-            here: (N, M) bool, whether one does.
-        """
-        every = torch.arange(len(values), device=values.device)
-        first = present.any(dim=2).byte().argmax(dim=1)  # (B,)
-        seen = present[every, first].unsqueeze(-1)  # (B, V, 1)
-        middle = (values[every, first] * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)  # (B, C)
-        place = middle[body[:, 0]]  # (N, C)
-        pelvis = self._joint("pelvis", values, present)
-        if pelvis is None:
-            return place
-        shows = pelvis[1].any(dim=1)  # (B,)
-        first = pelvis[1].byte().argmax(dim=1)
-        best = shows[body] & here  # (N, M)
-        chosen = body.gather(1, best.byte().argmax(dim=1, keepdim=True)).squeeze(1)  # (N,)
-        return torch.where(best.any(dim=1)[:, None], pelvis[0][every, first][chosen], place)
-
-    def size(self, values: Tensor, present: Tensor, body: Tensor, here: Tensor) -> Tensor:
-        """(N,): what makes the median torso of a clip `TORSO_M` long; 1 where no torso is seen."""
-        pelvis, chest = self._joint("pelvis", values, present), self._joint("upper_spine", values, present)
-        if pelvis is None or chest is None:
-            return values.new_ones(len(body))
-        length = torch.linalg.vector_norm(chest[0] - pelvis[0], dim=-1)  # (B, T)
-        return self._median_to_torso(length.masked_fill(~(pelvis[1] & chest[1]), torch.inf), body, here)
-
-    @staticmethod
-    def _median_to_torso(length: Tensor, body: Tensor, here: Tensor) -> Tensor:
-        """(N,): what makes the median of the finite lengths (B, T) of a clip `TORSO_M`; 1 where there is none."""
-        length = length[body].masked_fill(~here[..., None], torch.inf).flatten(1)  # (N, M * T)
-        length = length.sort(dim=1).values
-        count = length.isfinite().sum(dim=1, keepdim=True)
-        middle = torch.cat([(count - 1).clamp(min=0) // 2, (count // 2).clamp(max=length.shape[1] - 1)], dim=1)
-        median = length.gather(1, middle).mean(dim=1)  # (N,), infinite if there is none
-        return torch.where(median.isfinite() & (median > 1e-6), TORSO_M / median, 1.0)
-
-    def spread(self, values: Tensor, present: Tensor, body: Tensor, here: Tensor) -> Tensor:
-        """(N,): what makes the median spread of the joints of a clip `TORSO_M`; 1 where there is none."""
-        shown = present[..., None]  # (B, T, V, 1)
-        count = shown.sum(dim=2)  # (B, T, 1)
-        middle = (values * shown).sum(dim=2) / count.clamp(min=1)  # (B, T, C)
-        away = (values - middle[:, :, None]) * shown
-        length = (away.square().sum(dim=(2, 3)) / count[..., 0].clamp(min=1)).sqrt()  # (B, T)
-        return self._median_to_torso(length.masked_fill(count[..., 0] < 2, torch.inf), body, here)
-
-    def turn(self, values: Tensor, present: Tensor, size: Tensor, body: Tensor, here: Tensor) -> Tensor:
-        """(N, 3, 3): about the vertical, so that the first measurable person's right-to-left axis lies along +x."""
-        total, count = values.new_zeros(len(values), 3), values.new_zeros(len(values), 1)
-        for part in ("shoulder", "hip"):
-            left = self._joint(f"left_{part}", values, present)
-            right = self._joint(f"right_{part}", values, present)
-            if left is not None and right is not None:
-                both = (left[1] & right[1])[..., None]  # (B, T, 1)
-                total = total + ((left[0] - right[0]) * both).sum(dim=1)
-                count = count + both.sum(dim=1)
-        across = (total / count.clamp(min=1))[body] * size[:, None, None]  # (N, M, 3)
-        norm = torch.hypot(across[..., 0], across[..., 2])  # (N, M)
-        best = (norm > 1e-6) & here
-        chosen = best.byte().argmax(dim=1, keepdim=True)  # (N, 1)
-        found = best.any(dim=1)
-        norm = norm.gather(1, chosen).squeeze(1)
-        norm = torch.where(found, norm, 1.0)
-        x, z = (across[..., axis].gather(1, chosen).squeeze(1) for axis in (0, 2))  # (N,)
-        cos, sin = torch.where(found, x / norm, 1.0), torch.where(found, z / norm, 0.0)
-        zero, one = torch.zeros_like(cos), torch.ones_like(cos)
-        rows = [cos, zero, sin, zero, one, zero, -sin, zero, cos]
-        return torch.stack(rows, dim=1).reshape(-1, 3, 3)
-
-    def unit(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Joints (B, T, V, 3) built again from where the bones point, and where they are; see `unit_bones` there."""
-        places, shown = [values.new_zeros(values[:, :, 0].shape)], [present[:, :, 0]]
-        lengths = unit_lengths()  # (V,)
-        for joint, parent in enumerate(self.layout.parents[1:], start=1):
-            bone = values[:, :, joint] - values[:, :, parent]  # (B, T, 3)
-            seen = torch.linalg.vector_norm(bone, dim=-1, keepdim=True)  # (B, T, 1)
-            shown.append(present[:, :, joint] & shown[parent] & (seen[..., 0] > 1e-6))
-            places.append(places[parent] + float(lengths[joint]) * bone / seen.clamp(min=1e-6))
-        return torch.stack(places, dim=2), torch.stack(shown, dim=2)
-
-    def streamed(self, values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Joints, bones or motion of (B, T, V, 3) positions, and where they are."""
-        if self.config.stream == "joint":
-            return values, present
-        if self.config.stream == "bone":
-            parents = [joint if parent < 0 else parent for joint, parent in enumerate(self.layout.parents)]
-            return values - values[:, :, parents], present & present[:, :, parents]
-        both = present.clone()
-        both[:, :-1] &= present[:, 1:]
-        return torch.cat([values[:, 1:], values[:, -1:]], dim=1) - values, both
-
-
 def prepare(
     held: Ragged,
     spans: Spans,
-    anatomy: Anatomy,
+    normalization: Normalization,
     persons: int,
     change: Tensor | None = None,
     mirrored: Tensor | None = None,
@@ -325,7 +201,7 @@ def prepare(
     Args:
         held: The recordings, in the model's layout.
         spans: N of them.
-        anatomy: The model's preprocessing.
+        normalization: The model's preprocessing, with the operations of torch.
         persons: M, how many of a clip at most.
         change: (N, 3, 3) what the prepared positions of each clip are multiplied by; None leaves them.
         mirrored: (N,) bool, clips whose left and right joints change places; None leaves them.
@@ -333,7 +209,7 @@ def prepare(
     Returns:
         What `prepare_scene` gives for each span, end to end.
     """
-    config, clips = anatomy.config, len(spans.which)
+    config, clips = normalization.config, len(spans.which)
     person, clip, certain = _candidates(held, spans, config)
     V = held.rows.shape[1]
     if not len(person):
@@ -347,34 +223,8 @@ def prepare(
     table = np.full((clips, persons), -1)
     table[clip, slot] = np.arange(len(clip))
     body = send(table, values.device)  # (N, M)
-    here, body = body >= 0, body.clamp(min=0)
-    of = send(clip, values.device)  # (B,)
-    values = values - anatomy.origin(values, present, body, here)[of][:, None, None]
-    if config.bones == "unit":
-        values, present = anatomy.unit(values, present)
-    if values.shape[-1] == 2:
-        values = torch.cat([values, torch.zeros_like(values[..., :1])], dim=-1)
-    matrix = change
-    if config.scale != "none" or config.view == "body":
-        size = values.new_ones(clips)
-        if config.scale == "torso":
-            size = anatomy.size(values, present, body, here)
-        if config.scale == "spread":
-            size = anatomy.spread(values, present, body, here)
-        own = torch.eye(3, device=values.device).expand(clips, 3, 3)
-        if config.view == "body":
-            own = anatomy.turn(values, present, size, body, here)
-        own = own * size[:, None, None]
-        matrix = own if matrix is None else matrix @ own
-    if matrix is not None:
-        shape = values.shape
-        values = torch.bmm(values.flatten(1, 2), matrix[of].transpose(1, 2)).reshape(shape)  # (B, T, V, 3)
-    if mirrored is not None:
-        places = torch.arange(V, device=values.device)
-        swap = torch.where(mirrored[of, None], torch.as_tensor(anatomy.layout.mirror, device=values.device), places)
-        present = present.gather(2, swap[:, None].expand_as(present))  # (B, T, V)
-        values = values.gather(2, swap[:, None, :, None].expand_as(values))  # (B, T, V, 3)
-    values, present = anatomy.streamed(values, present)
+    scenes = Scenes(body.clamp(min=0), body >= 0, send(clip, values.device))
+    values, present = normalization(values, present, scenes, change, mirrored)
     if config.stream != "joint" or config.bones == "unit":
         # A body may have joints and no bone, so only the device knows who is left.
         left = np.flatnonzero(present.flatten(1).any(dim=1).cpu().numpy())

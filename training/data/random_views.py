@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from amr_edge.data.store import Store
 from amr_edge.errors import ClipError, ConfigError, DataError
-from amr_edge.preprocess import FLAT, PrepareConfig
+from amr_edge.preprocess import FLAT, Normalization, PrepareConfig
 from amr_edge.skeleton import Mask, Poses, layout, remap
 from amr_edge.training.config import AugmentConfig
 from amr_edge.training.data.augment import Draw, draw, noise, seeds_of
 from amr_edge.training.data.batch import Batch
-from amr_edge.training.data.preprocess_torch import Anatomy, Bodies, Spans, prepare, send, spans_of
+from amr_edge.training.data.preprocess_torch import Bodies, Spans, prepare, send, spans_of
 from amr_edge.training.data.ragged import Ints, Ragged, gather
+from amr_edge.training.data.torch_backend import TORCH
 
 SHORTEST_CUT = 8  # frames; fewer do not show what is done
 SHARE = 0.5  # of the device's free memory that recordings may take
@@ -77,12 +78,12 @@ class Views:
             raise ConfigError("recordings in pixels need prepare.scale=torso or spread")
         self.labels = np.asarray(store.labels, dtype=np.int64)[self._which]
         self.persons, self.augment, self.device = persons, augment, device
-        self._store, self._anatomy = store, Anatomy(config)
+        self._store, self._normalization = store, Normalization(config, TORCH)
         self._channels = store[int(self._which[0])].poses.shape[3]
         memory = int(free_bytes(device) * SHARE) if memory is None else memory
         rows = int((store.lengths * store.persons)[self._which].sum())  # at most
         # Of a joint its coordinates, and two int16 that tell where it was seen.
-        need = rows * len(self._anatomy.layout) * (4 * self._channels + 4)
+        need = rows * len(self._normalization.layout) * (4 * self._channels + 4)
         self._resident = self._held(self._which) if need <= memory else None
 
     def __len__(self) -> int:
@@ -94,14 +95,14 @@ class Views:
         return self._resident is not None
 
     def _read(self, which: Ints) -> Iterator[tuple[Poses, NDArray[np.float64]]]:
-        source, target = layout(self._store.layout), self._anatomy.layout
+        source, target = layout(self._store.layout), self._normalization.layout
         for i in which:
             recording = self._store[int(i)]
             yield remap(recording.poses, source, target).poses, recording.times_s
 
     def _held(self, which: Ints) -> Ragged:
         rows = int((self._store.lengths * self._store.persons)[which].sum())
-        return gather(self._read(which), rows, len(self._anatomy.layout), self._channels, self.device)
+        return gather(self._read(which), rows, len(self._normalization.layout), self._channels, self.device)
 
     def _at_hand(self, indices: Ints) -> tuple[Ragged, Ints]:
         """Recordings on the device, and which of those were requested."""
@@ -119,7 +120,7 @@ class Views:
         """
         held, local = self._at_hand(indices)
         spans = spans_of(held, local, start_s, end_s)
-        return self._batch(prepare(held, spans, self._anatomy, self.persons), len(local))
+        return self._batch(prepare(held, spans, self._normalization, self.persons), len(local))
 
     def batch(self, indices: Ints, rng: np.random.Generator) -> Batch:
         """A random view of each recording.
@@ -134,11 +135,11 @@ class Views:
         Returns:
             The bodies that are really in the clips, on the device.
         """
-        drawn = draw(seeds_of(int(rng.integers(2**63)), indices), self.augment, len(self._anatomy.layout))
+        drawn = draw(seeds_of(int(rng.integers(2**63)), indices), self.augment, len(self._normalization.layout))
         held, local = self._at_hand(indices)
         spans, change = self._cuts(held, local, drawn), send(drawn.change, self.device)
         mirrored = send(drawn.mirrored, self.device) if self.augment.mirror else None
-        bodies = prepare(held, spans, self._anatomy, self.persons, change, mirrored)
+        bodies = prepare(held, spans, self._normalization, self.persons, change, mirrored)
         return self._batch(bodies, len(local), drawn)
 
     def _cuts(self, held: Ragged, which: Ints, drawn: Draw) -> Spans:

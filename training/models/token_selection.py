@@ -33,7 +33,8 @@ CHANNELS = 3
 class TokenSelector(nn.Module):
     """The tokens of a body to look at on a budget.
 
-    The energies are those of `energy.token_energy`, as two matrix products: one sums up every window of every length,
+    The energies are those of `amr_edge.motion_energy.token_energy`, which tests hold them to, in a form that inference
+    engines run fast: two matrix products; one sums up every window of every length,
     one shares the windows' energies out to the tokens. They are computed in double precision, because an order that
     torch and an engine must agree on leaves no room for the last digit of a float.
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from amr_edge.array_backend import NUMPY
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
+from amr_edge.motion_energy import token_energy
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.runtime.pipeline.attribution import (
     ExplainConfig,
@@ -17,7 +19,6 @@ from amr_edge.runtime.pipeline.attribution import (
     Explanation,
     Occlusion,
     kept_tokens,
-    token_energy,
 )
 from amr_edge.runtime.pipeline.recognizer import Prediction
 from amr_edge.skeleton import COCO17, KINECT20, Mask
@@ -177,7 +178,7 @@ def test_nonsense_is_refused(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize("tokens", [1, 8, 20, 40, 80])
 def test_the_tokens_that_are_shown_are_those_that_the_graph_chooses(tokens: int) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed: nothing to hold the tokens against")
-    from amr_edge.training.models.motion_energy import token_energy as energy_in_torch
+    from amr_edge.training.data.torch_backend import TORCH
     from amr_edge.training.models.token_selection import choice_of
 
     card = card_of()
@@ -188,9 +189,9 @@ def test_the_tokens_that_are_shown_are_those_that_the_graph_chooses(tokens: int)
         present[0, :, 3] = False
         present[1, 4:12] = False
         values[~present] = 0
-        energy = token_energy(values, present, card)
+        energy = token_energy(values.astype(np.float64), present, card.patch_frames, card.energy_windows, NUMPY)
         body, seen = torch.from_numpy(values), torch.from_numpy(present)
-        wanted = energy_in_torch(body, seen, card.patch_frames, card.energy_windows).numpy()
+        wanted = token_energy(body, seen, card.patch_frames, card.energy_windows, TORCH).flatten(1).numpy()
         np.testing.assert_allclose(energy.reshape(2, 80), wanted, rtol=1e-4, atol=1e-6)
         chosen = choice_of(card)(body, seen, torch.arange(tokens)).numpy()
         kept = kept_tokens(energy, present, card, tokens).reshape(2, 80)

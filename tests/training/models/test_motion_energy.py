@@ -2,7 +2,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amr_edge.training.models.motion_energy import focal_weights, token_energy, window_energy
+from amr_edge.motion_energy import token_energy, window_energy
+from amr_edge.training.data.torch_backend import TORCH
+from amr_edge.training.models.motion_energy import focal_weights
 
 
 def everywhere(body: torch.Tensor) -> torch.Tensor:
@@ -12,7 +14,7 @@ def everywhere(body: torch.Tensor) -> torch.Tensor:
 def test_energy_of_a_joint_that_steps_once_is_worked_by_hand() -> None:
     body = torch.zeros(1, 4, 1, 3)
     body[0, 2:, 0, 0] = 2.0  # positions 0 0 2 2: mean 1, every frame one away
-    energy, seen = window_energy(body, everywhere(body), 4)
+    energy, seen = window_energy(body, everywhere(body), 4, TORCH)
     assert energy.tolist() == [[[1.0]]]
     assert seen.tolist() == [[[True]]]
 
@@ -57,13 +59,13 @@ def test_absent_frames_do_not_count_as_movement_to_the_origin() -> None:
     present = everywhere(body)
     present[0, 3] = False
     body[0, 3] = 0.0
-    energy, _ = window_energy(body, present, 8)
+    energy, _ = window_energy(body, present, 8, TORCH)
     assert energy.item() == 0.0
 
 
 def test_token_energy_of_a_still_body_is_zero_and_of_a_moving_joint_is_not() -> None:
     body = torch.zeros(1, 8, 2, 3)
     body[0, 4:, 1, 0] = torch.tensor([0.0, 1.0, 0.0, 1.0])
-    energy = token_energy(body, everywhere(body), 4, (4, 8))
+    energy = token_energy(body, everywhere(body), 4, (4, 8), TORCH).flatten(1)
     assert energy.argmax().item() == 3  # second patch-time, second joint
     assert energy[0, 0] == 0

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.errors import ConfigError
-from amr_edge.preprocess import TORSO_M, Clip, unit_bones
+from amr_edge.preprocess import TORSO_M, Clip, Normalization, PrepareConfig, Scenes
 from amr_edge.skeleton import CANONICAL15, Poses, present_joints
 
 Floats = NDArray[np.float32]
@@ -36,6 +36,7 @@ _SHOULDERS = tuple(CANONICAL15.index(f"{side}_shoulder") for side in SIDES)
 _HIPS = tuple(CANONICAL15.index(f"{side}_hip") for side in SIDES)
 _TORSO = CANONICAL15.index("mid_shoulder")
 _UP = np.array([0, 1, 0], dtype=np.float32)
+_NORMALIZE = Normalization(PrepareConfig(layout="canonical15", bones="unit", view="body"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -430,33 +431,23 @@ def changed_views(poses: Poses, rng: np.random.Generator, config: AugmentationCo
     return with_drop_outs(out, rng, config.dropped, shortest)
 
 
-def prepared(poses: Poses, off_by: Floats | None = None) -> Clip:
-    """What `prepare` with bones="unit" and view="body" makes of N windows that have its frames already.
+def prepare_windows(poses: Poses, facing_error: Floats | None = None) -> Clip:
+    """`amr_edge.preprocess.prepare` with bones="unit" and view="body" for N windows that have its frames already.
 
     Args:
         poses: (N, T, 15, 3), NaN where absent, for longer than `max_gap_s`.
-        off_by: (N,) radians by which the turn to face forward errs; None errs nowhere.
+        facing_error: (N,) radians by which the turn to face forward errs; None errs nowhere.
 
     Returns:
         Values (N, T, 15, 3), 0 where absent, and presence (N, T, 15).
     """
-    out = unit_bones(poses)
-    pairs = ((_SHOULDERS[0], _SHOULDERS[1]), (_HIPS[0], _HIPS[1]))
-    across = np.stack([out[:, :, a] - out[:, :, b] for a, b in pairs], axis=1)  # (N, 2, T, 3)
-    seen = np.isfinite(across).all(axis=-1)
-    count = np.maximum(seen.sum(axis=(1, 2)), 1)
-    x, z = (np.where(seen, across[..., axis], 0).sum(axis=(1, 2)) / count for axis in (0, 2))
-    norm = np.hypot(x, z)
-    measured = norm > 1e-6
-    norm = np.where(measured, norm, 1)
-    angle = np.where(measured, np.arctan2(z / norm, x / norm), 0)  # of the left side, from +x towards +z
-    angle = angle if off_by is None else angle + off_by
-    cos, sin = np.cos(angle), np.sin(angle)
-    zero, one = np.zeros_like(angle), np.ones_like(angle)
-    turn = np.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos], axis=-1).reshape(-1, 3, 3)
-    out = np.einsum("nij,ntvj->ntvi", turn.astype(np.float32), out)
-    present = present_joints(out)
-    return Clip(np.where(present[..., None], out, 0).astype(np.float32), present)
+    present = present_joints(poses)
+    alone = np.arange(len(poses))
+    scenes = Scenes(alone[:, None], np.ones((len(poses), 1), dtype=np.bool_), alone)
+    zero = np.zeros(len(poses), dtype=np.float32)
+    change = None if facing_error is None else rotations(np.stack([zero, facing_error, zero], axis=-1))
+    values, present = _NORMALIZE(np.where(present[..., None], poses, np.float32(0)), present, scenes, change)
+    return Clip(np.where(present[..., None], values, np.float32(0)), present)
 
 
 def size_of(poses: Poses) -> Poses:

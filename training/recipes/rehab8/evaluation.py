@@ -20,7 +20,7 @@ from amr_edge.data.recording import Recording
 from amr_edge.data.spans import shown
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.kinematics import gated
-from amr_edge.preprocess import Clip, prepare
+from amr_edge.preprocess import RECENT_S, Clip, prepare
 from amr_edge.skeleton import Mask, Poses, layout, remap
 from amr_edge.temperature import tempered
 from amr_edge.terminal import progress, table
@@ -30,7 +30,6 @@ from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.recipes.rehab8.dataset import Stream, to_recording
 
 EVERY_S = 1.0  # from the start of a window to the start of the next
-RECENT_S = 0.5  # a person unseen for longer gets no prediction
 BATCH = 64  # clips of one forward
 BUDGETS = (1.0, 0.5, 0.25, 0.1)
 CANONICAL = layout("canonical15")

@@ -19,7 +19,7 @@ from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.models.transformer import Encoder
-from amr_edge.training.recipes.rehab8.augmentation import changed_bodies, changed_views, prepared
+from amr_edge.training.recipes.rehab8.augmentation import changed_bodies, changed_views, prepare_windows
 from amr_edge.training.recipes.rehab8.config import RehabRecipe
 from amr_edge.training.recipes.rehab8.dataset import CLASSES, NONE
 from amr_edge.training.recipes.rehab8.negatives import nothing
@@ -70,7 +70,7 @@ def lesson(material: Material, count: int, recipe: RehabRecipe, rng: np.random.G
     shortest = int(np.ceil(recipe.recipe.prepare.max_gap_s * fps)) + 2
     poses = changed_views(np.concatenate(bodies), rng, recipe.change, shortest=shortest)
     facing = np.radians(rng.uniform(-recipe.change.facing_deg, recipe.change.facing_deg, len(poses)))
-    values, present = prepared(poses, np.float32(facing))
+    values, present = prepare_windows(poses, np.float32(facing))
     return Lesson(values, present, np.concatenate(labels))
 
 

@@ -26,7 +26,7 @@ from amr_edge.training.recipes.rehab8.augmentation import (
     jittered,
     mirrored,
     misseen,
-    prepared,
+    prepare_windows,
     rotations,
     torso_frames,
     unit,
@@ -203,11 +203,20 @@ def test_drop_outs_leave_hips_and_shoulders_and_last_long_enough() -> None:
 def test_the_batched_road_equals_prepare(seed: int) -> None:
     rng = np.random.default_rng(seed)
     poses = changed_views(people(seed % 97), rng, AugmentationConfig(dropped=1.0))
-    values, present = prepared(poses)
+    values, present = prepare_windows(poses)
     for n in range(N):
         clip = prepare(poses[n][None], AT_S, CANONICAL15, CONFIG)
         np.testing.assert_array_equal(present[n], clip.present[0])
         np.testing.assert_allclose(values[n], clip.values[0], atol=2e-6)
+
+
+def test_a_facing_error_turns_the_windows_by_so_much_about_the_vertical() -> None:
+    poses, errors = people(), np.linspace(-0.3, 0.3, N).astype(np.float32)
+    straight, turned = prepare_windows(poses).values, prepare_windows(poses, errors).values
+    cos, sin = np.cos(errors)[:, None, None], np.sin(errors)[:, None, None]
+    np.testing.assert_allclose(turned[..., 0], cos * straight[..., 0] + sin * straight[..., 2], atol=2e-6)
+    np.testing.assert_allclose(turned[..., 1], straight[..., 1], atol=2e-6)
+    np.testing.assert_allclose(turned[..., 2], cos * straight[..., 2] - sin * straight[..., 0], atol=2e-6)
 
 
 def test_a_body_without_hips_and_shoulders_is_not_turned() -> None:
@@ -216,7 +225,7 @@ def test_a_body_without_hips_and_shoulders_is_not_turned() -> None:
         np.nan
     )
     clip = prepare(poses[0][None], AT_S, CANONICAL15, CONFIG)
-    np.testing.assert_allclose(prepared(poses).values[0], clip.values[0], atol=2e-6)
+    np.testing.assert_allclose(prepare_windows(poses).values[0], clip.values[0], atol=2e-6)
 
 
 @pytest.mark.parametrize(("field", "value"), [("mirror", 1.5), ("arms", -0.1), ("noise_m", float("nan"))])

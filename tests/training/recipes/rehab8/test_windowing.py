@@ -11,7 +11,7 @@ from amr_edge.skeleton import CANONICAL15, remap
 from amr_edge.synthetic import subject
 from amr_edge.synthetic.exercises import EXERCISES, exercise
 from amr_edge.training.recipes.rehab8 import negatives
-from amr_edge.training.recipes.rehab8.augmentation import AugmentationConfig, prepared
+from amr_edge.training.recipes.rehab8.augmentation import AugmentationConfig, prepare_windows
 from amr_edge.training.recipes.rehab8.dataset import CLASSES, Stream
 from amr_edge.training.recipes.rehab8.negatives import NegativesConfig, life_of, nothing
 from amr_edge.training.recipes.rehab8.windowing import Pool, cut, drawn, filled, labels_of, pool_of
@@ -106,7 +106,7 @@ def test_windows_show_their_exercise(pool: Pool) -> None:
     streams = np.arange(len(pool))
     windows, travel = cut(pool, streams, FRAMES, FPS, rng, AS_IS)
     names = [CLASSES[label] for label in labels_of(pool, streams, travel)]
-    values, _ = prepared(windows.poses)
+    values, _ = prepare_windows(windows.poses)
     shown = [shows(RULES[name], clip) for name, clip in zip(names, values, strict=True) if name in RULES]
     assert np.mean(shown) > 0.8
 
@@ -135,18 +135,18 @@ def test_nothing_is_whole_and_keeps_its_bones(pool: Pool, kind: str) -> None:
 
 
 def test_hardly_any_gesture_is_a_leg_exercise(pool: Pool) -> None:
-    values, _ = prepared(negatives.gestures(pool, 60, FRAMES, np.random.default_rng(0)))
+    values, _ = prepare_windows(negatives.gestures(pool, 60, FRAMES, np.random.default_rng(0)))
     assert np.mean([shows(RULES["squat"], clip) or shows(RULES["leg raise"], clip) for clip in values]) < 0.05
 
 
 def test_who_stands_still_shows_no_exercise(pool: Pool) -> None:
-    values, _ = prepared(negatives.still(pool, 40, FRAMES, np.random.default_rng(0)))
+    values, _ = prepare_windows(negatives.still(pool, 40, FRAMES, np.random.default_rng(0)))
     assert not any(shows(rule, clip) for clip in values for rule in RULES.values())
 
 
 def test_an_exercise_that_is_hinted_at_goes_less_far(pool: Pool) -> None:
     rng = np.random.default_rng(0)
-    hinted, _ = prepared(negatives.hinted(pool, 60, FRAMES, FPS, rng, AS_IS))
+    hinted, _ = prepare_windows(negatives.hinted(pool, 60, FRAMES, FPS, rng, AS_IS))
     assert np.mean([shows(RULES["squat"], clip) for clip in hinted]) < 0.05
 
 
