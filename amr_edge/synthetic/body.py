@@ -237,30 +237,22 @@ def _limb(start: Floats, wanted: Floats, pole: Floats, upper: float, lower: floa
     return start + upper * (cosine * along + bend * side), start + reach * along
 
 
-def joints(person: Subject, held: Controls) -> Floats:
-    """Where the joints are.
+# Unit vector out of the body at the left and the right side, (2, 3).
+_SIDES = OUTWARD[:, None] * np.array([1.0, 0.0, 0.0])
+
+
+def _legs(b: Bones, held: Controls, heading: Floats, rot_pelvis: Floats) -> tuple[Floats, dict[str, Floats]]:
+    """The pelvis (T, 3) and the joints of both legs, (2, T, 3) each.
 
     Args:
-        person: Whose bones.
+        b: The bones.
         held: How the body is held over T frames.
-
-    Returns:
-        (T, 25, 3) metres in the world, joints in the order of layout 'ntu25'. Bone lengths are kept exactly; a
-        pelvis that is too high for the planted feet is lowered, feet are kept above the floor.
+        heading: (T, 3, 3) rotation of the place where the person stands.
+        rot_pelvis: (T, 3, 3) rotation of the pelvis.
     """
-    b = bones(person)
-    frames = len(held.ground)
-    heading = turn(held.ground[:, 2, None] * np.array([0.0, 1.0, 0.0]))  # (T, 3, 3)
-    rot_pelvis = heading @ turn(held.tilt)
-    bend = turn(0.5 * held.trunk)
-    rot_spine = rot_pelvis @ bend
-    rot_chest = rot_spine @ bend
-    nod = turn(0.5 * held.head)
-    rot_neck = rot_chest @ nod
-    rot_head = rot_neck @ nod
-
     # Feet first: where they stand decides how high the pelvis can be.
     weight, forward, outward, reach = np.moveaxis(held.swing, -1, 0)  # each (2, T)
+    frames = len(held.ground)
     foot_turn = np.zeros((2, frames, 3))
     foot_turn[..., 0] = held.feet[..., 1] - weight * 0.75 * forward
     foot_turn[..., 1] = held.feet[..., 0]
@@ -272,8 +264,7 @@ def joints(person: Subject, held: Controls) -> Floats:
     pelvis = (heading @ held.pelvis[..., None])[..., 0]  # (T, 3)
     pelvis[:, [0, 2]] += held.ground[:, :2]
     pelvis[:, 1] += b.ankle_height + 0.996 * b.leg + b.hip_drop
-    sides = OUTWARD[:, None] * np.array([1.0, 0.0, 0.0])  # (2, 3)
-    to_hip = sides * b.hip - np.array([0.0, b.hip_drop, 0.0])
+    to_hip = _SIDES * b.hip - np.array([0.0, b.hip_drop, 0.0])
     to_hip = (rot_pelvis @ to_hip[:, None, :, None])[..., 0]  # (2, T, 3)
     hip = pelvis + to_hip
     flat = ((hip - planted)[..., [0, 2]] ** 2).sum(axis=-1)  # (2, T)
@@ -290,12 +281,11 @@ def joints(person: Subject, held: Controls) -> Floats:
     ahead *= np.cos(weight * forward)[..., None]
     ahead[..., 1] = np.sin(weight * forward)
     knee, ankle = _limb(hip, ankle, ahead, b.thigh, b.shank)
+    return pelvis, {"hip": hip, "knee": knee, "ankle": ankle, "foot": ankle + toes}
 
-    spine = pelvis + rot_spine @ np.array([0.0, b.lower_spine, 0.0])
-    chest = spine + rot_chest @ np.array([0.0, b.upper_spine, 0.0])
-    neck = chest + rot_neck @ np.array([0.0, b.neck, 0.0])
-    head = neck + rot_head @ np.array([0.0, 0.97 * b.head, 0.24 * b.head])
 
+def _arms(b: Bones, held: Controls, chest: Floats, rot_chest: Floats) -> dict[str, Floats]:
+    """The joints of both arms, (2, T, 3) each, from the upper spine `chest` (T, 3) and its rotation (T, 3, 3)."""
     # A hand on its way past the shoulder goes round it in front, or the arm would whirl.
     near = ((held.hands[..., :3] ** 2).sum(axis=-1, keepdims=True) / 0.09) ** 2
     passing = held.hands[..., :3] + np.exp(-near) * np.array([0.2, -0.05, 0.3])
@@ -306,7 +296,7 @@ def joints(person: Subject, held: Controls) -> Floats:
     lift = 0.4 * np.clip(wrist_y / b.arm + 0.1, 0, 1) * out
     pull = -0.25 * np.clip(wrist_z / b.arm - 0.3, -0.5, 1) * out
     collar = turn(np.stack([np.zeros_like(lift), pull, lift], axis=-1))  # (2, T, 3, 3)
-    to_shoulder = (sides * b.shoulder - np.array([0.0, b.shoulder_drop, 0.0]))[:, None, :, None]
+    to_shoulder = (_SIDES * b.shoulder - np.array([0.0, b.shoulder_drop, 0.0]))[:, None, :, None]
     shoulder = chest + (rot_chest @ (collar @ to_shoulder))[..., 0]  # (2, T, 3)
     wanted = chest + (rot_chest @ wanted[..., None])[..., 0]
     mirrored = np.stack([OUTWARD, np.ones(2), np.ones(2)], axis=-1)[:, None]  # (2, 1, 3)
@@ -323,13 +313,39 @@ def joints(person: Subject, held: Controls) -> Floats:
     grip = (rot_chest @ (np.array([-0.4, 0.7, 0.8]) * mirrored[:, 0])[:, None, :, None])[..., 0]  # (2, T, 3)
     grip = _unit(grip - (grip * point).sum(axis=-1, keepdims=True) * point)
     tip, thumb = hand + b.hand_tip * point, hand + b.thumb * (0.55 * point + 0.835 * grip)
-    foot = ankle + toes
+    return {
+        "shoulder": shoulder, "elbow": elbow, "wrist": wrist, "hand": hand, "hand_tip": tip, "thumb": thumb,
+    }  # fmt: skip
+
+
+def joints(person: Subject, held: Controls) -> Floats:
+    """Where the joints are.
+
+    Args:
+        person: Whose bones.
+        held: How the body is held over T frames.
+
+    Returns:
+        (T, 25, 3) metres in the world, joints in the order of layout 'ntu25'. Bone lengths are kept exactly; a
+        pelvis that is too high for the planted feet is lowered, feet are kept above the floor.
+    """
+    b = bones(person)
+    heading = turn(held.ground[:, 2, None] * np.array([0.0, 1.0, 0.0]))  # (T, 3, 3)
+    rot_pelvis = heading @ turn(held.tilt)
+    bend = turn(0.5 * held.trunk)
+    rot_spine = rot_pelvis @ bend
+    rot_chest = rot_spine @ bend
+    nod = turn(0.5 * held.head)
+    rot_neck = rot_chest @ nod
+    rot_head = rot_neck @ nod
+
+    pelvis, legs = _legs(b, held, heading, rot_pelvis)
+    spine = pelvis + rot_spine @ np.array([0.0, b.lower_spine, 0.0])
+    chest = spine + rot_chest @ np.array([0.0, b.upper_spine, 0.0])
+    neck = chest + rot_neck @ np.array([0.0, b.neck, 0.0])
+    head = neck + rot_head @ np.array([0.0, 0.97 * b.head, 0.24 * b.head])
 
     placed = {"pelvis": pelvis, "spine": spine, "upper_spine": chest, "neck": neck, "head": head}
-    limbs = {
-        "shoulder": shoulder, "elbow": elbow, "wrist": wrist, "hand": hand, "hand_tip": tip, "thumb": thumb,
-        "hip": hip, "knee": knee, "ankle": ankle, "foot": foot,
-    }  # fmt: skip
-    for part, both in limbs.items():
+    for part, both in {**legs, **_arms(b, held, chest, rot_chest)}.items():
         placed[f"left_{part}"], placed[f"right_{part}"] = both[LEFT], both[RIGHT]
     return np.stack([placed[joint] for joint in NTU25.joints], axis=1)  # (T, 25, 3)

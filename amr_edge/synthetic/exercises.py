@@ -296,6 +296,27 @@ def _lunge_shape(a: Actor, knee_rad: float, back_knee_rad: float) -> _LungeShape
     return _LungeShape(hips_back + behind, hips_back, down)
 
 
+class _Lunge(NamedTuple):
+    """What all repetitions of one set of lunges have in common."""
+
+    actor: Actor
+    pace: _Pace
+    knee_rad: float  # bend of the knee in front
+    shape: _LungeShape
+    inward: float  # metres from each foot's usual place to the line in the middle
+    heel: tuple[float, float]  # of the foot behind
+    lean: float
+    arms: Posture
+
+    def foot(self, side: int, ahead: float) -> Posture:
+        """A foot planted `ahead` metres in front of the start."""
+        return {("plant", side): (-float(OUTWARD[side]) * self.inward, ahead, 0.0)}
+
+    def sink(self, knee_rad: float) -> tuple[float, float]:
+        """Metres by which the pelvis goes down, and stays behind the ankle in front."""
+        return sink(self.actor.bones, knee_rad, max(0.08, knee_rad - 1.5))
+
+
 def inline_lunge(a: Actor, reps: int) -> Exercised:
     """One foot far in front of the other, both knees bend, the trunk stays upright.
 
@@ -303,51 +324,64 @@ def inline_lunge(a: Actor, reps: int) -> Exercised:
     """
     way = ("split", "split", "forward", "forward", "reverse", "walking")[a.count(0, 5)]
     person = replace(a.person, stance=a.vary(0.8, 1.5), toe_out=a.vary(-0.05, 0.15))
-    b, pace = a.bones, _Pace(a)
+    pace = _Pace(a)
     wanted, back_knee = _radians(a, LUNGE_KNEE_DEG), a.vary(1.15, 1.85)
     style = ("sides", "hips", "hips", "crossed", "clasped", "shoulders", "overhead", "forward", "head")[a.count(0, 8)]
     inline = a.vary(0.3, 1.0)  # share of the stance's width that is left between the feet
     lean = a.vary(-0.03, 0.3)
     alternating = way == "walking" or (a.chance(0.4) and way != "split")
-    side = a.main
     shape = _lunge_shape(a, wanted, back_knee)
-    inward = (1 - inline) * b.hip * person.stance
+    inward = (1 - inline) * a.bones.hip * person.stance
     heel = (0.0, a.vary(0.6, 0.9))
-
-    def foot(one: int, ahead: float) -> Posture:
-        return {("plant", one): (-float(OUTWARD[one]) * inward, ahead, 0.0)}
-
-    arms = hold_arms(a, style)
+    lunge = _Lunge(a, pace, wanted, shape, inward, heel, lean, hold_arms(a, style))
     if way == "split":
-        middle = 0.5 * shape.length
-        c = Choreography().go(0.0, arms, foot(side, middle), foot(1 - side, -middle), {("foot", 1 - side): (0.0, 0.3)})
-        c.wait(a.vary(0.5, 2.0))
-        for _ in range(reps):
-            start_s = c.now_s
-            knee = _again(a, wanted, LUNGE_KNEE_DEG)
-            down, hips_back = sink(b, knee, max(0.08, knee - 1.5))
-            low: Posture = {
-                PELVIS: (0.0, -down, middle - hips_back), ("foot", 1 - side): heel, **_lean(lean, 0.5)
-            }  # fmt: skip
-            up: Posture = {PELVIS: FLAT, ("foot", 1 - side): (0.0, 0.3), TILT: FLAT, TRUNK: FLAT, HEAD: FLAT}
-            c.go(pace.move(1.0), low).wait(pace.hold()).go(pace.move(0.95), up)
-            c.mark(start_s)
-            c.wait(pace.rest())
-        return Exercised(c.wait(a.vary(0.5, 1.5)).script(), tuple(c.spans), person, f"lunge split, arms {style}")
+        c = _split_lunges(lunge, reps)
+        script = c.wait(a.vary(0.5, 1.5)).script()
+    else:
+        c = _stepping_lunges(lunge, way, reps, alternating=alternating)
+        script = _end(a, c)
+    return Exercised(script, tuple(c.spans), person, f"lunge {way}, arms {style}")
 
-    c = _begin(a, arms)
+
+def _split_lunges(lunge: _Lunge, reps: int) -> Choreography:
+    """Both feet stay where they are, one far in front of the other."""
+    a, pace, side = lunge.actor, lunge.pace, lunge.actor.main
+    middle = 0.5 * lunge.shape.length
+    c = Choreography()
+    c.go(
+        0.0, lunge.arms, lunge.foot(side, middle), lunge.foot(1 - side, -middle), {("foot", 1 - side): (0.0, 0.3)}
+    )  # fmt: skip
+    c.wait(a.vary(0.5, 2.0))
+    for _ in range(reps):
+        start_s = c.now_s
+        down, hips_back = lunge.sink(_again(a, lunge.knee_rad, LUNGE_KNEE_DEG))
+        low: Posture = {
+            PELVIS: (0.0, -down, middle - hips_back), ("foot", 1 - side): lunge.heel, **_lean(lunge.lean, 0.5)
+        }  # fmt: skip
+        up: Posture = {PELVIS: FLAT, ("foot", 1 - side): (0.0, 0.3), TILT: FLAT, TRUNK: FLAT, HEAD: FLAT}
+        c.go(pace.move(1.0), low).wait(pace.hold()).go(pace.move(0.95), up)
+        c.mark(start_s)
+        c.wait(pace.rest())
+    return c
+
+
+def _stepping_lunges(lunge: _Lunge, way: str, reps: int, *, alternating: bool) -> Choreography:
+    """A step into each lunge, "forward" or "reverse" and back again, or "walking" on."""
+    a, pace, side = lunge.actor, lunge.pace, lunge.actor.main
+    foot, length = lunge.foot, lunge.shape.length
+    c = _begin(a, lunge.arms)
     c.go(0.0, foot(LEFT, 0.0), foot(RIGHT, 0.0))
     place = 0.0  # where the feet stood before the last step, walking
     lifted = a.vary(0.09, 0.2)
+    upright: Posture = {TILT: FLAT, TRUNK: FLAT, HEAD: FLAT}
     for i in range(reps):
         start_s = c.now_s
-        knee = wanted if way == "walking" else _again(a, wanted, LUNGE_KNEE_DEG)
-        down, hips_back = sink(b, knee, max(0.08, knee - 1.5))
+        down, hips_back = lunge.sink(lunge.knee_rad if way == "walking" else _again(a, lunge.knee_rad, LUNGE_KNEE_DEG))
         mover = side if way != "reverse" else 1 - side
-        ahead = place + shape.length if way != "reverse" else -shape.length
+        ahead = place + length if way != "reverse" else -length
         hips = ahead - hips_back if way != "reverse" else -hips_back
-        aside = -float(OUTWARD[mover]) * 0.5 * b.hip
-        begun = place if way != "walking" or i == 0 else place - shape.length
+        aside = -float(OUTWARD[mover]) * 0.5 * a.bones.hip
+        begun = place if way != "walking" or i == 0 else place - length
         midway: Posture = {
             **foot(mover, 0.5 * (begun + ahead)),
             ("foot", mover): (lifted, 0.1),
@@ -357,20 +391,19 @@ def inline_lunge(a: Actor, reps: int) -> Exercised:
             **foot(mover, ahead),
             ("foot", mover): FLAT[:2] if way != "reverse" else (0.0, 0.5),
             PELVIS: (0.0, -0.4 * down, place + 0.7 * (hips - place)),
-            **_lean(lean, 0.5),
+            **_lean(lunge.lean, 0.5),
         }
         rear = 1 - side
-        low = {PELVIS: (0.0, -down, hips), ("foot", rear): heel}
+        low = {PELVIS: (0.0, -down, hips), ("foot", rear): lunge.heel}
         if way != "reverse" and i and way == "walking":
             c.go(0.0, {("foot", rear): FLAT[:2]})
         c.go(pace.move(0.38), midway).go(pace.move(0.32), landed).go(pace.move(0.5), low).wait(pace.hold())
-        upright: Posture = {TILT: FLAT, TRUNK: FLAT, HEAD: FLAT}
         if way == "walking":
             place = ahead
             c.go(pace.move(0.45), {PELVIS: (0.0, -0.6 * down, ahead - 0.8 * hips_back)}, upright)
             c.mark(start_s)
             if i == reps - 1 or a.chance(0.4):  # the feet meet before the next step
-                gather: Posture = {**foot(rear, ahead - 0.4 * shape.length), ("foot", rear): (0.6 * lifted, 0.2)}
+                gather: Posture = {**foot(rear, ahead - 0.4 * length), ("foot", rear): (0.6 * lifted, 0.2)}
                 c.go(pace.move(0.3), gather, {PELVIS: (0.0, -0.02, ahead - 0.1)})
                 c.go(pace.move(0.3), foot(rear, ahead), {("foot", rear): FLAT[:2], PELVIS: (0.0, 0.0, ahead)})
                 c.wait(pace.rest())
@@ -383,7 +416,7 @@ def inline_lunge(a: Actor, reps: int) -> Exercised:
             c.wait(pace.rest())
         if alternating:
             side = 1 - side
-    return Exercised(_end(a, c), tuple(c.spans), person, f"lunge {way}, arms {style}")
+    return c
 
 
 def side_lunge(a: Actor, reps: int) -> Exercised:
