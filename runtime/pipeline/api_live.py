@@ -22,8 +22,9 @@ from amr_edge.runtime.pipeline.api_model import Model, load
 from amr_edge.runtime.pipeline.attribution import ExplainConfig, Explainer
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.pipeline.records import LiveRecord, record_of
+from amr_edge.runtime.pose.open_pose import PoseEstimator
 from amr_edge.runtime.sources.open_source import SourceConfig, open_source
-from amr_edge.runtime.sources.protocols import STALE_S
+from amr_edge.runtime.sources.protocols import STALE_S, ImageSource, SkeletonSource
 from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun, take_of
 from amr_edge.runtime.stage_timer import Stages
 
@@ -38,11 +39,11 @@ PATIENCE_S = 2.0  # how long a source that is left early may take to let go
 
 
 def live(
-    source: str | Path | Recording | Iterable[Recording],
+    source: str | Path | Recording | Iterable[Recording] | SkeletonSource | ImageSource,
     model: str | Path | Model | None = None,
     *,
     format: str = "auto",  # noqa: A002 - the option's own word
-    pose: str = "full",
+    pose: str | PoseEstimator = "full",
     people: int = 1,
     speed: float = 0.0,
     limit_s: float | None = None,
@@ -65,10 +66,11 @@ def live(
 
     Args:
         source: What `--source` takes: skeletons or videos (file, folder, pattern), "-", a camera's number or address,
-            "udp://HOST:PORT", a list of them; or recordings that are here already.
+            "udp://HOST:PORT", a list of them; recordings that are here already; or a source of your own
+            (docs/extending.md), which you close.
         model: What `load` takes, or a model that is loaded; None takes the one of the box.
         format: Of recorded skeletons.
-        pose: For pictures: what finds the joints (docs/pose.md).
+        pose: For pictures: what finds the joints (docs/pose.md), or an estimator of your own, which you close.
         people: For pictures: how many people are looked for.
         speed: For what is recorded: 1 in real time, 0 as fast as it goes.
         limit_s: Stop after so many seconds of the source; None goes on to its end.
@@ -115,9 +117,9 @@ def live(
         run = LivePipeline(
             loaded.session, config=config, stages=stages, emit=emit, note=tell_person, explainer=explainer
         )
-        if isinstance(source, str | Path):
+        if isinstance(source, str | Path | SkeletonSource | ImageSource):
             with open_source(
-                str(source),
+                str(source) if isinstance(source, Path) else source,
                 reading,
                 stages=stages,
                 note=tell_person,
