@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from amr_edge.runtime.pipeline.attribution import ExplainConfig, Explainer
 from amr_edge.runtime.pipeline.one_euro import STRENGTHS
 from amr_edge.runtime.pipeline.outputs import Outputs, OutputsConfig
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
+from amr_edge.runtime.pipeline.records import DEFAULT_SCHEMA
 from amr_edge.runtime.pose.cli import pose
 from amr_edge.runtime.sources.open_source import SourceConfig, has_pictures, is_live, open_source
 from amr_edge.runtime.sources.protocols import STALE_S
@@ -115,8 +115,15 @@ EXPLAIN_MS = 10.0  # of every frame of a live source, for --explain
 )
 @click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), help="The largest budget that keeps it.")
 @click.option("--all", "emit", flag_value="all", default=True, help="Emit predictions and events.  [default]")
-@click.option("--answers", "emit", flag_value="answers", help="Emit predictions only.")
+@click.option("--predictions", "--answers", "emit", flag_value="predictions", help="Emit predictions only.")
 @click.option("--events", "emit", flag_value="events", help="Emit events only.")
+@click.option(
+    "--schema",
+    type=click.Choice(["1", "2"]),
+    default=str(DEFAULT_SCHEMA),
+    show_default=True,
+    help="Schema of the JSON lines (docs/live-output.md).",
+)
 def live(
     model: str | None,
     source: str | None,
@@ -144,6 +151,7 @@ def live(
     budget: float | None,
     target_ms: float | None,
     emit: str,
+    schema: str,
 ) -> None:
     """Recognise actions: recorded skeletons, video or camera in, JSON lines out.
 
@@ -164,8 +172,9 @@ def live(
         note(f"taking camera {source}; Ctrl-C ends it, --ui shows it in a browser")
     outputs_config = OutputsConfig(
         to=(*to, *([] if save is None else [str(save)])),
-        answers=emit != "events",
-        events=emit != "answers",
+        predictions=emit != "events",
+        events=emit != "predictions",
+        schema=int(schema),
         replay=not is_live(source, format_) and not speed,
         mirror=mirror_view,
         window=show,
@@ -195,7 +204,7 @@ def live(
         explainer=explainer,
         deliveries=outputs.deliveries,
     )
-    outputs.status = partial(run.summary, ended="")
+    outputs.status = lambda: run.summary(ended="").line
     reading = SourceConfig(format=format_, pose=pose_ or live_defaults.POSE, people=people, speed=speed, stale_s=stale)
     whole = False
     try:
@@ -212,7 +221,7 @@ def live(
             ) as takes,
         ):
             run.run(takes)
-        run.close_with("limit" if run.full else "end")
+        run.close_with("limit" if run.limit_reached else "end")
         whole = True
     except KeyboardInterrupt:
         outputs.hurry()

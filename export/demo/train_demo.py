@@ -150,7 +150,13 @@ def walk(folder: Path, *, seed: int, threads: int | None, say: Callable[[str], N
     session = open_session(exported.path, threads=threads)
     records: list[dict[str, object]] = []
     stages = Stages(time.perf_counter, np.random.default_rng(0))
-    live = LivePipeline(session, config=LiveConfig(), stages=stages, emit=records.append, note=lambda _: None)
+    live = LivePipeline(
+        session,
+        config=LiveConfig(),
+        stages=stages,
+        emit=lambda record: records.append(record.line),
+        note=lambda _: None,
+    )
     live.run([take_of(long)])
     (folder / "events.jsonl").write_text("".join(to_json(r) + "\n" for r in records), encoding="utf-8")
     say("5/5 drawing")

@@ -75,7 +75,7 @@ def chain(
         "frames": totals.frames,
         "frames_with_people": totals.frames_with_people,
         "dropped": totals.dropped,
-        "answers": totals.answers,
+        "answers": totals.predictions,
         "source_s": round(totals.seconds, 3),
         "stages": {
             stage: {"count": len(values), **summarize(np.asarray(values)).to_dict()} for stage, values in found.items()

@@ -12,6 +12,7 @@ from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Recording
 from amr_edge.runtime.inference.session import Session
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline, View
+from amr_edge.runtime.pipeline.records import LiveRecord
 from amr_edge.runtime.render.html_playback import Words, write_playback
 from amr_edge.runtime.render.truth_comparison import TruthComparison, match
 from amr_edge.runtime.sources.recorded import SourceRun, paced, take_of
@@ -144,7 +145,8 @@ def perform(
     say(f"a synthetic person exercises for {recording.duration_s:.0f} s, {session.card.name} watches")
     records: list[Record] = []
 
-    def emit(record: Record) -> None:
+    def emit(emitted: LiveRecord) -> None:
+        record = emitted.line
         records.append(record)
         if tell is not None:
             tell(record)
@@ -163,7 +165,7 @@ def perform(
         tokens=session.tokens,
         done=done,
         comparison=comparison,
-        answers=live.totals.answers,
+        answers=live.totals.predictions,
         latency_ms=stages.report(),
         seconds=now() - begun_s,
         report=folder / "demo.html",

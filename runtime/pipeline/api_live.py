@@ -6,11 +6,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Full, Queue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from amr_edge.runtime.inference.session import AUTO
 from amr_edge.runtime.pipeline.api_model import Model, load
 from amr_edge.runtime.pipeline.attribution import ExplainConfig, Explainer
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
-from amr_edge.runtime.pipeline.records import LiveRecord, record_of
+from amr_edge.runtime.pipeline.records import LiveRecord
 from amr_edge.runtime.pose.open_pose import PoseEstimator
 from amr_edge.runtime.sources.open_source import SourceConfig, open_source
 from amr_edge.runtime.sources.protocols import STALE_S, ImageSource, SkeletonSource
@@ -31,7 +31,6 @@ from amr_edge.runtime.stage_timer import Stages
 __all__ = ["live"]
 
 Item = TypeVar("Item")
-Line = Mapping[str, Any]
 
 AHEAD = 64  # records that wait for the program; then recognition waits for it
 GLANCE_S = 0.1  # how long either side waits before it looks whether the other is still there
@@ -113,7 +112,7 @@ def live(
     if explain is not None:
         explainer = Explainer(loaded.session, ExplainConfig(every=explain, allowance_ms=None), time.perf_counter)
 
-    def recognize(emit: Callable[[Line], None], left: threading.Event) -> None:
+    def recognize(emit: Callable[[LiveRecord], None], left: threading.Event) -> None:
         run = LivePipeline(
             loaded.session, config=config, stages=stages, emit=emit, note=tell_person, explainer=explainer
         )
@@ -131,15 +130,9 @@ def live(
         else:
             recordings = [source] if isinstance(source, Recording) else source
             run.run(_until(left, (take_of(recording) for recording in recordings)))
-        run.close_with("limit" if run.full else "end")
+        run.close_with("limit" if run.limit_reached else "end")
 
-    return _recorded(recognize)
-
-
-def _recorded(work: Callable[[Callable[[Line], None], threading.Event], None]) -> Generator[LiveRecord, None, None]:
-    with closing(_followed(work)) as lines:
-        for line in lines:
-            yield record_of(line)
+    return _records_of(recognize)
 
 
 class _Left(Exception):  # noqa: N818 - nothing is wrong
@@ -162,19 +155,21 @@ def _each_until(left: threading.Event, items: Iterable[Item]) -> Iterator[Item]:
         yield item
 
 
-def _followed(work: Callable[[Callable[[Line], None], threading.Event], None]) -> Generator[Line, None, None]:
-    """What `work` tells, while it goes on in a thread of its own; what it raises is raised here.
+def _records_of(
+    work: Callable[[Callable[[LiveRecord], None], threading.Event], None],
+) -> Generator[LiveRecord, None, None]:
+    """The records that `work` emits in a thread of its own; what it raises is raised here.
 
     Args:
-        work: Called with a function that takes each line, and an event that is set when the caller has stopped.
+        work: Called with a function that takes each record, and an event that is set when the caller has stopped.
     """
-    lines: Queue[Line | None] = Queue(maxsize=AHEAD)  # None is the end
+    records: Queue[LiveRecord | None] = Queue(maxsize=AHEAD)  # None is the end
     left, failures = threading.Event(), list[Exception]()
 
-    def put(line: Line | None) -> None:
+    def put(record: LiveRecord | None) -> None:
         while not left.is_set():
             try:
-                lines.put(line, timeout=GLANCE_S)
+                records.put(record, timeout=GLANCE_S)
             except Full:
                 continue
             return
@@ -201,7 +196,8 @@ def _followed(work: Callable[[Callable[[Line], None], threading.Event], None]) -
     atexit.register(leave)
     thread.start()
     try:
-        yield from iter(lines.get, None)
+        while (record := records.get()) is not None:
+            yield record
         if failures:
             raise failures[0]
     finally:

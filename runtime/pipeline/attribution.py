@@ -21,6 +21,7 @@ from amr_edge.errors import ConfigError
 from amr_edge.motion_energy import token_energy
 from amr_edge.runtime.inference.io_contract import Session
 from amr_edge.runtime.pipeline.recognizer import Prediction
+from amr_edge.runtime.pipeline.records import ExplainRecord
 from amr_edge.skeleton import Layout, Mask, layout
 from amr_edge.temperature import tempered
 
@@ -91,38 +92,44 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as docs/live-output.md describes it, without what only the live loop knows."""
+        return self.to_record().content()
+
+    def to_record(self, recording: str = "", latency_ms: float = 0.0) -> ExplainRecord:
+        """The explanation as a record of `live`."""
         answer = self.answer
         energy = self.energy.sum(axis=1)  # (M, V)
         share = energy / max(float(energy.sum()), 1e-30)
-        kept = self.kept.mean(axis=1)  # (M, V)
-        return {
-            "start_s": round(float(self.edges_s[0]), 6),
-            "time_s": round(answer.time_s, 6),
-            "person": answer.person,
-            "people": list(answer.people),
-            "label": answer.label,
-            "prob": round(answer.prob, 6),
-            "joints": [
+        visible = self.kept.mean(axis=1)  # (M, V)
+        return ExplainRecord(
+            recording=recording,
+            start_s=round(float(self.edges_s[0]), 6),
+            time_s=round(answer.time_s, 6),
+            person=answer.person,
+            people=tuple(answer.people),
+            label=answer.label,
+            prob=round(answer.prob, 6),
+            joints=tuple(
                 {
                     "person": answer.people[m],
                     "joint": self.layout.joints[v],
                     "drop": round(float(self.joints[m, v]), 6),
                     "energy": round(float(share[m, v]), 6),
-                    "kept": round(float(kept[m, v]), 6),
+                    "visible": round(float(visible[m, v]), 6),
                 }
                 for m, v in sorted(
                     np.argwhere(np.isfinite(self.joints)).tolist(), key=lambda at: -self.joints[tuple(at)]
                 )
-            ],
-            "moments": [
+            ),
+            moments=tuple(
                 {
                     "start_s": round(float(self.edges_s[s]), 6),
                     "end_s": round(float(self.edges_s[s + 1]), 6),
                     "drop": None if np.isnan(self.moments[s]) else round(float(self.moments[s]), 6),
                 }
                 for s in range(len(self.moments))
-            ],
-        }
+            ),
+            latency_ms=latency_ms,
+        )
 
 
 def _to_one(drops: NDArray[np.float32], largest: float) -> NDArray[np.float32]:

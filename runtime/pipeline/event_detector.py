@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.live_settings import EventConfig
 from amr_edge.runtime.pipeline.recognizer import TOUCH_S, Prediction
+from amr_edge.runtime.pipeline.records import EventRecord
 from amr_edge.runtime.pipeline.repetition_counter import Rep, Tally
 
 
@@ -64,17 +65,24 @@ class Event:
 
     def to_dict(self) -> dict[str, Any]:
         """The event as docs/live-output.md describes it, without what only the live loop knows."""
-        return {
-            "event": self.event,
-            "person": self.person,
-            "label": self.label,
-            "start_s": round(self.start_s, 6),
-            "end_s": round(self.end_s, 6),
-            "done_s": [round(instant_s, 6) for instant_s in self.done_s],
-            "prob": round(self.prob, 6),
-            **({} if self.reps is None else {"reps": self.reps}),
-            **({} if self.correct is None else {"hint": {"correct": round(self.correct, 2)}}),
-        }
+        return self.to_record().content()
+
+    def to_record(self, recording: str = "", latency_ms: float = 0.0) -> EventRecord:
+        """The event as a record of `live`."""
+        from_s, until_s = self.done_s
+        return EventRecord(
+            recording=recording,
+            event=self.event,
+            person=self.person,
+            label=self.label,
+            start_s=round(self.start_s, 6),
+            end_s=round(self.end_s, 6),
+            done_s=(round(from_s, 6), round(until_s, 6)),
+            prob=round(self.prob, 6),
+            reps=self.reps,
+            hint=None if self.correct is None else {"correct": round(self.correct, 2)},
+            latency_ms=latency_ms,
+        )
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, ConfigError
+from amr_edge.runtime.pipeline.records import DEFAULT_SCHEMA, LiveRecord
 from amr_edge.runtime.render.draw import Scene
 from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig, Record
 from amr_edge.runtime.sinks.files import StandardOutput
@@ -33,8 +34,9 @@ class OutputsConfig:
 
     Attributes:
         to: Words after --to and --save, see `sinks.named`.
-        answers: Tell every answer of the model.
-        events: Tell starts, updates and ends.
+        predictions: Emit every prediction of the model.
+        events: Emit starts, updates and ends.
+        schema: Of the lines on standard output and in the sinks, 1 or 2.
         replay: Nothing hurries the source, so a slow output is waited for; else it loses what it cannot take.
         mirror: Films, window and page show everything as in a mirror.
         window: Show a window.
@@ -44,8 +46,9 @@ class OutputsConfig:
     """
 
     to: tuple[str, ...] = ()
-    answers: bool = True
+    predictions: bool = True
     events: bool = True
+    schema: int = DEFAULT_SCHEMA
     replay: bool = False
     mirror: bool = False
     window: bool = False
@@ -149,21 +152,22 @@ class Outputs:
         outlets = [outlet for _, outlet in self._films] + ([] if self._shown is None else [self._shown])
         return [*(_Shown(outlet) for outlet in outlets), *([] if self._page is None else [self._page])]
 
-    def emit(self, record: Record) -> None:
-        """Tell a record.
+    def emit(self, record: LiveRecord) -> None:
+        """Send a record everywhere.
 
         Raises:
             OSError: If standard output takes no more.
         """
         if self._page is not None:
-            self._page.emit(record)
-        if (record["type"] == "answer" and not self._config.answers) or (
-            record["type"] == "event" and not self._config.events
+            self._page.emit(record.line)
+        if (record.type == "prediction" and not self._config.predictions) or (
+            record.type == "event" and not self._config.events
         ):
             return
+        line = record.to_dict(self._config.schema)
         for sink in self._sinks:
-            sink.put(record)
-        self._stdout.put(record)
+            sink.put(line)
+        self._stdout.put(line)
 
     def note(self, text: str) -> None:
         """A line for the person, here and on the page."""
@@ -214,8 +218,8 @@ class Outputs:
 
 
 def _is_minor(record: Record) -> bool:
-    """Events outlive answers where there is no room for all."""
-    return bool(record["type"] == "answer")
+    """Events outlive predictions where there is no room for all."""
+    return record["type"] in ("answer", "prediction")
 
 
 def _stdout() -> int:

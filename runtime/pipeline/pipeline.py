@@ -19,15 +19,14 @@ from amr_edge.runtime.pipeline.attribution import Explainer, Explanation
 from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
 from amr_edge.runtime.pipeline.one_euro import strength
 from amr_edge.runtime.pipeline.recognizer import Prediction, Recognizer, slow_source
+from amr_edge.runtime.pipeline.records import LiveRecord, RecordingRecord, StatusRecord, SummaryRecord
 from amr_edge.runtime.render.draw import Person, Scene
 from amr_edge.runtime.sources.health import Health, Status
 from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.skeleton import Mask
 
-SCHEMA = 1  # of the JSON lines; docs/live-output.md
-
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[LiveRecord], None]
 Note = Callable[[str], None]
 
 REMEMBERED_S = 5.0  # how long an explanation stays beside a person, by the source's clock
@@ -95,18 +94,18 @@ class _Timed:
 
 
 @dataclass(slots=True)
-class Totals:
-    """What a run came to."""
+class RunTotals:
+    """Counts over a run."""
 
     recordings: int = 0
     frames: int = 0
     dropped: int = 0
     seconds: float = 0.0
     frames_with_people: int = 0
-    answers: int = 0
+    predictions: int = 0
     events: int = 0
     labelled: int = 0
-    right: int = 0
+    correct: int = 0
     skipped: int = 0
 
 
@@ -145,8 +144,8 @@ class _History:
             if span.start_s <= middle_s <= span.end_s:
                 mean.add(answer.probs)
 
-    def spans(self) -> list[dict[str, Any]]:
-        return [
+    def spans(self) -> tuple[dict[str, str | float | None], ...]:
+        return tuple(
             {
                 "start_s": span.start_s,
                 "end_s": span.end_s,
@@ -155,7 +154,7 @@ class _History:
                 "prob": mean.best[1],
             }
             for span, mean in self._spans
-        ]
+        )
 
 
 @dataclass(slots=True)
@@ -216,8 +215,8 @@ class LivePipeline:
         self._on: list[_Running] = []  # takes that have begun and not ended
         self._explained: dict[tuple[str, int | None], Explanation] = {}
         self._noted: set[str] = set()
-        self.full = False  # the limit has been reached
-        self.totals = Totals()
+        self.limit_reached = False  # the limit has been reached
+        self.totals = RunTotals()
         self.health = Health(self._status)
 
     def run(self, takes: Iterable[SourceRun | CameraGroup]) -> None:
@@ -231,7 +230,7 @@ class LivePipeline:
                 self._together(take)
             else:
                 self._take(take)
-            if self.full:
+            if self.limit_reached:
                 return
 
     def skip(self, sentence: str) -> None:
@@ -239,40 +238,39 @@ class LivePipeline:
         self.totals.skipped += 1
         self._note(f"skipped: {sentence}")
 
-    def summary(self, *, ended: str) -> dict[str, Any]:
-        """The last record: what the run came to."""
+    def summary(self, *, ended: str) -> SummaryRecord:
+        """The last record: totals of the run."""
         totals = self.totals
-        return {
-            "type": "summary",
-            "ended": ended,
-            "model": self._session.card.name,
-            "recordings": totals.recordings,
-            "skipped": totals.skipped,
-            "frames": totals.frames,
-            "frames_with_people": totals.frames_with_people,
-            "dropped": totals.dropped,
-            "losses": self.health.losses,
-            "seconds": round(totals.seconds, 6),
-            "answers": totals.answers,
-            "events": totals.events,
-            "labelled": totals.labelled,
-            "accuracy": totals.right / totals.labelled if totals.labelled else None,
-            "latency_ms": self._stages.report(),
-            "sinks": self._deliveries(),
-        }
+        return SummaryRecord(
+            ended=ended,
+            model=self._session.card.name,
+            recordings=totals.recordings,
+            skipped=totals.skipped,
+            frames=totals.frames,
+            frames_with_people=totals.frames_with_people,
+            dropped=totals.dropped,
+            losses=self.health.losses,
+            seconds=round(totals.seconds, 6),
+            predictions=totals.predictions,
+            events=totals.events,
+            labelled=totals.labelled,
+            accuracy=totals.correct / totals.labelled if totals.labelled else None,
+            latency_ms=self._stages.report(),
+            sinks=tuple(self._deliveries()),
+        )
 
     def close_with(self, ended: str) -> None:
         """Tell the summary, and the same in words and a table for the person."""
         for running in self._on:  # interrupted: open events end for every client
-            self._say(running.take, running.history, [], running.decider.flush())
+            self._emit_results(running.take, running.history, [], running.decider.flush())
         self._on.clear()
         totals = self.totals
-        self._tell(self.summary(ended=ended))
+        self._emit(self.summary(ended=ended))
         if not totals.frames:
             self._note("the source held no frame")
         elif not totals.frames_with_people:
             self._note(f"no person was seen in {totals.frames} frames, so there was nothing to recognise")
-        elif not totals.answers:
+        elif not totals.predictions:
             window_s = self._session.card.prepare.window_s
             self._note(f"no person stayed in view for a whole window of {window_s:g} s, so nothing was recognised")
         if self.health.losses:
@@ -281,12 +279,12 @@ class LivePipeline:
         if totals.skipped:
             self._note(f"{totals.skipped} recordings could not be read and were skipped")
         if totals.labelled:
-            share = totals.right / totals.labelled
-            self._note(f"{totals.right} of {totals.labelled} labelled recordings right ({share:.1%}), by mean answer")
+            share = totals.correct / totals.labelled
+            self._note(f"{totals.correct} of {totals.labelled} labelled recordings right ({share:.1%}), by mean answer")
         self._note(self._stages.table())
         self._note(
             f"{totals.frames} frames, {totals.dropped} dropped, {totals.seconds:.1f} s of source time, "
-            f"{totals.answers} answers, {totals.events} events"
+            f"{totals.predictions} answers, {totals.events} events"
         )
 
     def _take(self, take: SourceRun) -> None:
@@ -294,7 +292,7 @@ class LivePipeline:
         # A take of pictures times its own capture, before the pose; any other is timed here.
         try:
             for frame in take if take.size else self._stages.each("capture", take):
-                if not self._see(running, frame):
+                if not self._process(running, frame):
                     break
         finally:  # also of what is interrupted
             self.totals.seconds += running.seconds
@@ -304,7 +302,7 @@ class LivePipeline:
         running = [self._begin(take, place, len(together.takes)) for place, take in enumerate(together.takes)]
         try:
             for place, frame in together.frames:
-                if not self._see(running[place], frame):
+                if not self._process(running[place], frame):
                     break
         finally:  # also of what is interrupted
             self.totals.seconds += max((each.seconds for each in running), default=0.0)
@@ -337,13 +335,13 @@ class LivePipeline:
         self._on.append(running)
         return running
 
-    def _see(self, running: _Running, frame: Frame) -> bool:
+    def _process(self, running: _Running, frame: Frame) -> bool:
         """The next instant of a take; False once the limit has been reached."""
         take, stream = running.take, running.stream
         running.first_s = frame.time_s if math.isnan(running.first_s) else running.first_s
         passed_s = self.totals.seconds + frame.time_s - running.first_s
         if self._config.limit_s is not None and passed_s > self._config.limit_s:
-            self.full = True
+            self.limit_reached = True
             return False
         try:
             answers = self._timed(partial(stream.push, frame))
@@ -354,7 +352,7 @@ class LivePipeline:
         if not running.warned_slow and stream.slow is not None:
             running.warned_slow = True
             self._note_once(f"{take.title}: {stream.slow}")
-        self._say(take, running.history, answers, running.decider.push(running.last_s, answers))
+        self._emit_results(take, running.history, answers, running.decider.push(running.last_s, answers))
         self._explain(take, answers)
         if self._views:
             scene = self._scene(running, frame)
@@ -368,12 +366,12 @@ class LivePipeline:
         answers = self._timed(running.stream.flush)
         decider = running.decider
         events = [*decider.push(running.last_s, answers), *decider.flush()]
-        self._say(running.take, running.history, answers, events)
+        self._emit_results(running.take, running.history, answers, events)
         self._explain(running.take, answers, finish=True)
         self._conclude(running.take, running.history)
 
     def _status(self, status: Status) -> None:
-        self._tell({"type": "status", **status.to_dict()})
+        self._emit(status_record(status))
         self._note(f"note: {status.sentence}")
 
     def _note_once(self, sentence: str | None) -> None:
@@ -396,14 +394,16 @@ class LivePipeline:
         self.totals.frames_with_people += any(person is not None for person in stream.ids)
         self.totals.dropped += frame.dropped
 
-    def _say(self, take: SourceRun, history: _History, answers: Sequence[Prediction], events: Iterable[Event]) -> None:
+    def _emit_results(
+        self, take: SourceRun, history: _History, answers: Sequence[Prediction], events: Iterable[Event]
+    ) -> None:
         for answer in answers:
             history.add(answer)
-            self.totals.answers += 1
-            self._tell({"type": "answer", "recording": take.title, **answer.to_dict(), **self._latency()})
+            self.totals.predictions += 1
+            self._emit(answer.to_record(take.title, self._latency_ms()))
         for event in events:
             self.totals.events += event.event == "start"
-            self._tell({"type": "event", "recording": take.title, **event.to_dict(), **self._latency()})
+            self._emit(event.to_record(take.title, self._latency_ms()))
         if answers:
             self._stages.add("total", self._stages.since_begin_ms())
 
@@ -421,7 +421,7 @@ class LivePipeline:
             self._explained[take.title, explanation.answer.person] = explanation
             if len(self._explained) > 100:  # people who left long ago
                 del self._explained[next(iter(self._explained))]
-            self._tell({"type": "explain", "recording": take.title, **explanation.to_dict(), **self._latency()})
+            self._emit(explanation.to_record(take.title, self._latency_ms()))
 
     def _scene(self, running: _Running, frame: Frame) -> Scene:
         """What there is to see, with what drove each label."""
@@ -445,35 +445,37 @@ class LivePipeline:
             places=running.places,
         )
 
-    def _latency(self) -> dict[str, float]:
-        return {"latency_ms": round(self._stages.since_begin_ms(), 3)}
+    def _latency_ms(self) -> float:
+        return round(self._stages.since_begin_ms(), 3)
 
     def _conclude(self, take: SourceRun, history: _History) -> None:
         """What a take was, as a whole; beside the truth where it is known."""
         label, prob = history.mean.best
-        right = None
+        correct = None
         if take.label is not None and take.label in self._session.card.classes:
-            right = label == take.label
+            correct = label == take.label
             self.totals.labelled += 1
-            self.totals.right += right
-        self._tell(
-            {
-                "type": "recording",
-                "recording": take.title,
-                "label": label,
-                "prob": prob,
-                "answers": history.mean.count,
-                "truth": take.label,
-                "right": right,
-                "spans": history.spans(),
-            }
+            self.totals.correct += correct
+        self._emit(
+            RecordingRecord(
+                recording=take.title,
+                label=label,
+                prob=prob,
+                predictions=history.mean.count,
+                truth=take.label,
+                correct=correct,
+                spans=history.spans(),
+            )
         )
         words = "nothing recognised" if label is None else f"{label} {prob:.2f} (mean of {history.mean.count})"
-        verdict = {True: "right", False: "wrong", None: "not a class of this model"}[right]
+        verdict = {True: "right", False: "wrong", None: "not a class of this model"}[correct]
         self._note(f"{take.title}: {words}" + ("" if take.label is None else f"; truth: {take.label}, {verdict}"))
 
-    def _tell(self, record: dict[str, Any]) -> None:
-        self._emit({"schema": SCHEMA, **record})
+
+def status_record(status: Status) -> StatusRecord:
+    """A status of a source as a record of `live`."""
+    time_s = None if status.time_s is None else round(status.time_s, 6)
+    return StatusRecord(source=status.source, state=status.state, time_s=time_s, message=status.sentence)
 
 
 def _captions(stream: Recognizer, decider: EventDetector, card: Card) -> tuple[list[Person], str]:

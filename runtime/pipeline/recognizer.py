@@ -35,6 +35,7 @@ from amr_edge.preprocess import RECENT_S, Clip, prepare, prepare_scene
 from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import Session
 from amr_edge.runtime.pipeline.one_euro import SmoothConfig, Smoother, smoothed
+from amr_edge.runtime.pipeline.records import PredictionRecord
 from amr_edge.runtime.pipeline.repetition_counter import Counting, Rep, RepetitionCounter, counting_of
 from amr_edge.runtime.pipeline.sliding_window import Window
 from amr_edge.runtime.pipeline.tracker import Tracker
@@ -87,20 +88,26 @@ class Prediction:
         return float(self.probs.max())
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as docs/live-output.md describes it, without what only the live loop knows."""
+        """The prediction as docs/live-output.md describes it, without what only the live loop knows."""
+        return self.to_record().content()
+
+    def to_record(self, recording: str = "", latency_ms: float = 0.0) -> PredictionRecord:
+        """The prediction as a record of `live`."""
         best = np.argsort(-self.probs, kind="stable")[:TOP]
-        return {
-            "start_s": round(self.start_s, 6),
-            "time_s": round(self.time_s, 6),
-            "person": self.person,
-            "people": list(self.people),
-            "label": self.label,
-            "prob": round(self.prob, 6),
-            "top": [[self.classes[k], round(float(self.probs[k]), 6)] for k in best],
-            "partial": self.partial,
-            "early": self.early,
-            **({} if self.gated is None else {"gated": self.gated}),
-        }
+        return PredictionRecord(
+            recording=recording,
+            start_s=round(self.start_s, 6),
+            time_s=round(self.time_s, 6),
+            person=self.person,
+            people=tuple(self.people),
+            label=self.label,
+            prob=round(self.prob, 6),
+            top=tuple((self.classes[k], round(float(self.probs[k]), 6)) for k in best),
+            partial=self.partial,
+            early=self.early,
+            gated=self.gated,
+            latency_ms=latency_ms,
+        )
 
 
 def slow_source(fps: float, card: Card) -> str | None:

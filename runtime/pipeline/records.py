@@ -1,7 +1,7 @@
-"""What `live` tells, as types: one frozen class for each type of JSON line, with the same fields.
+"""The records that `live` emits: one frozen class for each type of JSON line.
 
-docs/live-output.md says what every field means. `record_of` reads a line, so a file that `amr-edge live` wrote can be
-read back with the same types.
+docs/live-output.md describes every field and both schemas. The classes have the field names of schema 2; `to_dict`
+gives a record as a line of either schema, `record_of` reads a line of either.
 """
 
 from collections.abc import Mapping
@@ -10,28 +10,70 @@ from typing import Any, Literal
 
 from amr_edge.errors import ReadError
 
+SCHEMAS = (1, 2)
+DEFAULT_SCHEMA = 1  # programs that select type "answer" read today's lines
+
+# Schema 2 -> schema 1.
+_TYPES_1 = {"prediction": "answer"}
+_FIELDS_1 = {"predictions": "answers", "correct": "right", "message": "sentence"}
+_JOINT_FIELDS_1 = {"visible": "kept"}
+
+_OF_THE_LOOP = ("schema", "type", "recording", "latency_ms")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionRecord:
-    """The model answered for one window of one person, or of the scene.
+class _Record:
+    """What every record has.
 
     Attributes:
-        line: The whole JSON line.
+        extra: Fields of a line that was read, which this version does not know.
+    """
+
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """The record as a JSON line of schema 1."""
+        return self.to_dict(1)
+
+    def to_dict(self, schema: int = DEFAULT_SCHEMA) -> dict[str, Any]:
+        """The record as a JSON line of a schema; optional fields that are None are left out."""
+        values: dict[str, Any] = {"schema": schema, "type": ""}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name != "extra" and not (value is None and each.default is None):
+                values[each.name] = _plain(value)
+        if schema == 1:
+            values["type"] = _TYPES_1.get(values["type"], values["type"])
+            values = _renamed(values, _FIELDS_1)
+            if "joints" in values:
+                values["joints"] = [_renamed(joint, _JOINT_FIELDS_1) for joint in values["joints"]]
+        return {**values, **self.extra}
+
+    def content(self) -> dict[str, Any]:
+        """The line without what only the live loop knows."""
+        return {name: value for name, value in self.line.items() if name not in _OF_THE_LOOP}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionRecord(_Record):
+    """A prediction for one window of one person, or of the scene.
+
+    Attributes:
         recording: What it is about.
         start_s: First instant that was looked at, on the source's clock.
         time_s: Last instant that was looked at.
-        person: Whose answer it is; None for the scene.
+        person: Track id; None for the scene.
         people: Everyone in the clip.
         label: The most probable class.
         prob: Its probability.
         top: Up to five (class, probability), the most probable first.
         partial: The recording was shorter than the window.
         early: The person had been in view for a part of the window only.
-        gated: The class that a rule of the card did not let through; None otherwise.
+        gated: The class that a rule of the card rejected; None otherwise.
         latency_ms: From the frame in hand to this record.
     """
 
-    line: Mapping[str, Any] = field(repr=False, compare=False)
     recording: str
     start_s: float
     time_s: float
@@ -44,21 +86,20 @@ class PredictionRecord:
     early: bool
     latency_ms: float
     gated: str | None = None
-    type: Literal["answer"] = "answer"
+    type: Literal["prediction"] = "prediction"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventRecord:
+class EventRecord(_Record):
     """An action: it starts, goes on, ends.
 
     Attributes:
-        line: The whole JSON line.
         recording: What it is about.
         event: "start", "update" or "end".
-        person: Who; None for the scene.
-        label: What.
-        start_s: When it was first believed.
-        end_s: When it was last believed.
+        person: Track id; None for the scene.
+        label: The class.
+        start_s: When it was first above its threshold.
+        end_s: When it was last above its threshold.
         done_s: From when to when it was done, about.
         prob: Smoothed probability; for an end, the highest there was.
         reps: Full repetitions counted so far; None if nothing is counted.
@@ -66,7 +107,6 @@ class EventRecord:
         latency_ms: From the frame in hand to this record.
     """
 
-    line: Mapping[str, Any] = field(repr=False, compare=False)
     recording: str
     event: Literal["start", "update", "end"]
     person: int | None
@@ -82,24 +122,22 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainRecord:
-    """Which joints and moments drove an answer.
+class ExplainRecord(_Record):
+    """Attribution of a prediction to joints and moments.
 
     Attributes:
-        line: The whole JSON line.
         recording: What it is about.
         start_s: First instant of the window.
         time_s: Last instant of the window.
-        person: Whose answer it explains; None for the scene.
+        person: Track id; None for the scene.
         people: Everyone in the clip.
-        label: The answer.
+        label: The predicted class.
         prob: Its probability.
-        joints: Each with "person", "joint", "drop", "energy" and "kept", the most important first.
+        joints: Each with "person", "joint", "drop", "energy" and "visible", the most important first.
         moments: Each with "start_s", "end_s" and "drop".
         latency_ms: From the frame in hand to this record.
     """
 
-    line: Mapping[str, Any] = field(repr=False, compare=False)
     recording: str
     start_s: float
     time_s: float
@@ -114,57 +152,52 @@ class ExplainRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatusRecord:
+class StatusRecord(_Record):
     """A source lost something and goes on.
 
     Attributes:
-        line: The whole JSON line.
         source: Its title.
         state: "lost", "back", "malformed", "unordered", "restarted", "truncated", "failed" or "unopened".
         time_s: When, on the source's clock; None where that is unknown.
-        sentence: The same for a person.
+        message: The same in words.
     """
 
-    line: Mapping[str, Any] = field(repr=False, compare=False)
     source: str
     state: str
     time_s: float | None
-    sentence: str
+    message: str
     type: Literal["status"] = "status"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordingRecord:
+class RecordingRecord(_Record):
     """A recording, video or camera came to its end.
 
     Attributes:
-        line: The whole JSON line.
         recording: What it is about.
-        label: The most probable class by the mean of all answers; None without answers.
-        prob: Its mean probability; None without answers.
-        answers: How many there were.
+        label: The most probable class by the mean of all predictions; None without predictions.
+        prob: Its mean probability; None without predictions.
+        predictions: How many there were.
         truth: The recording's own label; None if it has none.
-        right: Whether the two agree; None if that is unknown.
+        correct: Whether the two agree; None if that is unknown.
         spans: For each labelled stretch "start_s", "end_s", "truth", "label" and "prob".
     """
 
-    line: Mapping[str, Any] = field(repr=False, compare=False)
     recording: str
     label: str | None
     prob: float | None
-    answers: int
+    predictions: int
     truth: str | None
-    right: bool | None
+    correct: bool | None
     spans: tuple[Mapping[str, Any], ...]
     type: Literal["recording"] = "recording"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SummaryRecord:
-    """The last record: what the run came to.
+class SummaryRecord(_Record):
+    """The last record: totals of the run.
 
     Attributes:
-        line: The whole JSON line.
         ended: "end", "limit" or "interrupted".
         model: The name on the model's card.
         recordings: How many were gone through.
@@ -174,14 +207,14 @@ class SummaryRecord:
         dropped: Frames that a camera had to drop.
         losses: How often each state of `StatusRecord` came up.
         seconds: Source time, first to last frame, over all recordings.
-        answers: How many answers were given.
+        predictions: How many were given.
         events: How many events started.
         labelled: Recordings whose label is a class of the model.
-        accuracy: Share of them that was right; None if there were none.
+        accuracy: Share of them that was predicted correctly; None if there were none.
         latency_ms: Stage -> "count", "p50", "p90", "p99", "max".
+        sinks: Of each sink "to", "sent", "lost", "waiting", "failures" and the last "fault".
     """
 
-    line: Mapping[str, Any] = field(repr=False, compare=False)
     ended: str
     model: str
     recordings: int
@@ -191,18 +224,19 @@ class SummaryRecord:
     dropped: int
     losses: Mapping[str, int]
     seconds: float
-    answers: int
+    predictions: int
     events: int
     labelled: int
     accuracy: float | None
     latency_ms: Mapping[str, Mapping[str, float]]
+    sinks: tuple[Mapping[str, Any], ...] = ()
     type: Literal["summary"] = "summary"
 
 
 LiveRecord = PredictionRecord | EventRecord | ExplainRecord | StatusRecord | RecordingRecord | SummaryRecord
 
 KINDS: Mapping[str, type[LiveRecord]] = {
-    "answer": PredictionRecord,
+    "prediction": PredictionRecord,
     "event": EventRecord,
     "explain": ExplainRecord,
     "status": StatusRecord,
@@ -212,29 +246,47 @@ KINDS: Mapping[str, type[LiveRecord]] = {
 
 
 def record_of(line: Mapping[str, Any]) -> LiveRecord:
-    """A JSON line of `live` as a record; fields that are not known here are in `line` alone.
+    """A JSON line of `live`, of schema 1 or 2, as a record; fields that are not known here are in `extra`.
 
     Raises:
         ReadError: If it is no line of `live`: of another type, or without one of its fields.
 
     >>> line = {"type": "status", "source": "camera 0", "state": "lost", "time_s": 2.0, "sentence": "camera 0: ..."}
     >>> record_of(line)
-    StatusRecord(source='camera 0', state='lost', time_s=2.0, sentence='camera 0: ...', type='status')
+    StatusRecord(source='camera 0', state='lost', time_s=2.0, message='camera 0: ...', type='status')
     """
-    kind = KINDS.get(str(line.get("type")))
+    schema_1 = line.get("schema", 1) == 1
+    names = {old: new for new, old in _FIELDS_1.items()} if schema_1 else {}
+    types = {old: new for new, old in _TYPES_1.items()} if schema_1 else {}
+    kind = KINDS.get(types.get(str(line.get("type")), str(line.get("type"))))
     if kind is None:
         raise ReadError(
             f"expected a line of `amr-edge live`, of type {', '.join(KINDS)}, got type {line.get('type')!r}; "
             "leave out what others wrote between the lines"
         )
-    known = {each.name: each.default for each in fields(kind) if each.name not in ("line", "type")}
-    missing = [name for name, default in known.items() if default is MISSING and name not in line]
+    values = _renamed(line, names)
+    if schema_1 and kind is ExplainRecord and isinstance(line.get("joints"), list | tuple):
+        back = {old: new for new, old in _JOINT_FIELDS_1.items()}
+        values["joints"] = [_renamed(joint, back) for joint in line["joints"]]
+    known = {each.name: each for each in fields(kind) if each.name not in ("extra", "type")}
+    required = [name for name, each in known.items() if each.default is MISSING and each.default_factory is MISSING]
+    missing = [name for name in required if name not in values]
     if missing:
         raise ReadError(
             f"expected {', '.join(missing)} in a line of type '{line['type']}', they are not there; "
             "read what `amr-edge live` wrote, whole lines of it"
         )
-    return kind(line=line, **{name: _fixed(line[name]) for name in known if name in line})
+    extra = {name: value for name, value in values.items() if name not in {*known, "schema", "type"}}
+    return kind(extra=extra, **{name: _fixed(values[name]) for name in known if name in values})
+
+
+def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as JSON's lists."""
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _fixed(value: Any) -> Any:

@@ -28,7 +28,7 @@ COLUMNS = (
     "latency_ms",
     "reps",
 )
-ROWS = frozenset(["answer", "event"])  # what has a row of the CSV
+ROWS = frozenset(["answer", "prediction", "event"])  # what has a row of the CSV
 MOST_CUES = 1000  # subtitles that wait for one that began before them and goes on
 
 

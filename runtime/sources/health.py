@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 State = Literal["lost", "back", "malformed", "unordered", "restarted", "truncated", "failed", "unopened"]
 REPORTED_EACH_TIME = frozenset(["lost", "back", "restarted", "truncated", "unopened"])
@@ -28,11 +28,6 @@ class Status:
     state: State
     sentence: str
     time_s: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record as docs/live-output.md describes it."""
-        time_s = None if self.time_s is None else round(self.time_s, 6)
-        return {"source": self.source, "state": self.state, "time_s": time_s, "sentence": self.sentence}
 
 
 class Health:

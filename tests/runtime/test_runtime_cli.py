@@ -22,6 +22,7 @@ from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.pipeline.recognizer import recognize
+from amr_edge.runtime.pipeline.records import LiveRecord, record_of
 from amr_edge.runtime.sources.recorded import SourceRun
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.skeleton import KINECT20
@@ -119,7 +120,9 @@ def test_spans_of_a_recording_have_their_own_mean(
     assert said[2]["label"] is None
 
 
-@pytest.mark.parametrize(("flag", "told"), [("--answers", {"answer"}), ("--events", {"event"})])
+@pytest.mark.parametrize(
+    ("flag", "told"), [("--answers", {"answer"}), ("--predictions", {"answer"}), ("--events", {"event"})]
+)
 def test_what_is_told_can_be_chosen(
     main: Main, write_model: WriteModel, card_of: CardOf, recorded: Path, flag: str, told: set[str]
 ) -> None:
@@ -127,6 +130,24 @@ def test_what_is_told_can_be_chosen(
     everything = {line["type"] for line in main("live", model, "-s", recorded, "--all")[1]}
     assert everything == {"answer", "event", "recording", "summary"}
     assert {line["type"] for line in main("live", model, "-s", recorded, flag)[1]} == told | {"recording", "summary"}
+
+
+def test_schema_2_of_the_lines_and_of_a_sink_differs_in_names_alone(
+    main: Main, write_model: WriteModel, recorded: Path, tmp_path: Path
+) -> None:
+    def timeless(lines: list[dict[str, Any]]) -> list[LiveRecord]:
+        return [record_of({**line, "latency_ms": {} if line["type"] == "summary" else 0.0}) for line in lines]
+
+    _, first, _ = main("live", write_model(), "-s", recorded)
+    out = (tmp_path / "out.jsonl", tmp_path / "out.csv")
+    _, second, _ = main("live", write_model(), "-s", recorded, "--schema=2", *(f"--to={path}" for path in out))
+    assert {line["schema"] for line in first} == {1}
+    assert {line["schema"] for line in second} == {2}
+    assert {line["type"] for line in second} >= {"prediction", "recording", "summary"}
+    assert second[-1]["predictions"] == first[-1]["answers"] == 18
+    assert timeless(first)[:-1] == timeless(second)[:-1]
+    assert [json.loads(line) for line in out[0].read_text().splitlines()][:-1] == second[:-1]
+    assert sum(row.startswith("prediction,") for row in out[1].read_text().splitlines()) == 18
 
 
 def test_events_start_and_end(main: Main, write_model: WriteModel, card_of: CardOf, recorded: Path) -> None:
@@ -175,7 +196,9 @@ def test_nobody_in_view_is_said(write_model: WriteModel) -> None:
     notes: list[str] = []
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     session = open_session(write_model())
-    live = LivePipeline(session, config=LiveConfig(), stages=stages, emit=told.append, note=notes.append)
+    live = LivePipeline(
+        session, config=LiveConfig(), stages=stages, emit=lambda record: told.append(record.line), note=notes.append
+    )
     empty = [Frame(time_s=k / 30, poses=np.zeros((0, 20, 3), np.float32)) for k in range(90)]
     live.run([SourceRun(title="empty room", layout=KINECT20, units="m", frames=empty)])
     live.close_with("end")
@@ -189,7 +212,11 @@ def test_a_source_without_frames_is_said(write_model: WriteModel) -> None:
     notes: list[str] = []
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     live = LivePipeline(
-        open_session(write_model()), config=LiveConfig(), stages=stages, emit=told.append, note=notes.append
+        open_session(write_model()),
+        config=LiveConfig(),
+        stages=stages,
+        emit=lambda record: told.append(record.line),
+        note=notes.append,
     )
     live.run([SourceRun(title="nothing", layout=KINECT20, units="m", frames=[])])
     live.close_with("end")

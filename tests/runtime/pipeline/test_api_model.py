@@ -178,18 +178,19 @@ def test_live_gives_the_lines_that_the_command_writes(
     assert {type(record) for record in records} == {PredictionRecord, EventRecord, RecordingRecord, SummaryRecord}
     assert [record_of(line).type for line in lines] == [record.type for record in records]
     assert isinstance(records[-1], SummaryRecord)
-    assert records[-1].answers == sum(isinstance(record, PredictionRecord) for record in records)
+    assert records[-1].predictions == sum(isinstance(record, PredictionRecord) for record in records)
     (recording,) = [record for record in records if isinstance(record, RecordingRecord)]
-    assert recording.answers == records[-1].answers
+    assert recording.predictions == records[-1].predictions
 
 
 def test_every_field_of_a_line_is_a_field_of_its_record(write_model: WriteModel, eager: Card, people: People) -> None:
     told = list(live([waving(people, 3.0), waving(people, 3.0)], write_model(eager), explain=1, threads=1))
     for record in told:
-        assert not {*record.line} - {"schema", "sinks"} - set(type(record).__slots__), record
+        written = record.to_dict(2)
+        assert not {*written} - {"schema"} - set(type(record).__slots__), record
         for name in type(record).__slots__:
-            if name in record.line:
-                value, line = getattr(record, name), record.line[name]
+            if name in written:
+                value, line = getattr(record, name), written[name]
                 assert value == (tuple(map(tuple_of, line)) if isinstance(line, list) else line), name
     assert {record.type for record in told} == {*KINDS} - {"status"}
     assert told[-1].type == "summary"

@@ -337,7 +337,11 @@ def lines_of(session: Any, recording: Recording, *, quality: bool = False) -> li
     stages = Stages(lambda: next(ticks) * 1e-3, np.random.default_rng(0))
     lines: list[dict[str, Any]] = []
     live = LivePipeline(
-        session, config=LiveConfig(quality=quality), stages=stages, emit=lines.append, note=lambda _: None
+        session,
+        config=LiveConfig(quality=quality),
+        stages=stages,
+        emit=lambda record: lines.append(record.line),
+        note=lambda _: None,
     )
     live.run([take_of(recording)])
     live.close_with("end")

@@ -161,7 +161,12 @@ def test_live_shows_all_cameras_and_tells_their_people_apart(write_model: WriteM
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     session = open_session(write_model())
     live = LivePipeline(
-        session, config=LiveConfig(), stages=stages, emit=told.append, note=lambda _: None, views=[view]
+        session,
+        config=LiveConfig(),
+        stages=stages,
+        emit=lambda record: told.append(record.line),
+        note=lambda _: None,
+        views=[view],
     )
     live.run([CameraGroup(takes=takes, frames=frames())])
     frames = len(recordings[0].times_s)

@@ -32,12 +32,3 @@ def test_each_source_has_a_first_time_of_its_own() -> None:
         health.add(status("failed", source))
     assert [each.source for each in told] == ["a", "b"]
     assert health.losses == {"failed": 3}
-
-
-def test_a_record_says_when_where_and_what() -> None:
-    assert status("lost").to_dict() == {
-        "source": "camera 0",
-        "state": "lost",
-        "time_s": 1.234568,
-        "sentence": "camera 0: lost",
-    }
