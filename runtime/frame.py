@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from amr_edge.errors import ClipError
 from amr_edge.skeleton import Poses
 
 
@@ -21,6 +22,18 @@ class Image:
     image: NDArray[np.uint8]
     time_s: float
     dropped: int = 0
+
+    def check(self) -> None:
+        """Refuse what is no picture.
+
+        Raises:
+            ClipError: If `image` is not (H, W, 3) uint8.
+        """
+        image = self.image
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            raise ClipError(
+                f"a picture is (H, W, 3) uint8, RGB; got shape {image.shape} of {image.dtype}; convert it first"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

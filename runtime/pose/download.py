@@ -191,7 +191,7 @@ def fetch(
             "set AMR_EDGE_CACHE to a folder that you may write to"
         ) from cause
     if source is not None:
-        return _take(source, variant, cache)
+        return _from_path(source, variant, cache)
 
     address = OFFICIAL.format(variant=variant)
     failures: list[str] = []
@@ -215,7 +215,7 @@ def fetch(
 
 def _from_address(address: str, variant: Variant, cache: Path, download: Download, report: Report) -> Path:
     """The official bundle, checked, in the cache."""
-    with _landing(model_path(variant, cache)) as part:
+    with _temporary_file(model_path(variant, cache)) as part:
         download(address, part)
         task_bundle.check(part)
         sha256 = sha256_of(part)
@@ -224,18 +224,18 @@ def _from_address(address: str, variant: Variant, cache: Path, download: Downloa
                 f"{address}: the file is a sound pose bundle, but its SHA-256 {sha256} is none of those that are "
                 "known of it; docs/pose.md says what that means"
             )
-        return _keep(part, Record(variant=variant, sha256=sha256, size=part.stat().st_size, origin=address), cache)
+        return _install(part, Record(variant=variant, sha256=sha256, size=part.stat().st_size, origin=address), cache)
 
 
 def _from_wheel(cache: Path, wheel: Callable[[Path], Path]) -> Path:
     """The full model, assembled from the two models in the MediaPipe wheel, in the cache."""
     with tempfile.TemporaryDirectory(prefix="amr-edge-") as folder:
-        models = _members(wheel(Path(folder)))
+        models = _read_wheel(wheel(Path(folder)))
     made = task_bundle.assemble(models[WHEEL_DETECTOR], models[WHEEL_LANDMARKS], where=f"the {WHEEL} wheel")
     return _write(made, "full", cache, f"{WHEEL} from PyPI, assembled by amr-edge {__version__}")
 
 
-def _members(wheel: Path) -> dict[str, bytes]:
+def _read_wheel(wheel: Path) -> dict[str, bytes]:
     """The two models in the wheel, each with the checksum that it must have."""
     models: dict[str, bytes] = {}
     try:
@@ -253,7 +253,7 @@ def _members(wheel: Path) -> dict[str, bytes]:
     return models
 
 
-def _take(source: Path, variant: Variant, cache: Path) -> Path:
+def _from_path(source: Path, variant: Variant, cache: Path) -> Path:
     """A model given by path, checked, in the cache."""
     if source.is_file():
         other = [name for name in VARIANTS if name != variant and f"_{name}" in source.stem]
@@ -266,7 +266,7 @@ def _take(source: Path, variant: Variant, cache: Path) -> Path:
         return _write(source.read_bytes(), variant, cache, str(source.resolve()))
     ready = source / f"pose_landmarker_{variant}.task"
     if ready.is_file():
-        return _take(ready, variant, cache)
+        return _from_path(ready, variant, cache)
     parts = [source / "pose_detection.tflite", source / f"pose_landmark_{variant}.tflite"]
     lacking = [part.name for part in parts if not part.is_file()]
     if lacking:
@@ -281,10 +281,10 @@ def _take(source: Path, variant: Variant, cache: Path) -> Path:
 
 def _write(content: bytes, variant: Variant, cache: Path, origin: str) -> Path:
     """Bytes into the cache, with their record."""
-    with _landing(model_path(variant, cache)) as part:
+    with _temporary_file(model_path(variant, cache)) as part:
         part.write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
-        return _keep(part, Record(variant=variant, sha256=sha256, size=len(content), origin=origin), cache)
+        return _install(part, Record(variant=variant, sha256=sha256, size=len(content), origin=origin), cache)
 
 
 def _record_path(model: Path) -> Path:
@@ -293,7 +293,7 @@ def _record_path(model: Path) -> Path:
 
 
 @contextmanager
-def _landing(target: Path) -> Iterator[Path]:
+def _temporary_file(target: Path) -> Iterator[Path]:
     """A file to write to in the target's own folder; nothing is left of it, however the block ends."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     os.close(handle)
@@ -304,10 +304,10 @@ def _landing(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _keep(part: Path, known: Record, cache: Path) -> Path:
+def _install(part: Path, known: Record, cache: Path) -> Path:
     """Move a checked file to its place, its record first: a model without its record never counts."""
     target = model_path(known.variant, cache)
-    with _landing(_record_path(target)) as beside:
+    with _temporary_file(_record_path(target)) as beside:
         beside.write_text(json.dumps(asdict(known), indent=1) + "\n", encoding="utf-8")
         beside.chmod(0o644)  # temporary files are made for their owner only
         beside.replace(_record_path(target))
@@ -336,7 +336,7 @@ def download_file(address: str, to: Path, *, timeout_s: float = 30.0, limit_s: f
         with urllib.request.urlopen(request, timeout=timeout_s) as response, to.open("wb") as file:
             announced = int(response.headers.get("Content-Length") or -1)
             length = -(-announced // _CHUNK) if announced >= 0 else None
-            pieces = _pieces(response, deadline_s=time.monotonic() + limit_s)
+            pieces = _chunks(response, deadline_s=time.monotonic() + limit_s)
             with progress(pieces, label=address.rsplit("/", 1)[-1], length=length) as shown:
                 for piece in shown:
                     file.write(piece)
@@ -355,7 +355,7 @@ def download_file(address: str, to: Path, *, timeout_s: float = 30.0, limit_s: f
         raise MissingError(f"{address}: {announced:,} bytes were announced, {got:,} came")
 
 
-def _pieces(response: HTTPResponse, *, deadline_s: float) -> Iterator[bytes]:
+def _chunks(response: HTTPResponse, *, deadline_s: float) -> Iterator[bytes]:
     """The body of a response in pieces of `_CHUNK` bytes, the last one shorter; a server that drips is cut off."""
     piece = bytearray()
     while got := response.read1(_CHUNK - len(piece)):  # returns what has come, so that the clock is looked at

@@ -131,10 +131,7 @@ class MediaPipePose:
         if self._landmarker is None:
             raise ClipError("the pose estimator is closed; open another one")
         image = picture.image
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise ClipError(
-                f"a picture is (H, W, 3) uint8, RGB; got shape {image.shape} of {image.dtype}; convert it first"
-            )
+        picture.check()
         if not np.isfinite(picture.time_s):
             raise ClipError(f"a picture's time must be finite, got {picture.time_s}; give it the time of its capture")
         self._last_ms = max(self._last_ms + 1, round(picture.time_s * 1000))

@@ -100,10 +100,7 @@ class OnnxPose:
         if self._model is None:
             raise ClipError("the pose estimator is closed; open another one")
         image = picture.image
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise ClipError(
-                f"a picture is (H, W, 3) uint8, RGB; got shape {image.shape} of {image.dtype}; convert it first"
-            )
+        picture.check()
         if self._description.decoding.kind == "direct":
             joints, scores = self._one_stage(self._model, image)
         else:

@@ -62,7 +62,7 @@ class StandardOutput:
         """It stays open: it is not ours."""
 
 
-class Form(Protocol):
+class TextFormat(Protocol):
     """How records become text."""
 
     def begin(self) -> str:
@@ -99,13 +99,13 @@ class Csv:
 
     def begin(self) -> str:
         """The header."""
-        return _row(COLUMNS)
+        return _csv_line(COLUMNS)
 
     def add(self, record: Record) -> str:
         """A row for an answer or event."""
         if record["type"] not in ROWS:
             return ""
-        return _row(["" if record.get(name) is None else record[name] for name in COLUMNS])
+        return _csv_line(["" if record.get(name) is None else record[name] for name in COLUMNS])
 
     def end(self) -> str:
         """Nothing."""
@@ -121,7 +121,7 @@ class Srt:
 
     def __init__(self) -> None:
         self._number = 0
-        self._going: dict[object, float] = {}  # person -> start of their event that goes on
+        self._open_events: dict[object, float] = {}  # person -> start of their event that goes on
         self._waiting: list[tuple[float, float, str]] = []
 
     def begin(self) -> str:
@@ -133,11 +133,11 @@ class Srt:
         if record["type"] != "event":
             return ""
         if record["event"] == "end":
-            self._going.pop(record["person"], None)
+            self._open_events.pop(record["person"], None)
             heappush(self._waiting, (record["start_s"], record["end_s"], _caption(record)))
         else:
-            self._going[record["person"]] = record["start_s"]
-        first_s = min(self._going.values(), default=float("inf"))
+            self._open_events[record["person"]] = record["start_s"]
+        first_s = min(self._open_events.values(), default=float("inf"))
         ready = []
         while self._waiting and (self._waiting[0][0] <= first_s or len(self._waiting) > MOST_CUES):
             ready.append(heappop(self._waiting))
@@ -152,12 +152,14 @@ class Srt:
         text = ""
         for start_s, end_s, caption in sorted(cues):
             self._number += 1
-            text += f"{self._number}\n{_clock(start_s)} --> {_clock(max(end_s, start_s + 0.001))}\n{caption}\n\n"
+            text += (
+                f"{self._number}\n{_timestamp(start_s)} --> {_timestamp(max(end_s, start_s + 0.001))}\n{caption}\n\n"
+            )
         return text
 
 
-FORMS: dict[str, Callable[[], Form]] = {".jsonl": JsonLines, ".ndjson": JsonLines, ".csv": Csv, ".srt": Srt}
-_BY_RECORDING = frozenset([".srt"])  # every recording has its own clock, and so its own file
+FORMATS: dict[str, Callable[[], TextFormat]] = {".jsonl": JsonLines, ".ndjson": JsonLines, ".csv": Csv, ".srt": Srt}
+_FILE_PER_RECORDING = frozenset([".srt"])  # every recording has its own clock, and so its own file
 
 
 def open_file(address: str) -> "TextFile":
@@ -181,39 +183,39 @@ class TextFile:
         """A sink.
 
         Args:
-            path: Its suffix, a key of `FORMS`, says what is written. A file that is there is replaced.
+            path: Its suffix, a key of `FORMATS`, says what is written. A file that is there is replaced.
         """
         self.title = str(path)
         self._first = self._path = path
-        self._form = FORMS[path.suffix.lower()]()
+        self._format = FORMATS[path.suffix.lower()]()
         self._file: io.FileIO | None = None
-        self._begun = False
-        self._good = 0  # bytes that are whole records
-        self._owed = b""  # what the record in hand, or a beginning or end, adds and is not written yet
-        self._in_hand: Record | None = None
+        self._started = False
+        self._written = 0  # bytes that are whole records
+        self._pending = b""  # what the record in hand, or a beginning or end, adds and is not written yet
+        self._current: Record | None = None
         self._recordings = 1
-        self._over = False  # the recording that this file is about
+        self._recording_ended = False  # the recording that this file is about
 
     def open(self) -> None:
         """Open the file: anew the first time, then where the last whole record ends."""
-        flags = os.O_WRONLY | os.O_CREAT | (0 if self._begun else os.O_TRUNC)
+        flags = os.O_WRONLY | os.O_CREAT | (0 if self._started else os.O_TRUNC)
         self._file = io.FileIO(os.open(self._path, flags, 0o644), "w")
-        if not self._begun:
-            self._begun, self._good, self._owed = True, 0, self._form.begin().encode()
+        if not self._started:
+            self._started, self._written, self._pending = True, 0, self._format.begin().encode()
         elif _regular(self._file):
-            self._file.truncate(self._good)
-            self._file.seek(self._good)
+            self._file.truncate(self._written)
+            self._file.seek(self._written)
         self._write()
 
     def send(self, item: Record) -> None:
         """Append what a record adds."""
-        if item is not self._in_hand:  # else it is tried again, and its form has taken it already
-            if self._over and self._path.suffix.lower() in _BY_RECORDING and "recording" in item:
+        if item is not self._current:  # else it is tried again, and its form has taken it already
+            if self._recording_ended and self._path.suffix.lower() in _FILE_PER_RECORDING and "recording" in item:
                 self._next_file()
-            self._over = item["type"] == "recording"
-            header = self._form.begin() if not self._good else ""
-            self._owed = (header + self._form.add(item)).encode()
-            self._in_hand = item
+            self._recording_ended = item["type"] == "recording"
+            header = self._format.begin() if not self._written else ""
+            self._pending = (header + self._format.add(item)).encode()
+            self._current = item
         self._write()
 
     def drop(self) -> None:
@@ -222,7 +224,7 @@ class TextFile:
             file, self._file = self._file, None
             try:
                 if _regular(file):
-                    file.truncate(self._good)  # half a record is none
+                    file.truncate(self._written)  # half a record is none
             finally:
                 file.close()
 
@@ -230,7 +232,7 @@ class TextFile:
         """End the file."""
         if self._file is None:
             return
-        self._owed += self._form.end().encode()
+        self._pending += self._format.end().encode()
         try:
             self._write()
         finally:
@@ -238,12 +240,12 @@ class TextFile:
 
     def _next_file(self) -> None:
         """Every further recording has a file of its own: out.srt, out-2.srt, ..."""
-        self._owed += self._form.end().encode()
+        self._pending += self._format.end().encode()
         self._write()
         self.drop()
         self._recordings += 1
         self._path = self._first.with_stem(f"{self._first.stem}-{self._recordings}")
-        self._form, self._begun, self._over = FORMS[self._path.suffix.lower()](), False, False
+        self._format, self._started, self._recording_ended = FORMATS[self._path.suffix.lower()](), False, False
         self.open()
 
     def _write(self) -> None:
@@ -251,14 +253,14 @@ class TextFile:
         file = self._file
         if file is None:
             raise OSError(f"{self._path} is not open")
-        rest = memoryview(self._owed)
+        rest = memoryview(self._pending)
         while rest:
             rest = rest[file.write(rest) or 0 :]
-        self._good += len(self._owed)
-        self._owed = b""
+        self._written += len(self._pending)
+        self._pending = b""
 
 
-def _row(cells: Sequence[object]) -> str:
+def _csv_line(cells: Sequence[object]) -> str:
     text = io.StringIO()
     csv.writer(text).writerow(cells)
     return text.getvalue()
@@ -271,7 +273,7 @@ def _caption(record: Record) -> str:
     return " ".join(f"{who}{record['label']} ({record['prob']:.0%}{reps})".split())
 
 
-def _clock(time_s: float) -> str:
+def _timestamp(time_s: float) -> str:
     """Seconds as SRT writes them: 00:01:02,345."""
     ms = max(round(time_s * 1000), 0)
     return f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d},{ms % 1000:03d}"

@@ -4,7 +4,6 @@ import re
 import socket
 import threading
 import time
-from collections import deque
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 from amr_edge.errors import ConfigError
 from amr_edge.optional_dependencies import require
 from amr_edge.runtime.sinks.async_sink import Record
+from amr_edge.runtime.sinks.outbox import Outbox
 from amr_edge.terminal import to_json
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 ANSWER_S = 5.0
 REST_S = 1.0  # that listeners have to take what waits for them at the end
-WAITING = 256  # records that wait for a listener who is slow; the oldest are lost to them
 LOOPBACK = "127.0.0.1"
 # A page of the internet may not listen to this machine; one that this machine serves, and no page at all, may.
 ORIGINS = (None, re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"))
@@ -75,41 +74,6 @@ class WebSocketClient:
         self.drop()
 
 
-class _Listener:
-    """A connected client, with the records that wait for it."""
-
-    def __init__(self, line: socket.socket) -> None:
-        self._line = line
-        self._waiting: deque[str] = deque()
-        self._changed = threading.Condition()
-        self._over = False
-        self.lost = 0
-
-    def put(self, text: str) -> None:
-        with self._changed:
-            if len(self._waiting) >= WAITING:
-                self._waiting.popleft()
-                self.lost += 1
-            self._waiting.append(text)
-            self._changed.notify()
-
-    def finish(self) -> None:
-        with self._changed:
-            self._over = True
-            self._changed.notify()
-
-    def cut(self) -> None:
-        """Hang up, even in the middle of a record."""
-        with suppress(OSError):  # they have gone by themselves
-            self._line.shutdown(socket.SHUT_RDWR)
-
-    def next(self) -> str | None:
-        """The next record; None when there will be none."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._over)
-            return self._waiting.popleft() if self._waiting else None
-
-
 class WebSocketServer:
     """Sends every record to everyone on this machine who is connected just then."""
 
@@ -127,7 +91,7 @@ class WebSocketServer:
         from websockets.sync.server import serve
 
         self._held = ExitStack()  # closing it shuts the server down
-        self._listeners: set[_Listener] = set()
+        self._listeners: dict[Outbox, socket.socket] = {}
         self._lock = threading.Lock()
         self._lost = 0
         try:
@@ -144,7 +108,7 @@ class WebSocketServer:
     def lost(self) -> int:
         """Records that slow listeners did not get."""
         with self._lock:
-            return self._lost + sum(listener.lost for listener in self._listeners)
+            return self._lost + sum(listener.dropped for listener in self._listeners)
 
     def open(self) -> None:
         """It listens since it was made."""
@@ -169,8 +133,9 @@ class WebSocketServer:
             time.sleep(0.01)
         # A goodbye would wait behind a record that an unresponsive client does not take, for ever since websockets 17.
         with self._lock:
-            for listener in self._listeners:
-                listener.cut()
+            for line in self._listeners.values():
+                with suppress(OSError):  # they have gone by themselves
+                    line.shutdown(socket.SHUT_RDWR)
         self._held.close()
         self._thread.join(ANSWER_S)
 
@@ -178,18 +143,20 @@ class WebSocketServer:
         """Serve one listener, in their own thread."""
         from websockets.exceptions import ConnectionClosed
 
-        listener = _Listener(connection.socket)
+        listener, over = Outbox(), False
         with self._lock:
-            self._listeners.add(listener)
+            self._listeners[listener] = connection.socket
         try:
-            while (text := listener.next()) is not None:
-                connection.send(text)
+            while not over:
+                texts, over = listener.take()
+                for text in texts:
+                    connection.send(text)
         except ConnectionClosed:
             return  # a client that leaves needs no report
         finally:
             with self._lock:
-                self._lost += listener.lost
-                self._listeners.discard(listener)
+                self._lost += listener.dropped
+                del self._listeners[listener]
 
 
 def open_websocket(address: str) -> "WebSocketClient | WebSocketServer":

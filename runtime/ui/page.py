@@ -25,10 +25,10 @@ from amr_edge.errors import ConfigError
 from amr_edge.optional_dependencies import require
 from amr_edge.runtime.render.draw import BLACK_SIZE, Fit, Scene
 from amr_edge.runtime.sinks.async_sink import Record
+from amr_edge.runtime.sinks.outbox import Outbox
 from amr_edge.terminal import to_json
 
 VIEWERS = 16  # at once; each costs a thread
-WAITING = 256  # messages other than frames that wait for a viewer who is slow; the oldest are lost to them
 FRAMES_PER_S = 15.0  # that a page gets; more is not seen
 VIDEO_PER_S = 8.0
 STATUS_S = 1.0
@@ -58,45 +58,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-class Viewer:
-    """One browser: the newest frame of each camera and what else waits for it."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._frames: dict[int, str] = {}  # of each camera
-        self._waiting: deque[str] = deque()
-        self._over = False
-        self.dropped = 0  # messages that it was too slow for
-
-    def put(self, message: str, *, frame_of: int | None = None) -> None:
-        """Queue a message; of the frames of a camera only the newest waits."""
-        with self._changed:
-            if frame_of is not None:
-                self.dropped += frame_of in self._frames
-                self._frames[frame_of] = message
-            else:
-                if len(self._waiting) >= WAITING:
-                    self._waiting.popleft()
-                    self.dropped += 1
-                self._waiting.append(message)
-            self._changed.notify()
-
-    def finish(self) -> None:
-        """There will be no more messages."""
-        with self._changed:
-            self._over = True
-            self._changed.notify()
-
-    def take(self, limit_s: float) -> tuple[list[str], bool]:
-        """What waits, after at most `limit_s` seconds, and whether that was all there will ever be."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._frames or self._over, limit_s)
-            messages = [*self._waiting, *self._frames.values()]
-            self._waiting.clear()
-            self._frames.clear()
-            return messages, self._over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +115,7 @@ class Page:
         self._status = status
         self._now = now
         self._lock = threading.Lock()
-        self._viewers: set[Viewer] = set()
+        self._viewers: set[Outbox] = set()
         self._fits: dict[int, Fit] = {}  # of each camera
         self._take = 0
         self._reported_s = float("-inf")
@@ -317,9 +278,9 @@ class Page:
         )
         return ours and port == self.port and origin in (None, f"http://{host}")
 
-    def enter(self) -> Viewer | None:
+    def enter(self) -> Outbox | None:
         """A new viewer with what they need to know; None if there are too many, or it is over."""
-        viewer = Viewer()
+        viewer = Outbox()
         with self._lock:
             if len(self._viewers) >= VIEWERS or self._over:
                 return None
@@ -332,7 +293,7 @@ class Page:
         self._reported_s = float("-inf")
         return viewer
 
-    def leave(self, viewer: Viewer) -> None:
+    def leave(self, viewer: Outbox) -> None:
         """A viewer has gone."""
         with self._lock:
             self._viewers.discard(viewer)

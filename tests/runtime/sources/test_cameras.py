@@ -15,11 +15,12 @@ from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.render.draw import Person, Scene
+from amr_edge.runtime.sinks.outbox import Outbox
 from amr_edge.runtime.sinks.video import VideoSink
 from amr_edge.runtime.sinks.window import tiled
 from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun
 from amr_edge.runtime.stage_timer import Stages
-from amr_edge.runtime.ui.page import Page, Viewer
+from amr_edge.runtime.ui.page import Page
 from amr_edge.skeleton import KINECT20
 
 CardOf = Callable[..., Card]
@@ -47,7 +48,7 @@ def scene(place: int, time_s: float, *, places: int = 2, take: int = 1, grey: in
     )
 
 
-def messages(viewer: Viewer) -> list[dict[str, Any]]:
+def messages(viewer: Outbox) -> list[dict[str, Any]]:
     return [json.loads(text) for text in viewer.take(0)[0]]
 
 

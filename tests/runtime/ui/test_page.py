@@ -16,7 +16,8 @@ from amr_edge.card import Card
 from amr_edge.errors import ConfigError
 from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.render.draw import Person, Scene
-from amr_edge.runtime.ui.page import VIEWERS, WAITING, Page, PageConfig, Viewer
+from amr_edge.runtime.sinks.outbox import WAITING, Outbox
+from amr_edge.runtime.ui.page import VIEWERS, Page, PageConfig
 from amr_edge.skeleton import KINECT20
 
 CardOf = Callable[..., Card]
@@ -211,7 +212,7 @@ def test_a_browser_that_takes_nothing_costs_messages_and_no_time(page: Page) -> 
 
 
 def test_what_waits_for_a_viewer_is_bounded_and_of_frames_only_the_newest() -> None:
-    viewer = Viewer()
+    viewer = Outbox()
     for k in range(WAITING + 10):
         viewer.put(str(k))
     for k in range(5):
