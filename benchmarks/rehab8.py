@@ -4,7 +4,7 @@ Run: python benchmarks/rehab8.py MODEL.onnx [MODEL.onnx ...] --people 9,10 --ui-
          --work SCRATCH --out benchmarks/results/rehab8.json
 
 Several models are one recipe with other seeds. Every part is cut into windows as
-`training/recipes/rehab8/evaluation.py` says (films as often as `live` answers), and decided twice: by the most
+`export/verify/rehab8/evaluation.py` says (films as often as `live` answers), and decided twice: by the most
 probable class, and as `live` does with the card's temperature, ranges of motion and thresholds. A part whose folder
 is not named is left out. Films are estimated once, with the pose model of --pose, and their joints are kept in
 --work, which must lie outside the project: films are not ours to give away. What is looked at again and again while a
@@ -26,6 +26,23 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.data.recording import Recording
 from amr_edge.data.store import open_store, write_store
+from amr_edge.export.verify.rehab8.cross_sensor_test import utd_parts
+from amr_edge.export.verify.rehab8.evaluation import (
+    BUDGETS,
+    HOWS,
+    KINECT,
+    VICON,
+    VICON_NEVER,
+    WRONGLY,
+    Evaluation,
+    Part,
+    Predictor,
+    cut,
+    evaluate,
+    parts,
+)
+from amr_edge.export.verify.rehab8.execution_quality import Trust, hints, reps_of, text, trust_to_dict
+from amr_edge.export.verify.rehab8.synthetic_test import synthetic_parts
 from amr_edge.kinematics import rules_of
 from amr_edge.preprocess import Clip
 from amr_edge.runtime.hardware.machine import machine
@@ -35,24 +52,7 @@ from amr_edge.runtime.record.visibility import RecordingBuilder
 from amr_edge.runtime.sources.video import VideoFile
 from amr_edge.skeleton import Mask, present_joints
 from amr_edge.terminal import note, progress, table, to_json
-from amr_edge.training.recipes.rehab8.cross_sensor_test import utd_parts
 from amr_edge.training.recipes.rehab8.dataset import NONE, Stream, load, opened, save
-from amr_edge.training.recipes.rehab8.evaluation import (
-    BUDGETS,
-    HOWS,
-    KINECT,
-    VICON,
-    VICON_NEVER,
-    WRONGLY,
-    Answering,
-    Judgement,
-    Part,
-    cut,
-    judge,
-    parts,
-)
-from amr_edge.training.recipes.rehab8.execution_quality import Trust, hints, reps_of, text, trust_to_dict
-from amr_edge.training.recipes.rehab8.synthetic_test import synthetic_parts
 
 Floats = NDArray[np.float32]
 EVALUATED = ("<!-- evaluated: written by benchmarks/rehab8.py -->", "<!-- end of evaluated -->")
@@ -141,7 +141,7 @@ def joined(name: str, several: Sequence[Part]) -> Part:
     )
 
 
-def summary(evaluations: dict[str, Judgement]) -> str:
+def summary(evaluations: dict[str, Evaluation]) -> str:
     """Share of right windows of every part and budget, a column for each model."""
     first = next(iter(evaluations.values()))
     rows = [
@@ -152,15 +152,15 @@ def summary(evaluations: dict[str, Judgement]) -> str:
             int(each.confusion.sum()),
             *(round(100 * model.of(each.part, each.budget, each.how).right, 1) for model in evaluations.values()),
         )
-        for each in first.verdicts
+        for each in first.scores
     ]
     return table(rows, ("part", "budget", "decided", "windows", *evaluations))
 
 
-def by_group(evaluations: dict[str, Judgement], budget: float) -> str:
+def by_group(evaluations: dict[str, Evaluation], budget: float) -> str:
     """Markdown: a row for each group, a column for each part of UI-PRMD; mean over the models, and their spread."""
     models = list(evaluations.values())
-    names = list(dict.fromkeys(each.part for each in models[0].verdicts if each.part in OF_UI_PRMD))
+    names = list(dict.fromkeys(each.part for each in models[0].scores if each.part in OF_UI_PRMD))
     lines = [f"| group | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for label, group in enumerate(models[0].classes):
         cells = []
@@ -179,13 +179,13 @@ def _percent(shares: Sequence[float]) -> str:
     return f"{100 * float(np.mean(shares)):.1f}{spread}"
 
 
-def _tabled(first: Judgement) -> list[str]:
+def _tabled(first: Evaluation) -> list[str]:
     """The names of the parts that a page shows; single films are too short to have a line, and stand in the JSON."""
-    names = dict.fromkeys(each.part for each in first.verdicts)
+    names = dict.fromkeys(each.part for each in first.scores)
     return [name for name in names if Path(name).suffix not in FILMS]
 
 
-def by_part(evaluations: dict[str, Judgement], budget: float) -> str:
+def by_part(evaluations: dict[str, Evaluation], budget: float) -> str:
     """Markdown: a row for each part, what it says on one budget in both ways, windows and whole recordings."""
     models = list(evaluations.values())
     lines = [
@@ -207,7 +207,7 @@ def by_part(evaluations: dict[str, Judgement], budget: float) -> str:
     return "\n".join(lines)
 
 
-def by_budget(evaluations: dict[str, Judgement], budgets: Sequence[float]) -> str:
+def by_budget(evaluations: dict[str, Evaluation], budgets: Sequence[float]) -> str:
     """Markdown: a row for each part, a column for each budget, the most probable class."""
     models = list(evaluations.values())
     shares = " | ".join(f"{100 * budget:g} % of the tokens" for budget in budgets)
@@ -269,7 +269,7 @@ class Together:
         self._models = [_at(path, share) for path in paths]
 
     def probs(self, values: Floats, present: Mask) -> Floats:
-        """See `Answering.probs`."""
+        """See `Predictor.probs`."""
         return np.asarray(np.mean([model.probs(values, present) for model in self._models], axis=0))
 
 
@@ -290,7 +290,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, nargs="+", help="exported files; one recipe, other seeds")
     parser.add_argument("--people", help="subjects of UI-PRMD whom no model has learned from: 9,10")
-    parser.add_argument("--vicon-never", action="store_true", help="no model has learned from Vicon: judge everybody's")
+    parser.add_argument(
+        "--vicon-never", action="store_true", help="no model was trained on Vicon: evaluate all subjects"
+    )
     parser.add_argument("--ui-prmd", type=Path)
     parser.add_argument("--utd", type=Path, help="skeleton files of UTD-MHAD, for evaluation only")
     parser.add_argument("--films", type=Path)
@@ -310,20 +312,20 @@ def main() -> None:
     first = open_session(options.models[0], threads=1).card
     streams = streams_of(options.ui_prmd, options.work)
     cut_once = everything(options, streams, first)
-    evaluations: dict[str, Judgement] = {}
+    evaluations: dict[str, Evaluation] = {}
     cards: dict[str, Card] = {}
     for place, path in enumerate(options.models):
         card = open_session(path, threads=1).card
         if card.prepare != first.prepare or card.classes != first.classes:
-            parser.error(f"{path} sees other windows or classes than {options.models[0]}; judge it alone")
+            parser.error(f"{path} sees other windows or classes than {options.models[0]}; evaluate it alone")
         name = f"{card.name} seed {card.recipe.get('seed', place)}"
         if name in evaluations:
             parser.error(f"{path} has the seed of a model before it; name models of one recipe with other seeds")
-        cards[name], evaluations[name] = card, judge(partial(_at, path), cut_once, budgets)
-    together: dict[str, Judgement] = {}
+        cards[name], evaluations[name] = card, evaluate(partial(_at, path), cut_once, budgets)
+    together: dict[str, Evaluation] = {}
     if len(evaluations) > 1:
         name = f"mean of {len(evaluations)}"
-        together[name] = judge(lambda share: Together(options.models, first, share), cut_once, budgets)
+        together[name] = evaluate(lambda share: Together(options.models, first, share), cut_once, budgets)
     print(summary(evaluations | together))
     budget = first.budget if first.budget in budgets else budgets[0]
     tables, marks = [by_part(evaluations, budget)], SHIPPED
@@ -336,14 +338,14 @@ def main() -> None:
     if options.page is not None:
         page = written_into(options.page.read_text(encoding="utf-8"), marks, "\n\n".join(tables))
         options.page.write_text(written_into(page, HINTS, by_class(trust)) if trust else page, encoding="utf-8")
-    for name, judgement in evaluations.items():
-        print(f"\n{name}\n{judgement.text()}")
+    for name, evaluation in evaluations.items():
+        print(f"\n{name}\n{evaluation.text()}")
     if options.out is not None:
         result = {
             "people_left_out": options.people,
             "models": {name: {"recipe": card.recipe, "data": card.data} for name, card in cards.items()},
-            "evaluated": {name: judgement.to_dict() for name, judgement in evaluations.items()},
-            "together": {name: judgement.to_dict() for name, judgement in together.items()},
+            "judged": {name: evaluation.to_dict() for name, evaluation in evaluations.items()},
+            "together": {name: evaluation.to_dict() for name, evaluation in together.items()},
             "hints": trust_to_dict(trust),
             "pose": options.pose,
             "machine": machine(threads=1),
@@ -351,7 +353,7 @@ def main() -> None:
         options.out.write_text(json.dumps(json.loads(to_json(result)), indent=1) + "\n", encoding="utf-8")
 
 
-def _at(path: Path, budget: float) -> Answering:
+def _at(path: Path, budget: float) -> Predictor:
     return open_session(path, threads=1, budget=budget)
 
 

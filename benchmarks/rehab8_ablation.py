@@ -21,14 +21,14 @@ from typing import Any
 
 import torch
 
+from amr_edge.export.verify.rehab8 import cross_sensor_test
+from amr_edge.export.verify.rehab8.cross_validation import fold
+from amr_edge.export.verify.rehab8.evaluation import KINECT, VICON, WRONGLY
 from amr_edge.runtime.hardware.machine import machine
 from amr_edge.terminal import note, to_json
 from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.run_folder import versions
-from amr_edge.training.recipes.rehab8 import cross_sensor_test
 from amr_edge.training.recipes.rehab8.config import RehabRecipe, rehab8
-from amr_edge.training.recipes.rehab8.cross_validation import fold
-from amr_edge.training.recipes.rehab8.evaluation import KINECT, VICON, WRONGLY
 from amr_edge.training.recipes.rehab8.pipeline import prepare_work
 
 MARKS = ("<!-- ablated: written by benchmarks/rehab8_ablation.py -->", "<!-- end of ablated -->")
@@ -115,7 +115,7 @@ def evaluate_row(options: argparse.Namespace, row: str, seed: int) -> dict[str, 
             "right": round(each.right, 4),
             "recordings_right": round(each.streams_right, 4),
         }
-        for each in found.judgement.verdicts
+        for each in found.evaluation.scores
     }
     return {"seconds": round(time.perf_counter() - began, 1), "parts": parts}
 

@@ -62,13 +62,13 @@ def reproduce(
         raise ConfigError("--kinect-only asks how good a model is on a sensor that it never saw; name a --fold with it")
     import torch
 
+    from amr_edge.export.verify.rehab8.cross_validation import LEFT_OUT, card_of_all, card_of_fold, check_expected
+    from amr_edge.export.verify.rehab8.cross_validation import fold as run_fold
+    from amr_edge.export.verify.rehab8.execution_quality import text as trust_text
+    from amr_edge.export.verify.rehab8.execution_quality import trust_to_dict
     from amr_edge.training.engine.device import RunOptions
     from amr_edge.training.recipes.rehab8.config import rehab8
     from amr_edge.training.recipes.rehab8.config import smoke as smoke_recipe
-    from amr_edge.training.recipes.rehab8.cross_validation import LEFT_OUT, card_of_all, card_of_fold, check_expected
-    from amr_edge.training.recipes.rehab8.cross_validation import fold as run_fold
-    from amr_edge.training.recipes.rehab8.execution_quality import text as trust_text
-    from amr_edge.training.recipes.rehab8.execution_quality import trust_to_dict
     from amr_edge.training.recipes.rehab8.pipeline import prepare_work, train_model
 
     left = LEFT_OUT if fold is None else _people(fold)
@@ -83,13 +83,13 @@ def reproduce(
         found = run_fold(work, left, machine, utd=utd, budgets=BUDGETS)
         result |= {
             "metrics": found.card.metrics,
-            "judgement": found.judgement.to_dict(),
+            "judgement": found.evaluation.to_dict(),
             "quality": trust_to_dict(found.trust),
         }
         path = work.run(left).folder / "rehab8.onnx"
         result["fold"] = _proven(found.model, found.card, work, path).to_dict()
         if not as_json:
-            click.echo(f"{found.judgement.text()}\n\n{trust_text(found.trust)}\n\n{_numbers(found.card)}")
+            click.echo(f"{found.evaluation.text()}\n\n{trust_text(found.trust)}\n\n{_numbers(found.card)}")
         published = left == LEFT_OUT and seed == 0 and not (smoke or any_data or kinect_only)
         if published:
             check_expected(found.card)

@@ -7,10 +7,10 @@ import pytest
 
 from amr_edge.card import Card
 from amr_edge.data.recording import Recording
+from amr_edge.export.verify.rehab8.evaluation import HOWS, KINECT, WRONGLY, Evaluation, PartScore, cut
+from amr_edge.export.verify.rehab8.execution_quality import Trust
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.skeleton import layout
-from amr_edge.training.recipes.rehab8.evaluation import HOWS, KINECT, WRONGLY, Judgement, Verdict, cut
-from amr_edge.training.recipes.rehab8.execution_quality import Trust
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
@@ -62,28 +62,28 @@ def test_joined_parts_keep_their_recordings_apart() -> None:
     np.testing.assert_array_equal(both.clips.values[2:], two.clips.values)
 
 
-def judged(right: int) -> Judgement:
+def evaluation_of(right: int) -> Evaluation:
     """A model that says so many of ten windows rightly, in every way."""
     confusion = np.array([[right, 10 - right], [0, 0]])
     each = [
-        Verdict(part=part, budget=0.5, how=how, confusion=confusion, streams=confusion)
+        PartScore(part=part, budget=0.5, how=how, confusion=confusion, streams=confusion)
         for part in (KINECT, WRONGLY)
         for how in HOWS
     ]
-    return Judgement(classes=CARD.classes, verdicts=tuple(each))
+    return Evaluation(classes=CARD.classes, scores=tuple(each))
 
 
 def test_the_table_by_group_gives_mean_and_spread() -> None:
-    table = rehab8.by_group({"seed 0": judged(9), "seed 1": judged(10)}, 0.5).splitlines()
+    table = rehab8.by_group({"seed 0": evaluation_of(9), "seed 1": evaluation_of(10)}, 0.5).splitlines()
     assert table[0] == f"| group | {KINECT} | {WRONGLY} |"
     assert table[2] == "| squat | 95.0 (90.0 to 100.0) of 10 | 95.0 (90.0 to 100.0) of 10 |"
     assert len(table) == 3
 
 
 def test_the_table_by_part_names_the_most_frequent_error() -> None:
-    table = rehab8.by_part({"seed 0": judged(8)}, 0.5).splitlines()
+    table = rehab8.by_part({"seed 0": evaluation_of(8)}, 0.5).splitlines()
     assert table[2] == f"| {KINECT} | 10 | 80.0 | 80.0 | 10 | 80.0 | squat as none 2 of 10 |"
-    assert rehab8.by_budget({"seed 0": judged(8)}, (0.5,)).splitlines()[2] == f"| {KINECT} | 80.0 |"
+    assert rehab8.by_budget({"seed 0": evaluation_of(8)}, (0.5,)).splitlines()[2] == f"| {KINECT} | 80.0 |"
 
 
 def test_tables_are_written_between_the_marks_again_and_again() -> None:
@@ -108,12 +108,12 @@ def test_the_table_of_hints_says_what_is_shown() -> None:
     assert row == "| squat | 200 | 10 | 90.0 | 85 to 93 | 80.0 | 60.0 | yes |"
 
 
-def stored(name: str) -> dict[str, Judgement]:
+def stored(name: str) -> dict[str, Evaluation]:
     """What benchmarks/results holds; of whole recordings only how many were right."""
     found = json.loads((ROOT / "benchmarks" / "results" / name).read_text(encoding="utf-8"))
     models = {}
     for name, said in found["judged"].items():
-        classes, verdicts = tuple(said["classes"]), []
+        classes, scores = tuple(said["classes"]), []
         for row in said["rows"]:
             confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
             for label, answers in row["answers"].items():
@@ -121,21 +121,21 @@ def stored(name: str) -> dict[str, Judgement]:
                     confusion[classes.index(label), classes.index(answer)] = count
             right = round(row["recordings"] * row["recordings_right"])
             streams = np.array([[right, row["recordings"] - right], [0, 0]])
-            verdicts.append(
-                Verdict(part=row["part"], budget=row["budget"], how=row["how"], confusion=confusion, streams=streams)
+            scores.append(
+                PartScore(part=row["part"], budget=row["budget"], how=row["how"], confusion=confusion, streams=streams)
             )
-        models[name] = Judgement(classes=classes, verdicts=tuple(verdicts))
+        models[name] = Evaluation(classes=classes, scores=tuple(scores))
     return models
 
 
-def test_the_tables_of_the_page_are_those_of_the_stored_judgement() -> None:
+def test_the_tables_of_the_page_are_those_of_the_stored_evaluation() -> None:
     page = (ROOT / "docs" / "rehab8.md").read_text(encoding="utf-8")
-    judged = stored("rehab8.json")
-    budgets = sorted({each.budget for each in next(iter(judged.values())).verdicts}, reverse=True)
+    evaluated = stored("rehab8.json")
+    budgets = sorted({each.budget for each in next(iter(evaluated.values())).scores}, reverse=True)
     for table in (
-        rehab8.by_part(judged, 0.5),
-        rehab8.by_group(judged, 0.5),
-        rehab8.by_budget(judged, budgets),
+        rehab8.by_part(evaluated, 0.5),
+        rehab8.by_group(evaluated, 0.5),
+        rehab8.by_budget(evaluated, budgets),
         rehab8.by_part(stored("rehab8_shipped.json"), 0.5),
     ):
         assert table in page

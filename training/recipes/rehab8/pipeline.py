@@ -13,10 +13,9 @@ from amr_edge.terminal import to_json
 from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.recipes.rehab8.calibration import lean
 from amr_edge.training.recipes.rehab8.config import RehabRecipe
 from amr_edge.training.recipes.rehab8.dataset import CLASSES, FPS, LAYOUT, Stream, check, load, opened, save
-from amr_edge.training.recipes.rehab8.train import EXPERIMENTAL, TERMS, finetune, pretrain
+from amr_edge.training.recipes.rehab8.train import EXPERIMENTAL, TERMS, finetune, lower_none_bias, pretrain
 from amr_edge.training.recipes.rehab8.training_data import imagined, material
 
 PROOF_S = 4.2  # of a clip that an exported file is proven on
@@ -130,7 +129,7 @@ def train_model(work: PipelineOptions, left: Sequence[int], machine: RunOptions)
     model, card = finetune(
         stuff, encoder, work.recipe, run.stage("finetune"), data, seed=work.seed, machine=machine, resume=True
     )
-    lean(model, card)  # not in the weights that a training goes on from
+    lower_none_bias(model, card)  # not in the weights that a training goes on from
     return model, card
 
 

@@ -12,13 +12,15 @@ from amr_edge.errors import ConfigError
 from amr_edge.skeleton import CANONICAL15, remap
 from amr_edge.synthetic import subject
 from amr_edge.synthetic.exercises import EXERCISES, exercise
-from amr_edge.training.config import OptimizerConfig
+from amr_edge.training.config import EncoderConfig, OptimizerConfig
 from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.interrupts import OutOfTimeError
 from amr_edge.training.engine.run_folder import RunFolder
+from amr_edge.training.models.classifier import Classifier
+from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.recipes.rehab8.config import RehabRecipe, rehab8, smoke
 from amr_edge.training.recipes.rehab8.dataset import CLASSES, NONE, Stream, opened, save, to_recording
-from amr_edge.training.recipes.rehab8.train import finetune, lesson
+from amr_edge.training.recipes.rehab8.train import card_of, finetune, lesson, lower_none_bias
 from amr_edge.training.recipes.rehab8.training_data import Material, imagined, material
 from amr_edge.training.tasks.pretrain import new_encoder
 
@@ -143,3 +145,17 @@ def test_streams_survive_the_store_that_a_training_goes_on_from(tmp_path: Path) 
     streams = (stream("squat", 1), stream("leg raise", 2))
     kept = opened(save(streams, tmp_path / "kept.npz"))
     assert [each.episodes for each in kept] == [each.episodes for each in streams]
+
+
+def test_the_bias_of_none_is_lowered_by_that_much() -> None:
+    torch.manual_seed(0)
+    model = Classifier(Encoder(EncoderConfig(width=16, depth=1, heads=2), frames=16, joints=15), len(CLASSES)).eval()
+    card = card_of(RECIPE, "classifier", {}, seed=0, classes=CLASSES)
+    body, present = torch.randn(2, 1, 16, 15, 3), torch.ones(2, 1, 16, 15, dtype=torch.bool)
+    with torch.inference_mode():
+        before = model(body, present)
+        lower_none_bias(model, card, 0.5)
+        after = model(body, present)
+    torch.testing.assert_close(after - before, torch.tensor([[0.0] * (len(CLASSES) - 1) + [-0.5]] * 2))
+    with pytest.raises(ConfigError, match="no `none` class"):
+        lower_none_bias(model, replace(card, none_class=None))

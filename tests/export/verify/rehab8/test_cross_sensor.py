@@ -8,11 +8,11 @@ import pytest
 
 from amr_edge.card import Card
 from amr_edge.errors import ReadError
+from amr_edge.export.verify.rehab8.cross_sensor_test import LUNGE, OTHER, SIT_STAND, SQUAT, WindowMode, utd_parts
+from amr_edge.export.verify.rehab8.synthetic_test import LIFE, SETS, VARIANTS, synthetic_parts
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.skeleton import CANONICAL15
-from amr_edge.training.recipes.rehab8.cross_sensor_test import LUNGE, OTHER, SIT_STAND, SQUAT, WindowMode, utd_parts
 from amr_edge.training.recipes.rehab8.dataset import CLASSES, NONE
-from amr_edge.training.recipes.rehab8.synthetic_test import LIFE, SETS, VARIANTS, synthetic_parts
 
 ASKED: tuple[tuple[WindowMode, str], ...] = (("stretched", ""), ("held", ", held"))
 CARD = Card(

@@ -11,28 +11,28 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.data.recording import Recording, Span
 from amr_edge.errors import ConfigError, DataError
+from amr_edge.export.verify.rehab8.cross_sensor_test import held
+from amr_edge.export.verify.rehab8.evaluation import (
+    KINECT,
+    VICON_NEVER,
+    Part,
+    TrainedModel,
+    as_live,
+    cut,
+    decide,
+    evaluate,
+    parts,
+    predict,
+    score_part,
+    windows,
+)
 from amr_edge.kinematics import Rule, standing
 from amr_edge.preprocess import PrepareConfig, prepare
 from amr_edge.skeleton import CANONICAL15
 from amr_edge.training.config import EncoderConfig
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.transformer import Encoder
-from amr_edge.training.recipes.rehab8.cross_sensor_test import held
 from amr_edge.training.recipes.rehab8.dataset import Stream
-from amr_edge.training.recipes.rehab8.evaluation import (
-    KINECT,
-    VICON_NEVER,
-    Part,
-    Trained,
-    answers,
-    as_live,
-    cut,
-    decided,
-    judge,
-    parts,
-    verdict,
-    windows,
-)
 
 CLASSES = ("squat", "arm raise", "none")
 PREPARE = PrepareConfig(layout="canonical15", frames=16, window_s=2.0, view="body", bones="unit")
@@ -133,12 +133,12 @@ def test_a_trained_model_on_all_tokens_answers_as_its_forward_pass() -> None:
     torch.manual_seed(0)
     model = Classifier(Encoder(EncoderConfig(width=16, depth=1, heads=2), frames=16, joints=15), 3).train()
     part = cut("x", [squatting(5.0)], card())
-    said = answers(Trained(model, card(), 1.0), part)
+    said = predict(TrainedModel(model, card(), 1.0), part)
     assert model.training  # as it was
     with torch.inference_mode():
         expected = model.eval()(torch.from_numpy(part.clips.values), torch.from_numpy(part.clips.present)).softmax(1)
     np.testing.assert_allclose(said, expected.numpy(), atol=1e-6)
-    fewer = answers(Trained(model, card(), 0.25), part)
+    fewer = predict(TrainedModel(model, card(), 0.25), part)
     assert fewer.shape == said.shape
     assert not np.allclose(fewer, said)
 
@@ -146,7 +146,7 @@ def test_a_trained_model_on_all_tokens_answers_as_its_forward_pass() -> None:
 def test_nothing_said_of_an_exercise_is_an_error() -> None:
     part = cut("x", [squatting(5.0)], card())
     model = Always(card(), (0.3, 0.1, 0.6))
-    found = verdict(answers(model, part), part, model.card, 1.0, "most probable")
+    found = score_part(predict(model, part), part, model.card, 1.0, "most probable")
     assert found.right == 0.0
     assert found.streams_right == 0.0
     assert found.confusion[0].tolist() == [0, 0, 4]
@@ -155,7 +155,7 @@ def test_nothing_said_of_an_exercise_is_an_error() -> None:
 def test_a_stream_is_decided_by_the_mean_of_its_windows() -> None:
     part = cut("x", [squatting(4.0)], card())  # three windows
     probs = np.float32([[0.4, 0.6, 0], [0.45, 0.55, 0], [1, 0, 0]])
-    found = verdict(probs, part, card(), 1.0, "most probable")
+    found = score_part(probs, part, card(), 1.0, "most probable")
     assert found.right == pytest.approx(1 / 3)
     assert found.streams_right == 1.0  # 1.85 against 1.15
 
@@ -163,8 +163,8 @@ def test_a_stream_is_decided_by_the_mean_of_its_windows() -> None:
 def test_thresholds_turn_what_is_not_believed_into_nothing() -> None:
     sure = card(thresholds=(0.8, 0.5, 0.0))
     probs = np.array([[0.7, 0.2, 0.1], [0.9, 0.1, 0.0], [0.3, 0.6, 0.1]])
-    assert decided(probs, sure, thresholds=True).tolist() == [2, 0, 1]
-    assert decided(probs, sure, thresholds=False).tolist() == [0, 0, 1]
+    assert decide(probs, sure, thresholds=True).tolist() == [2, 0, 1]
+    assert decide(probs, sure, thresholds=False).tolist() == [0, 0, 1]
 
 
 def test_an_answer_without_its_movement_becomes_nothing_as_live_decides() -> None:
@@ -176,7 +176,7 @@ def test_an_answer_without_its_movement_becomes_nothing_as_live_decides() -> Non
     live = as_live(said, part, ruled)
     np.testing.assert_array_equal(live[:4], said[:4])
     np.testing.assert_allclose(live[4:], [[0.0, 0.1, 0.9]] * 4, atol=1e-6)
-    before, after = (verdict(said, part, ruled, 1.0, how) for how in ("most probable", "as live"))
+    before, after = (score_part(said, part, ruled, 1.0, how) for how in ("most probable", "as live"))
     assert before.right == 0.5
     assert after.right == 1.0
 
@@ -212,17 +212,17 @@ def test_only_people_who_were_left_out_are_judged_unless_their_sensor_was() -> N
         parts(streams(), [7], card())
 
 
-def test_a_judgement_names_its_errors_and_finds_its_verdicts() -> None:
+def test_an_evaluation_names_its_errors_and_finds_its_scores() -> None:
     part = cut("x", [squatting(5.0)], card())
-    found = judge(lambda budget: Always(card(), (0.4, 0.5, 0.1)), [part], (1.0, 0.5))
-    assert len(found.verdicts) == 4
+    found = evaluate(lambda budget: Always(card(), (0.4, 0.5, 0.1)), [part], (1.0, 0.5))
+    assert len(found.scores) == 4
     assert "squat as arm raise 4 of 4" in found.text()
     assert found.of("x", 0.5, "as live").right == 0.0
-    assert found.to_dict()["rows"][0]["answers"] == {"squat": {"arm raise": 4}}
+    assert found.to_dict()["rows"][0]["predict"] == {"squat": {"arm raise": 4}}
     with pytest.raises(DataError, match="was not scored"):
         found.of("x", 0.1)
     with pytest.raises(ConfigError, match="at least one part"):
-        judge(lambda budget: Always(card(), (1, 0, 0)), [], (1.0,))
+        evaluate(lambda budget: Always(card(), (1, 0, 0)), [], (1.0,))
 
 
 def test_a_held_recording_lasts_a_window_and_moves_as_before_in_its_middle() -> None:

@@ -168,8 +168,8 @@ def left_out(reps: Reps) -> Trust:
     trust_to_dict, truth, shares = [], [], []
     for subject in people:
         mine = reps.subjects == subject
-        judge = fitted(Reps(features=reps.features[~mine], correct=reps.correct[~mine], subjects=reps.subjects[~mine]))
-        predicted = np.array([judge.prob(features) >= 0.5 for features in reps.features[mine]])
+        fold = fitted(Reps(features=reps.features[~mine], correct=reps.correct[~mine], subjects=reps.subjects[~mine]))
+        predicted = np.array([fold.prob(features) >= 0.5 for features in reps.features[mine]])
         shares.append(_balanced(predicted, reps.correct[mine]))
         trust_to_dict.append(predicted)
         truth.append(reps.correct[mine])

@@ -11,16 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError, DataError
+from amr_edge.export.verify.rehab8.evaluation import Labels, Part, Probs, as_live, decide, poses_of
 from amr_edge.kinematics import RULES, SIDED, Bound, Moved, Rule, moved
 from amr_edge.metrics import score
 from amr_edge.temperature import fit_temperature, nll
-from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.recipes.rehab8.evaluation import Labels, Part, Probs, as_live, decided, poses_of
 
 KEPT = 0.985  # share of its right windows that a threshold leaves to every sensor
 CAUTION = 0.6  # a threshold is this share of the highest that would do so: another sensor is less sure
@@ -28,10 +26,6 @@ LEAST = 0.2  # no threshold is lower; of nine classes even a guess has 0.11
 MOVED = 0.98  # share of a class's windows of every sensor that each number of its range of motion lets through
 STEP = 5.0  # ranges are whole multiples of it, degrees
 NARROW = 0.1  # the same for widths of the hips
-# Subtracted from the log odds of `none`. It is a third of every batch, in more ways than any exercise, so it is
-# predicted too often; ranges of motion and thresholds reject what it lets by then. Found on subjects 9 and 10,
-# three seeds.
-LEAN = 1.0
 ENOUGH = 10  # windows of a class that a sensor needs to have a say
 
 
@@ -66,23 +60,6 @@ class LeftOut:
     def __post_init__(self) -> None:
         if len(self.probs) != len(self.part):
             raise ConfigError(f"{self.part.name}: {len(self.part)} windows have {len(self.probs)} answers")
-
-
-def lean(model: Classifier, card: Card, by: float = LEAN) -> None:
-    """Let a trained classifier say nothing less often, in its own weights, so that every engine does.
-
-    Args:
-        model: Its head is changed in place.
-        card: Its card.
-        by: Log odds.
-
-    Raises:
-        ConfigError: If the card has no `none` class.
-    """
-    if card.none_class is None:
-        raise ConfigError(f"'{card.name}' has no `none` class that could be predicted less often")
-    with torch.no_grad():
-        model.head.bias[card.classes.index(card.none_class)] -= by
 
 
 def calibrated(card: Card, left_out: Sequence[LeftOut], *, moved_by: Sequence[Part], data: str) -> Card:
@@ -208,7 +185,7 @@ def _gave(
     probs, labels = everything
     before = {each.part.name: score(each.probs, each.part.labels).top1 for each in left_out}
     after = {
-        each.part.name: float((decided(probs, card, thresholds=True) == each.part.labels).mean())
+        each.part.name: float((decide(probs, card, thresholds=True) == each.part.labels).mean())
         for each, probs in zip(left_out, live, strict=True)
     }
     return {

@@ -1,4 +1,4 @@
-"""What does a model say of people before a sensor that nothing of it was learned from?
+"""Evaluation on a sensor and subjects that no training saw: UTD-MHAD.
 
 UTD-MHAD (a Kinect v1, eight other people) is looked at and never learned from: its terms allow research only. Its clips
 last about two seconds, shorter than a window, so each is tested in two ways: *stretched* to a window, as a stream does
@@ -16,9 +16,9 @@ from amr_edge.card import Card
 from amr_edge.data.readers import utd_mhad
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ReadError
+from amr_edge.export.verify.rehab8.evaluation import Part, cut
 from amr_edge.terminal import progress
 from amr_edge.training.recipes.rehab8.dataset import NONE
-from amr_edge.training.recipes.rehab8.evaluation import Part, cut
 
 WindowMode = Literal["stretched", "held"]
 

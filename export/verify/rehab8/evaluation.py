@@ -1,7 +1,7 @@
-"""Does a model know the exercises of people and sensors that it has not learned from?
+"""Evaluation on held-out subjects and sensors, with the event rules of the runtime.
 
 A recording is cut into windows as long as the model's, one every second from its first frame on; a recording that is
-shorter than a window is stretched to one, as a stream does with it. Windows go through the one `prepare`, the answers
+shorter than a window is stretched to one, as a stream does with it. Windows go through the one `prepare`, the predict
 are counted by class, and "none" for an exercise is an error. A stream of ten repetitions gets one decision, by the mean
 of its windows.
 """
@@ -21,6 +21,8 @@ from amr_edge.data.spans import shown
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.kinematics import gated
 from amr_edge.preprocess import RECENT_S, Clip, prepare
+from amr_edge.runtime.pipeline.event_detector import EventDetector
+from amr_edge.runtime.pipeline.recognizer import Prediction
 from amr_edge.skeleton import Mask, Poses, layout, remap
 from amr_edge.temperature import tempered
 from amr_edge.terminal import progress, table
@@ -44,8 +46,8 @@ How = Literal["most probable", "as live"]
 HOWS: tuple[How, ...] = ("most probable", "as live")
 
 
-class Answering(Protocol):
-    """A model that answers windows: one that is being trained, or an exported one in a session."""
+class Predictor(Protocol):
+    """A model that predict windows: one that is being trained, or an exported one in a session."""
 
     @property
     def card(self) -> Card:
@@ -57,7 +59,7 @@ class Answering(Protocol):
         ...
 
 
-class Trained:
+class TrainedModel:
     """A classifier as it was trained, looking at the share of the tokens that a budget says."""
 
     def __init__(self, model: Classifier, card: Card, budget: float | None = None) -> None:
@@ -68,7 +70,7 @@ class Trained:
         self._ranks = torch.arange(card.tokens_at(share))
 
     def probs(self, values: NDArray[np.float32], present: Mask) -> Probs:
-        """See `Answering.probs`."""
+        """See `Predictor.probs`."""
         was_training = self._model.training
         self._model.eval()
         with torch.inference_mode():
@@ -76,9 +78,9 @@ class Trained:
             kept = None
             if len(self._ranks) < self.card.tokens:
                 kept = self._choice(batch.body, batch.present, self._ranks)
-            answers = self._model.classify(batch, kept).softmax(dim=1).numpy()
+            predict = self._model.classify(batch, kept).softmax(dim=1).numpy()
         self._model.train(was_training)
-        return np.asarray(answers, dtype=np.float32)
+        return np.asarray(predict, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -175,7 +177,7 @@ def cut(name: str, recordings: Iterable[Recording], card: Card, *, every_s: floa
             whose.append(at)
             subjects.append(-1 if recording.subject is None else recording.subject)
     if not clips:
-        raise DataError(f"{name}: there is no window to judge; check the recordings")
+        raise DataError(f"{name}: there is no window to evaluate; check the recordings")
     return Part(
         name=name,
         clips=stack(clips),
@@ -220,7 +222,7 @@ def right_executions(streams: Sequence[Stream], card: Card) -> list[Part]:
     return found
 
 
-def answers(model: Answering, part: Part) -> Probs:
+def predict(model: Predictor, part: Part) -> Probs:
     """(N, K) what a model says about each window, before any temperature."""
     values, present = part.clips
     return np.concatenate(
@@ -234,22 +236,25 @@ def poses_of(clip: Clip) -> Poses:
 
 
 def as_live(probs: Probs, part: Part, card: Card) -> Probs:
-    """What a stream makes of answers before it decides: the card's temperature, then its ranges of motion."""
+    """(N, K) after the card's temperature and ranges of motion, which the stream applies too."""
     return gated(card, tempered(probs, card.temperature), *part.clips)[0]
 
 
-def decided(probs: NDArray[np.floating], card: Card, *, thresholds: bool) -> Labels:
-    """(N,) the class that each row (N, K) says; nothing, where thresholds do not let it through."""
-    best = probs.argmax(axis=1)
+def decide(probs: NDArray[np.floating], card: Card, *, thresholds: bool) -> Labels:
+    """(N,) predicted class of each row (N, K): the most probable, or with `thresholds` that of the event it starts."""
     if not thresholds:
-        return np.asarray(best, dtype=np.int64)
-    needed = np.array([card.threshold_of(label) for label in range(len(card.classes))])
-    believed = probs[np.arange(len(probs)), best] >= needed[best]
-    return np.asarray(np.where(believed, best, card.classes.index(card.none_class or "")), dtype=np.int64)
+        return np.asarray(probs.argmax(axis=1), dtype=np.int64)
+    detector, classes = EventDetector(card), card.classes
+    labels = np.full(len(probs), classes.index(card.none_class or ""), dtype=np.int64)
+    for row, each in enumerate(probs):
+        # A partial prediction is an event by itself if it reaches its threshold.
+        alone = Prediction(start_s=0.0, time_s=0.0, person=0, people=(0,), classes=classes, probs=each, partial=True)
+        labels[row] = next((classes.index(event.label) for event in detector.push(0.0, [alone])), labels[row])
+    return labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Verdict:
+class PartScore:
     """What a model says of a part, on one budget, in one way of deciding.
 
     Attributes:
@@ -257,8 +262,8 @@ class Verdict:
         budget: Share of the tokens.
         how: "most probable" takes the class with the highest probability; "as live" first applies the temperature,
             the ranges of motion and the thresholds of the card.
-        confusion: (K, K) windows, rows are right classes, columns answers.
-        streams: (K, K) the same for whole recordings, decided by the mean of their windows.
+        confusion: (K, K) windows, rows are right classes, columns predict.
+        streams: (K, K) the same for whole recordings, decide by the mean of their windows.
     """
 
     part: str
@@ -293,7 +298,7 @@ class Verdict:
             "right": round(self.right, 4),
             "recordings": int(self.streams.sum()),
             "recordings_right": round(self.streams_right, 4),
-            "answers": {
+            "predict": {
                 classes[k]: {classes[j]: int(self.confusion[k, j]) for j in np.flatnonzero(self.confusion[k]).tolist()}
                 for k in here
             },
@@ -310,11 +315,11 @@ def _confusion(labels: Labels, lines: Labels, classes: int) -> NDArray[np.int64]
     return counts
 
 
-def verdict(probs: Probs, part: Part, card: Card, budget: float, how: How) -> Verdict:
+def score_part(probs: Probs, part: Part, card: Card, budget: float, how: How) -> PartScore:
     """Score the predictions on a part.
 
     Args:
-        probs: (N, K) from `answers`.
+        probs: (N, K) from `predict`.
         part: The windows.
         card: Whose temperature, ranges and thresholds apply if it is "as live".
         budget: For the table.
@@ -327,39 +332,39 @@ def verdict(probs: Probs, part: Part, card: Card, budget: float, how: How) -> Ve
     means = np.stack([used[part.whose == one].mean(axis=0) for one in recordings])
     # A recording of an exercise has one label; of one with pauses the most frequent counts.
     labels = np.array([np.bincount(part.labels[part.whose == one]).argmax() for one in recordings], dtype=np.int64)
-    return Verdict(
+    return PartScore(
         part=part.name,
         budget=budget,
         how=how,
-        confusion=_confusion(part.labels, decided(used, card, thresholds=live), K),
-        streams=_confusion(labels, decided(means, card, thresholds=live), K),
+        confusion=_confusion(part.labels, decide(used, card, thresholds=live), K),
+        streams=_confusion(labels, decide(means, card, thresholds=live), K),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Judgement:
+class Evaluation:
     """All scores of one model."""
 
     classes: tuple[str, ...]
-    verdicts: tuple[Verdict, ...]
+    scores: tuple[PartScore, ...]
 
-    def of(self, part: str, budget: float, how: How = "as live") -> Verdict:
-        """One verdict.
+    def of(self, part: str, budget: float, how: How = "as live") -> PartScore:
+        """One score_part.
 
         Raises:
             DataError: If it was not scored.
         """
-        for each in self.verdicts:
+        for each in self.scores:
             if (each.part, each.budget, each.how) == (part, budget, how):
                 return each
         raise DataError(f"'{part}' was not scored at a budget of {budget:g} {how}")
 
     def to_dict(self) -> dict[str, Any]:
         """For machines."""
-        return {"classes": self.classes, "rows": [each.to_dict(self.classes) for each in self.verdicts]}
+        return {"classes": self.classes, "rows": [each.to_dict(self.classes) for each in self.scores]}
 
     def text(self) -> str:
-        """One line for each verdict, then what is confused most."""
+        """One line for each score_part, then what is confused most."""
         rows = [
             (
                 each.part,
@@ -371,12 +376,12 @@ class Judgement:
                 round(100 * each.streams_right, 1),
                 self.wrong(each),
             )
-            for each in self.verdicts
+            for each in self.scores
         ]
-        header = ("part", "budget", "decided", "windows", "right %", "recordings", "right %", "taken for")
+        header = ("part", "budget", "decide", "windows", "right %", "recordings", "right %", "taken for")
         return table(rows, header)
 
-    def wrong(self, each: Verdict, most: int = 2) -> str:
+    def wrong(self, each: PartScore, most: int = 2) -> str:
         """The most frequent errors: "leg raise as none 4 of 40"."""
         wrong = each.confusion.copy()
         np.fill_diagonal(wrong, 0)
@@ -390,11 +395,11 @@ class Judgement:
         return "; ".join(lines)
 
 
-def judge(
-    at: Callable[[float], Answering],
+def evaluate(
+    at: Callable[[float], Predictor],
     everything: Sequence[Part],
     budgets: Sequence[float] = BUDGETS,
-) -> Judgement:
+) -> Evaluation:
     """Judge a model on several parts at several budgets, in both ways of deciding.
 
     Args:
@@ -408,9 +413,9 @@ def judge(
     if not everything or not budgets:
         raise ConfigError("judging needs at least one part and one budget")
     models = [(budget, at(budget)) for budget in budgets]
-    made: list[Verdict] = []
-    with progress([(*model, part) for model in models for part in everything], label="judge") as shown:
+    made: list[PartScore] = []
+    with progress([(*model, part) for model in models for part in everything], label="evaluate") as shown:
         for budget, model, part in shown:
-            probs = answers(model, part)
-            made += [verdict(probs, part, model.card, budget, how) for how in HOWS]
-    return Judgement(classes=models[0][1].card.classes, verdicts=tuple(made))
+            probs = predict(model, part)
+            made += [score_part(probs, part, model.card, budget, how) for how in HOWS]
+    return Evaluation(classes=models[0][1].card.classes, scores=tuple(made))

@@ -6,8 +6,8 @@ import pytest
 
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError
+from amr_edge.export.verify.rehab8.cross_validation import EXPECTED, card_of_all, check_expected
 from amr_edge.training.recipes.rehab8.config import rehab8
-from amr_edge.training.recipes.rehab8.cross_validation import EXPECTED, card_of_all, check_expected
 from amr_edge.training.recipes.rehab8.dataset import CLASSES
 from amr_edge.training.recipes.rehab8.train import card_of
 

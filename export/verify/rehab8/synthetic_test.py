@@ -1,4 +1,4 @@
-"""What does a model say of synthetic people whom it has never met, seen as one camera and a pose estimator see people?
+"""Evaluation on synthetic subjects held out of training, seen by one camera and a pose estimator.
 
 They come from another population than those that training draws from, so bodies, variants, tempo, depth and camera
 are others. They move as the same code makes them move: this is a check of the sensor more than of the movement.
@@ -11,12 +11,12 @@ import numpy as np
 
 from amr_edge.card import Card
 from amr_edge.data.recording import Recording
+from amr_edge.export.verify.rehab8.evaluation import Part, cut
 from amr_edge.synthetic import Sensor, exercise, subject
 from amr_edge.synthetic.exercises import EXERCISES
 from amr_edge.synthetic.life import life
 from amr_edge.terminal import progress
 from amr_edge.training.recipes.rehab8.dataset import NONE
-from amr_edge.training.recipes.rehab8.evaluation import Part, cut
 
 SETS = "synthetic exercises, one camera"
 VARIANTS = "synthetic variants that UI-PRMD has not, one camera"

@@ -2,11 +2,7 @@ import numpy as np
 import pytest
 
 from amr_edge.errors import DataError
-from amr_edge.kinematics import FEATURES, RULES, Quality
-from amr_edge.skeleton import CANONICAL15, remap
-from amr_edge.synthetic import exercise, subject
-from amr_edge.training.recipes.rehab8.dataset import Stream
-from amr_edge.training.recipes.rehab8.execution_quality import (
+from amr_edge.export.verify.rehab8.execution_quality import (
     Reps,
     binomial,
     fitted,
@@ -16,7 +12,11 @@ from amr_edge.training.recipes.rehab8.execution_quality import (
     text,
     trust_to_dict,
 )
-from amr_edge.training.recipes.rehab8.synthetic_test import POPULATION
+from amr_edge.export.verify.rehab8.synthetic_test import POPULATION
+from amr_edge.kinematics import FEATURES, RULES, Quality
+from amr_edge.skeleton import CANONICAL15, remap
+from amr_edge.synthetic import exercise, subject
+from amr_edge.training.recipes.rehab8.dataset import Stream
 
 LEAN = FEATURES.index("trunk lean peak")
 

@@ -1,4 +1,4 @@
-"""How good is the model for people and sensors that it has not learned from? One fold, its numbers and its card."""
+"""Cross-validation of the recipe: train without some subjects, calibrate, evaluate, write the card."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,25 +6,25 @@ from pathlib import Path
 
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, ConfigError
-from amr_edge.kinematics import Rule
-from amr_edge.training.engine.device import RunOptions
-from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.recipes.rehab8 import cross_sensor_test, synthetic_test
-from amr_edge.training.recipes.rehab8.calibration import LeftOut, calibrated
-from amr_edge.training.recipes.rehab8.evaluation import (
+from amr_edge.export.verify.rehab8 import cross_sensor_test, synthetic_test
+from amr_edge.export.verify.rehab8.calibration import LeftOut, calibrated
+from amr_edge.export.verify.rehab8.evaluation import (
     KINECT,
     VICON,
     VICON_NEVER,
     WRONGLY,
-    Judgement,
+    Evaluation,
     Part,
-    Trained,
-    answers,
-    judge,
+    TrainedModel,
+    evaluate,
     parts,
+    predict,
     right_executions,
 )
-from amr_edge.training.recipes.rehab8.execution_quality import Trust, hints, reps_of
+from amr_edge.export.verify.rehab8.execution_quality import Trust, hints, reps_of
+from amr_edge.kinematics import Rule
+from amr_edge.training.engine.device import RunOptions
+from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.recipes.rehab8.pipeline import PipelineOptions, train_model
 
 LEFT_OUT = (9, 10)
@@ -50,28 +50,28 @@ class Fold:
         left: Who was left out.
         model: The classifier.
         card: Its card, calibrated, with the numbers.
-        judgement: On every part, at every budget, in both ways of deciding.
+        evaluation: On every part, at every budget, in both ways of deciding.
         trust: How far the hint at wrong executions can be trusted, by class.
     """
 
     left: tuple[int, ...]
     model: Classifier
     card: Card
-    judgement: Judgement
+    evaluation: Evaluation
     trust: Mapping[str, Trust]
 
 
 def fold(
     work: PipelineOptions, left: Sequence[int], machine: RunOptions, *, utd: Path | None, budgets: Sequence[float]
 ) -> Fold:
-    """Teach a model without some people, calibrate it on them and on synthetic ones, and judge it.
+    """Teach a model without some people, calibrate it on them and on synthetic ones, and evaluate it.
 
     Args:
         work: Folder, data and recipe.
         left: Whom to leave out.
         machine: What to compute on.
         utd: A folder with UTD-MHAD, for testing only; None leaves it out.
-        budgets: Shares of the tokens to judge at; the card's is among them.
+        budgets: Shares of the tokens to evaluate at; the card's is among them.
 
     Raises:
         ConfigError: If no subject is left to train on, or a subject is not in the data.
@@ -86,11 +86,11 @@ def fold(
     sets, life_s = (6, 600.0) if work.recipe.sets > FEW_SETS else (2, 60.0)
     synthetic = synthetic_test.synthetic_parts(card, sets=sets, life_s=life_s)
     outside = cross_sensor_test.utd_parts(utd, card) if utd is not None else []
-    opened = Trained(model, card)
+    opened = TrainedModel(model, card)
     # A sensor held out of training does not calibrate either.
     known = [part for part in inside if vicon_learned or part.name not in (VICON, VICON_NEVER)]
     imagined = synthetic_test.synthetic_parts(card, population=synthetic_test.CALIBRATING, sets=sets, life_s=life_s)
-    taken = [LeftOut(part=part, probs=answers(opened, part)) for part in (*known, *imagined)]
+    taken = [LeftOut(part=part, probs=predict(opened, part)) for part in (*known, *imagined)]
     people = ", ".join(map(str, left))
     card = calibrated(
         card,
@@ -99,24 +99,24 @@ def fold(
         data=f"UI-PRMD subjects {people} left out, and unseen synthetic people",
     )
     everything: list[Part] = [*inside, *synthetic, *outside]
-    judgement = judge(lambda share: Trained(model, card, share), everything, budgets)
+    evaluation = evaluate(lambda share: TrainedModel(model, card, share), everything, budgets)
     quality, trust = hints(
         reps_of(
             [stream for stream in work.streams if stream.sensor == "kinect"],
             {name: Rule.from_json(rule) for name, rule in card.rules.items()},
         )
     )
-    card = replace(card, quality=quality, metrics=_metrics(judgement, card.budget))
+    card = replace(card, quality=quality, metrics=_metrics(evaluation, card.budget))
     run = work.run(left)
-    run.write_json("judgement.json", judgement.to_dict())
+    run.write_json("judgement.json", evaluation.to_dict())
     (run.folder / CARD).write_text(card.to_json(), encoding="utf-8")
-    return Fold(left=tuple(left), model=model, card=card, judgement=judgement, trust=trust)
+    return Fold(left=tuple(left), model=model, card=card, evaluation=evaluation, trust=trust)
 
 
-def _metrics(judgement: Judgement, budget: float) -> dict[str, float]:
+def _metrics(evaluation: Evaluation, budget: float) -> dict[str, float]:
     """Numbers for the card: as live, at its budget; those of other sensors beside those of the data set's own."""
     metrics = {}
-    for each in judgement.verdicts:
+    for each in evaluation.scores:
         if each.budget == budget and each.how == "as live":
             metrics[f"{each.part}: windows"] = round(each.right, 4)
             if each.part in (KINECT, VICON, VICON_NEVER, WRONGLY):
