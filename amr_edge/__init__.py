@@ -46,6 +46,7 @@ _OFFERS: dict[str, tuple[str, ...]] = {
         "Layout",
         "Remapped",
         "layout",
+        "register_layout",
         "remap",
     ),
     "amr_edge.data.store": (

@@ -58,6 +58,7 @@ from amr_edge.runtime.pipeline.records import record_of as record_of
 from amr_edge.skeleton import Layout as Layout
 from amr_edge.skeleton import Remapped as Remapped
 from amr_edge.skeleton import layout as layout
+from amr_edge.skeleton import register_layout as register_layout
 from amr_edge.skeleton import remap as remap
 from amr_edge.training.tasks.api import distill as distill
 from amr_edge.training.tasks.api import finetune as finetune

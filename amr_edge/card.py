@@ -13,7 +13,7 @@ from amr_edge.data.recording import UNITS
 from amr_edge.errors import AmrError, CardError, ConfigError
 from amr_edge.live_settings import EventConfig, TrackerConfig
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.skeleton import layout
+from amr_edge.skeleton import definition_of, layout, register_definition
 
 CARD_KEY = "amr_edge.card"
 CARD_SCHEMA = 2
@@ -218,7 +218,8 @@ class Card:
             CardError: If it holds what JSON has no word for, such as NaN.
         """
         try:
-            return json.dumps({"schema": CARD_SCHEMA, **asdict(self)}, sort_keys=True, allow_nan=False)
+            values = {"schema": CARD_SCHEMA, **definition_of(self.prepare.layout), **asdict(self)}
+            return json.dumps(values, sort_keys=True, allow_nan=False)
         except (ValueError, TypeError) as cause:
             raise CardError(f"card '{self.name}': {cause}; keep only finite numbers, text and lists in it") from cause
 
@@ -245,6 +246,7 @@ class Card:
                 f"{where}: the card has schema {schema}, this amr-edge reads schemas 1 to {CARD_SCHEMA}; "
                 "use the amr-edge version that wrote it, or export it again"
             )
+        definition = values.pop("layout_definition", None)
         unknown = sorted(set(values) - {f.name for f in fields(Card)})
         if unknown:
             raise CardError(f"{where}: the card has unknown fields {', '.join(unknown)}; export the model again")
@@ -254,6 +256,7 @@ class Card:
                     f"{where}: the card cannot be used ({name} {values[name]!r} is no list); export the model again"
                 )
         try:
+            register_definition(definition)
             values["prepare"] = PrepareConfig(**values["prepare"])
             values["events"] = EventConfig(**values.get("events", {}))
             values["tracker"] = TrackerConfig(**values.get("tracker", {}))

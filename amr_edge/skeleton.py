@@ -10,8 +10,9 @@ format (`openpose18`, `body25`), MediaPipe's `PoseLandmark` enum (`mediapipe33`)
 Penn Action and UI-PRMD documentation.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,11 +25,25 @@ Poses = NDArray[np.float32]  # (..., V, C), absent joints are NaN
 Mask = NDArray[np.bool_]
 
 
+_MAX_JOINTS = 1024
+_OTHER_SIDE = {"left": "right", "right": "left"}
+
+
 @dataclass(frozen=True)
 class Layout:
-    """A skeleton: V named joints in an order, the joint each hangs from, and a root.
+    """A skeleton: V named joints in an order, and the joint that each hangs from.
 
-    `parents[root]` is -1; `mirror` is the permutation that swaps left and right.
+    Attributes:
+        name: Short name of letters, digits, `_`, `-` and `.`: what recordings, stores and cards call it.
+        title: The sensor or data set.
+        joints: (V,) distinct names in the order of the poses.
+        parents: (V,) index of the joint that each hangs from; -1 for the one root.
+        channels: Coordinates that its sensor usually gives: 3, or 2 for pixels.
+        mirror_pairs: Left and right joints by name; empty pairs those whose names differ in `left` and `right`.
+        standard_names: (joint, name of the same place in the built-in layouts), where the two differ.
+
+    Raises:
+        LayoutError: If names, parents or pairs contradict each other.
     """
 
     name: str
@@ -36,10 +51,71 @@ class Layout:
     joints: tuple[str, ...]
     parents: tuple[int, ...]
     channels: int = 3
+    mirror_pairs: tuple[tuple[str, str], ...] = ()
+    standard_names: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.parents) != len(self.joints) or len(set(self.joints)) != len(self.joints):
-            raise LayoutError(f"layout '{self.name}' needs one parent for each of its distinct joints")
+        problem = self._problem()
+        if problem:
+            raise LayoutError(f"layout '{self.name}': {problem}")
+
+    def _problem(self) -> str:
+        """What contradicts itself; empty if nothing does."""
+        V = len(self.joints)
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name):
+            return "its name needs letters, digits, '_', '-' and '.' only"
+        if not 0 < V <= _MAX_JOINTS or len(set(self.joints)) != V or not all(self.joints):
+            return f"expected 1 to {_MAX_JOINTS} joints with distinct names, got {V} joints"
+        if len(self.parents) != V or not all(-1 <= parent < V for parent in self.parents):
+            return f"needs one parent for each of its {V} joints, each in -1 to {V - 1}, got {self.parents}"
+        if self.parents.count(-1) != 1:
+            return f"exactly one joint must have the parent -1, got {self.parents.count(-1)}"
+        reached, grown = {self.parents.index(-1)}, True
+        while grown:
+            more = {joint for joint, parent in enumerate(self.parents) if parent in reached} - reached
+            reached, grown = reached | more, bool(more)
+        if len(reached) < V:
+            return f"'{self.joints[min(set(range(V)) - reached)]}' hangs in a circle"
+        if self.channels not in (2, 3):
+            return f"channels must be 2 or 3, got {self.channels}"
+        paired = [joint for pair in self.mirror_pairs for joint in pair]
+        unknown = {*paired, *(joint for joint, _ in self.standard_names)} - set(self.joints)
+        if unknown:
+            return f"mirror_pairs and standard_names must name its joints, got {', '.join(sorted(unknown))}"
+        if len(set(paired)) != len(paired) or len(set(self.matched_names)) != V:
+            return "each joint needs at most one mirror partner and a standard name of its own"
+        alone = [joint for joint, partner in zip(self.joints, self.mirror, strict=True) if partner < 0]
+        return f"no mirror partner for {', '.join(alone)}; give mirror_pairs" if alone else ""
+
+    @staticmethod
+    def from_tree(
+        name: str,
+        title: str,
+        tree: Sequence[tuple[str, str | None]],
+        channels: int = 3,
+        *,
+        mirror_pairs: Sequence[tuple[str, str]] = (),
+        standard_names: Mapping[str, str] | None = None,
+    ) -> "Layout":
+        """A layout from (joint, the joint it hangs from or None for the root), in the order of the poses.
+
+        >>> arm = Layout.from_tree("arm", "one arm", [("elbow", "shoulder"), ("shoulder", None), ("wrist", "elbow")])
+        >>> arm.parents
+        (1, -1, 0)
+        """
+        joints = tuple(joint for joint, _ in tree)
+        missing = sorted({parent for _, parent in tree if parent is not None} - set(joints))
+        if missing:
+            raise LayoutError(f"layout '{name}': joints hang from joints that it has not: {', '.join(missing)}")
+        return Layout(
+            name=name,
+            title=title,
+            joints=joints,
+            parents=tuple(-1 if parent is None else joints.index(parent) for _, parent in tree),
+            channels=channels,
+            mirror_pairs=tuple(mirror_pairs),
+            standard_names=tuple((standard_names or {}).items()),
+        )
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -50,14 +126,22 @@ class Layout:
         return self.parents.index(-1)
 
     @cached_property
+    def matched_names(self) -> tuple[str, ...]:
+        """(V,) the names by which joints are found in other layouts."""
+        standard = dict(self.standard_names)
+        return tuple(standard.get(joint, joint) for joint in self.joints)
+
+    @cached_property
     def mirror(self) -> tuple[int, ...]:
         """For each joint the index of its left/right partner, or of itself on the midline."""
-        swap = {"left": "right", "right": "left"}
-
-        def partner(joint: str) -> int:
-            return self.joints.index("_".join(swap.get(word, word) for word in joint.split("_")))
-
-        return tuple(partner(joint) for joint in self.joints)
+        if self.mirror_pairs:
+            partner = {a: b for pair in self.mirror_pairs for a, b in (pair, pair[::-1])}
+        else:
+            partner = {
+                joint: "_".join(_OTHER_SIDE.get(word, word) for word in joint.split("_")) for joint in self.joints
+            }
+        index = {joint: place for place, joint in enumerate(self.joints)}
+        return tuple(index.get(partner.get(joint, joint), -1) for joint in self.joints)
 
     @cached_property
     def bones(self) -> tuple[tuple[int, int], ...]:
@@ -76,13 +160,6 @@ def _sides(*parts: str) -> tuple[str, ...]:
     return tuple(f"{side}_{part}" for side in ("left", "right") for part in parts)
 
 
-def _hang(name: str, title: str, tree: Sequence[tuple[str, str | None]], channels: int = 3) -> Layout:
-    """A layout from (joint, the joint it hangs from) in the layout's order."""
-    joints = tuple(joint for joint, _ in tree)
-    parents = tuple(-1 if parent is None else joints.index(parent) for _, parent in tree)
-    return Layout(name=name, title=title, joints=joints, parents=parents, channels=channels)
-
-
 def _chain(start: str, *joints: str) -> list[tuple[str, str | None]]:
     """Joints that hang one from the next, the first from `start`."""
     return list(zip(joints, (start, *joints[:-1]), strict=True))
@@ -91,7 +168,7 @@ def _chain(start: str, *joints: str) -> list[tuple[str, str | None]]:
 _ARM = ("shoulder", "elbow", "wrist", "hand")
 _LEG = ("hip", "knee", "ankle", "foot")
 
-NTU25 = _hang(
+NTU25 = Layout.from_tree(
     "ntu25",
     "NTU RGB+D, Kinect v2",
     [
@@ -110,7 +187,7 @@ NTU25 = _hang(
         ("right_thumb", "right_hand"),
     ],
 )
-KINECT20 = _hang(
+KINECT20 = Layout.from_tree(
     "kinect20",
     "Kinect v1",
     [
@@ -124,7 +201,7 @@ KINECT20 = _hang(
         *_chain("pelvis", *(f"right_{part}" for part in _LEG)),
     ],
 )
-UI_PRMD22 = _hang(
+UI_PRMD22 = Layout.from_tree(
     "ui_prmd22",
     "UI-PRMD, Kinect v2 as 22 joints",
     [
@@ -140,7 +217,7 @@ UI_PRMD22 = _hang(
         *_chain("pelvis", *(f"right_{part}" for part in _LEG)),
     ],
 )
-COCO17 = _hang(
+COCO17 = Layout.from_tree(
     "coco17",
     "COCO keypoints",
     [
@@ -164,7 +241,7 @@ COCO17 = _hang(
     ],
     channels=2,
 )
-OPENPOSE18 = _hang(
+OPENPOSE18 = Layout.from_tree(
     "openpose18",
     "OpenPose COCO",
     [
@@ -181,7 +258,7 @@ OPENPOSE18 = _hang(
     ],
     channels=2,
 )
-BODY25 = _hang(
+BODY25 = Layout.from_tree(
     "body25",
     "OpenPose BODY_25",
     [
@@ -205,7 +282,7 @@ BODY25 = _hang(
     ],
     channels=2,
 )
-MEDIAPIPE33 = _hang(
+MEDIAPIPE33 = Layout.from_tree(
     "mediapipe33",
     "MediaPipe pose landmarks",
     [
@@ -240,7 +317,7 @@ MEDIAPIPE33 = _hang(
         ("right_foot", "right_ankle"),
     ],
 )
-H36M17 = _hang(
+H36M17 = Layout.from_tree(
     "h36m17",
     "Human3.6M",
     [
@@ -255,7 +332,7 @@ H36M17 = _hang(
         *_chain("upper_spine", "right_shoulder", "right_elbow", "right_wrist"),
     ],
 )
-PENN13 = _hang(
+PENN13 = Layout.from_tree(
     "penn13",
     "Penn Action",
     [
@@ -278,7 +355,7 @@ PENN13 = _hang(
 
 # What Kinect, Vicon and MediaPipe all give. The two middles are always those of left and right: a sensor's own
 # "pelvis" and "spine" lie elsewhere on the body than another's.
-CANONICAL15 = _hang(
+CANONICAL15 = Layout.from_tree(
     "canonical15",
     "fifteen joints that all sensors share",
     [
@@ -298,15 +375,66 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
+_REGISTERED: dict[str, Layout] = {}
+
+
 def layout(name: str) -> Layout:
-    """The layout called `name`.
+    """The layout called `name`: a built-in one, or one that was registered.
 
     Raises:
         LayoutError: If there is none.
     """
-    if name not in LAYOUTS:
-        raise LayoutError(f"there is no skeleton layout '{name}'; the layouts are {', '.join(LAYOUTS)}")
-    return LAYOUTS[name]
+    found = LAYOUTS.get(name) or _REGISTERED.get(name)
+    if found is None:
+        known = ", ".join([*LAYOUTS, *_REGISTERED])
+        raise LayoutError(f"there is no skeleton layout '{name}'; the layouts are {known}, or register_layout adds one")
+    return found
+
+
+def register_layout(own: Layout) -> Layout:
+    """Make a layout known by its name to recordings, stores, preprocessing, training and export.
+
+    Stores, models and lines of JSON carry its definition, so a program that opens one need not register it again.
+
+    Returns:
+        The registered layout; the one from before if it is equal.
+
+    Raises:
+        LayoutError: If another layout has that name.
+    """
+    known = LAYOUTS.get(own.name) or _REGISTERED.setdefault(own.name, own)
+    if known != own:
+        raise LayoutError(f"there is another skeleton layout '{own.name}' with other joints; choose another name")
+    return known
+
+
+def definition_of(name: str) -> dict[str, object]:
+    """What a file carries of a layout: nothing of a built-in one, else {"layout_definition": its fields}.
+
+    Raises:
+        LayoutError: If there is no such layout.
+    """
+    return {} if name in LAYOUTS else {"layout_definition": asdict(layout(name))}
+
+
+def register_definition(values: object) -> None:
+    """Register the layout that a file carries as `layout_definition`; None registers nothing.
+
+    Raises:
+        LayoutError: If it is no definition of a layout, or another layout has that name.
+    """
+    if values is None:
+        return
+    try:
+        found = dict(values)  # type: ignore[call-overload]
+        found["joints"] = tuple(str(joint) for joint in found["joints"])
+        found["parents"] = tuple(int(parent) for parent in found["parents"])
+        for field in ("mirror_pairs", "standard_names"):
+            found[field] = tuple((str(a), str(b)) for a, b in found.get(field, ()))
+        made = Layout(**found)
+    except (TypeError, ValueError, KeyError) as cause:
+        raise LayoutError(f"layout_definition is not a layout ({cause}); docs/formats.md lists its fields") from cause
+    register_layout(made)
 
 
 # A virtual joint is a weighted mean of joints, themselves possibly virtual; of several recipes the first whose
@@ -381,8 +509,8 @@ def remap(poses: Poses, source: Layout, target: Layout) -> Remapped:
 
     def place(joint: str, asking: frozenset[str]) -> Poses | None:
         """(..., C) of one joint by name, NaN where absent; None if the source can never have it."""
-        if joint in source.joints:
-            return poses[..., source.joints.index(joint), :]
+        if joint in source.matched_names:
+            return poses[..., source.matched_names.index(joint), :]
         if joint in asking:
             return None  # nose from head and head from nose: neither is there
         if not asking and joint in placed:
@@ -401,7 +529,7 @@ def remap(poses: Poses, source: Layout, target: Layout) -> Remapped:
         return found
 
     out = np.full((*poses.shape[:-2], len(target), poses.shape[-1]), np.nan, dtype=np.float32)  # (..., V_target, C)
-    for index, joint in enumerate(target.joints):
+    for index, joint in enumerate(target.matched_names):
         found = place(joint, frozenset())
         if found is not None:
             out[..., index, :] = found

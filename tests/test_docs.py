@@ -256,9 +256,14 @@ def test_every_page_is_on_the_map() -> None:
     assert {page.name for page in PAGES} - on_it == {"README.md", "index.md"}
 
 
-def test_the_page_on_formats_knows_every_format_and_layout() -> None:
+def test_the_page_on_formats_knows_every_format_and_the_joints_of_every_layout() -> None:
     text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
-    assert not [name for name in (*FORMATS, *LAYOUTS) if name != "auto" and f"`{name}`" not in text]
+    assert not [name for name in FORMATS if name != "auto" and f"`{name}`" not in text]
+    rows = [
+        f"| `{one.name}` | {one.title} | {len(one)} | {one.channels} | {', '.join(one.joints)} |\n"
+        for one in LAYOUTS.values()
+    ]
+    assert "".join(rows) in text, "docs/formats.md, Layouts: expected the rows\n" + "".join(rows)
 
 
 def test_a_verb_that_is_run_elsewhere_is_run_there() -> None:

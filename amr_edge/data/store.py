@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from amr_edge.data.npz import Member, load, mapped, members
 from amr_edge.data.recording import UNITS, Recording, Span
 from amr_edge.errors import AmrError, ClipError, ReadError
-from amr_edge.skeleton import Poses, layout
+from amr_edge.skeleton import Poses, definition_of, layout, register_definition
 
 SCHEMA = 1
 
@@ -170,6 +170,7 @@ class Store:
             "dataset": self.dataset,
             "terms": self.terms,
             "layout": self.layout,
+            **definition_of(self.layout),
             "units": self.units,
             "classes": self.classes,
             "names": self.names,
@@ -270,6 +271,7 @@ class _Gathering:
             "dataset": dataset,
             "terms": terms,
             "layout": self.shape[0],
+            **definition_of(self.shape[0]),
             "units": self.shape[1],
             "classes": names,
             "names": self.names,
@@ -440,6 +442,7 @@ def open_store(path: str | Path, *, in_memory: bool = False, check_times: bool =
             for i, each in header["spans"].items()
         }
         dataset, terms, layout_name, units = (str(header[key]) for key in ("dataset", "terms", "layout", "units"))
+        register_definition(header.get("layout_definition"))
         joints = len(layout(layout_name))
     except (KeyError, TypeError, ValueError, AttributeError, AmrError) as cause:
         raise ReadError(f"{path}: the store's header cannot be used ({cause}); convert it again") from cause

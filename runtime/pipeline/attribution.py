@@ -82,8 +82,10 @@ class Explanation:
             return weights
         mine = _to_one(self.joints[self.answer.people.index(person)], float(np.nanmax(self.joints, initial=0.0)))
         # Virtual joints of the model, such as a pelvis between two hips, have no place in the source.
-        for name in set(source.joints) & set(self.layout.joints):
-            weights[source.joints.index(name)] = mine[self.layout.joints.index(name)]
+        place = {name: v for v, name in enumerate(self.layout.matched_names)}
+        for v, name in enumerate(source.matched_names):
+            if name in place:
+                weights[v] = mine[place[name]]
         return weights
 
     def moment_weights(self) -> NDArray[np.float32]:

@@ -1,14 +1,23 @@
 """Skeletons: their joints against the sensors' own documentation, and what remapping may and may not do."""
 
+import json
 import warnings
+from dataclasses import asdict, replace
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amr_edge.errors import LayoutError
+from amr_edge.card import Card
+from amr_edge.data.readers import jsonl, read
+from amr_edge.data.recording import Recording
+from amr_edge.data.store import open_store, write_store
+from amr_edge.errors import CardError, LayoutError, ReadError
+from amr_edge.preprocess import PrepareConfig, prepare
 from amr_edge.skeleton import (
     BODY25,
     COCO17,
@@ -23,8 +32,11 @@ from amr_edge.skeleton import (
     VIRTUAL,
     Layout,
     common_joints,
+    definition_of,
     layout,
     present_joints,
+    register_definition,
+    register_layout,
     remap,
 )
 
@@ -297,3 +309,119 @@ def test_remapping_does_not_touch_what_it_was_given() -> None:
     kept = before.copy()
     remap(before, COCO17, NTU25)
     np.testing.assert_array_equal(before, kept)
+
+
+# --- layouts of one's own ---------------------------------------------------------------------------------------
+
+GLOVE = Layout.from_tree(
+    "glove5",
+    "a data glove",
+    [("palm", None), ("L1", "palm"), ("R1", "palm"), ("L2", "L1"), ("R2", "R1")],
+    mirror_pairs=[("L1", "R1"), ("L2", "R2")],
+    standard_names={"palm": "pelvis", "L2": "left_hand", "R2": "right_hand"},
+)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Layout]:
+    """The registered layouts of this test alone."""
+    made: dict[str, Layout] = {}
+    monkeypatch.setattr("amr_edge.skeleton._REGISTERED", made)
+    return made
+
+
+def test_an_own_layout_is_found_by_its_name_after_registering(registry: dict[str, Layout]) -> None:
+    with pytest.raises(LayoutError, match=r"no skeleton layout 'glove5'.*register_layout"):
+        layout("glove5")
+    assert register_layout(GLOVE) is GLOVE
+    assert layout("glove5") is GLOVE
+    assert register_layout(replace(GLOVE)) is GLOVE  # once more is no contradiction
+    assert list(registry) == ["glove5"]
+
+
+@pytest.mark.parametrize("other", [replace(GLOVE, parents=(-1, 0, 0, 1, 1)), replace(NTU25, title="mine")])
+def test_a_name_stands_for_one_layout(registry: dict[str, Layout], other: Layout) -> None:
+    register_layout(GLOVE)
+    with pytest.raises(LayoutError, match="choose another name"):
+        register_layout(other)
+    assert registry["glove5"] is GLOVE
+
+
+def test_own_joints_are_mirrored_by_pairs_and_read_by_standard_names() -> None:
+    assert GLOVE.mirror == (0, 2, 1, 4, 3)
+    out = remap(numbered(GLOVE), GLOVE, NTU25)
+    assert out.poses[NTU25.index("left_hand")].tolist() == numbered(GLOVE)[3].tolist()
+    assert out.present.sum() == 3
+    back = remap(numbered(NTU25), NTU25, GLOVE)
+    assert back.poses[0].tolist() == numbered(NTU25)[NTU25.index("pelvis")].tolist()
+    assert back.present.tolist() == [True, False, False, True, True]
+
+
+def test_a_definition_brings_the_layout_back(registry: dict[str, Layout]) -> None:
+    assert definition_of("ntu25") == {}
+    register_layout(GLOVE)
+    text = json.dumps(definition_of("glove5"))
+    registry.clear()
+    register_definition(json.loads(text)["layout_definition"])
+    assert layout("glove5") == GLOVE
+    register_definition(None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"name": "no spaces"}, "letters, digits"),
+        ({"joints": ()}, "1 to 1024 joints"),
+        ({"joints": ("a", "a", "b", "c", "d")}, "distinct names"),
+        ({"parents": (-1, 0)}, "one parent for each"),
+        ({"parents": (-1, 0, 0, 1, 9)}, "in -1 to 4"),
+        ({"parents": (-1, -1, 0, 1, 1)}, "exactly one joint"),
+        ({"parents": (-1, 3, 0, 1, 1)}, "'L1' hangs in a circle"),
+        ({"channels": 4}, "channels must be 2 or 3"),
+        ({"mirror_pairs": (("L1", "R9"),)}, "got R9"),
+        ({"mirror_pairs": (("L1", "R1"), ("L1", "R2"))}, "at most one mirror partner"),
+        ({"standard_names": (("L1", "palm"),)}, "a standard name of its own"),
+        ({"joints": ("palm", "left_1", "b", "c", "d"), "mirror_pairs": (), "standard_names": ()}, "partner for left_1"),
+    ],
+)
+def test_a_layout_that_contradicts_itself_is_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(LayoutError, match=message):
+        replace(GLOVE, **changed)
+
+
+@pytest.mark.parametrize(
+    "values", [3, [], {}, {"name": "a"}, {**asdict(GLOVE), "joints": 5}, {**asdict(GLOVE), "x": 1}]
+)
+def test_what_is_no_definition_is_refused(registry: dict[str, Layout], values: object) -> None:
+    with pytest.raises(LayoutError):
+        register_definition(values)
+    assert not registry
+
+
+def test_stores_lines_and_cards_carry_an_own_layout(tmp_path: Path, registry: dict[str, Layout]) -> None:
+    register_layout(GLOVE)
+    poses = np.random.default_rng(0).normal(size=(1, 9, 5, 3)).astype(np.float32)
+    recording = Recording(poses=poses, times_s=np.arange(9) / 30, layout="glove5", source="one")
+    write_store(tmp_path / "own.npz", [recording], dataset="own", terms="mine")
+    jsonl.write(tmp_path / "own.jsonl", recording)
+    text = Card(name="m", kind="encoder", prepare=PrepareConfig(layout="glove5", frames=8)).to_json()
+    for reopen in (
+        lambda: open_store(tmp_path / "own.npz")[0].skeleton,
+        lambda: next(iter(read(tmp_path / "own.jsonl"))).skeleton,
+        lambda: layout(Card.from_json(text, "m.onnx").prepare.layout),
+    ):
+        registry.clear()
+        assert reopen() == GLOVE
+    registry.clear()
+    register_layout(replace(GLOVE, parents=(-1, 0, 0, 1, 1)))
+    with pytest.raises(CardError, match="choose another name"):
+        Card.from_json(text, "m.onnx")
+    with pytest.raises(ReadError, match="choose another name"):
+        open_store(tmp_path / "own.npz")
+
+
+def test_clips_of_an_own_layout_are_centred_on_its_standard_pelvis(registry: dict[str, Layout]) -> None:
+    register_layout(GLOVE)
+    poses = np.random.default_rng(0).normal(size=(1, 9, 5, 3)).astype(np.float32)
+    clip = prepare(poses, np.arange(9) / 30, GLOVE, PrepareConfig(layout="glove5", frames=9))
+    np.testing.assert_allclose(clip.values[0, 0], poses[0, 0] - poses[0, 0, 0], atol=1e-6)

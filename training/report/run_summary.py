@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.card import Card
-from amr_edge.errors import AmrError, ConfigError, ReadError
+from amr_edge.errors import AmrError, ConfigError, LayoutError, ReadError
 from amr_edge.metrics import Score, per_class_rows
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.terminal import to_json
@@ -271,7 +271,7 @@ def usual(verb: str, values: Mapping[str, Any]) -> Recipe | None:
         if verb == "distill":
             return student(name, PrepareConfig(**values["prepare"]), int(values["persons"]))
         return recipe(name)
-    except (ConfigError, KeyError, TypeError, ValueError):
+    except (ConfigError, LayoutError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from amr_edge.data.readers.joints import FARTHEST
 from amr_edge.data.recording import UNITS, Recording, Span
 from amr_edge.errors import AmrError, ClipError, ReadError
-from amr_edge.skeleton import Layout, Poses, layout
+from amr_edge.skeleton import Layout, Poses, definition_of, layout, register_definition
 
 NAME = "jsonl"
 TITLE = "amr-edge JSON lines"
@@ -134,6 +134,7 @@ def parse_header(line: str | bytes, where: str) -> Header:
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
             raise ReadError(f"{where}: {name} must be a whole number of at least 0, got {value!r:.20}")
     try:
+        register_definition(found.get("layout_definition"))
         skeleton = layout(str(found.get("layout")))
         parts = tuple(str(part) for part in found.get("parts", ()))
         spans = tuple(Span(float(start), float(end), str(name)) for start, end, name in found.get("spans", ()))
@@ -263,6 +264,7 @@ def header_line(recording: Recording) -> str:
         "amr_edge": "skeleton",
         "schema": SCHEMA,
         "layout": recording.layout,
+        **definition_of(recording.layout),
         "units": recording.units,
         "label": recording.label,
         "subject": recording.subject,
