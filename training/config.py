@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 from amr_edge.errors import ConfigError
@@ -277,11 +277,56 @@ class DistillConfig:
         _need(0 < self.teacher_budget <= 1, f"distill.teacher_budget must lie in (0, 1], got {self.teacher_budget}")
 
 
+# Widths of all blocks of an ST-GCN but the last, as multiples of the first.
+GRAPH_WIDTHS = (1, 1, 1, 1, 2, 2, 2, 4, 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphConfig:
+    """An ST-GCN of ten blocks.
+
+    Attributes:
+        base: Width of the first blocks; the fifth to seventh are twice as wide, the next two four times.
+        width: Of the last block, and so of the features.
+        kernel: Frames that a block looks at; odd.
+        dropout: Inside every block.
+    """
+
+    base: int = 16
+    width: int = 256
+    kernel: int = 9
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("base", "width", "kernel"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"graph.{name} must be at least 1, got {getattr(self, name)}")
+        if self.kernel % 2 == 0:
+            raise ConfigError(f"graph.kernel must be odd, so that it has a middle, got {self.kernel}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"graph.dropout must lie in [0, 1), got {self.dropout}")
+
+    @property
+    def depth(self) -> int:
+        """Blocks."""
+        return len(GRAPH_WIDTHS) + 1
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of every block."""
+        return (*(self.base * times for times in GRAPH_WIDTHS), self.width)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Everything a run needs to know besides the data and the seed.
 
     `prepare.layout` "" takes the layout of the data, and `prepare.window_s` 0 the median length of its clips.
+
+    Attributes:
+        backbone: "transformer" is built from `encoder`, "graph" (ST-GCN) from `graph`, "aligned" (a pair of encoders
+            of ASMa) from `pair`. Only a transformer has tokens, and so masked pre-training and budgets.
+        pair: Of an aligned pair, what its checkpoint's card states of the encoders.
     """
 
     name: str
@@ -291,10 +336,29 @@ class Recipe:
     finetune: FinetuneConfig
     distill: DistillConfig = field(default_factory=DistillConfig)
     persons: int = 2
+    backbone: Literal["transformer", "graph", "aligned"] = "transformer"
+    graph: GraphConfig = field(default_factory=GraphConfig)
+    pair: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _need(self.persons >= 1, f"persons must be at least 1, got {self.persons}")
+        _need(
+            self.backbone in ("transformer", "graph", "aligned"),
+            f"backbone must be transformer, graph or aligned, got '{self.backbone}'",
+        )
+        _need(
+            self.backbone == "transformer" or self.finetune.budget == (1.0, 1.0),
+            f"a backbone of the kind '{self.backbone}' sees all joints and frames and has no token budget; leave "
+            f"finetune.budget=1,1, got {self.finetune.budget}",
+        )
         self.pretrain.pretext.check(self.prepare.frames, self.encoder.patch_frames)
+
+    @property
+    def described_backbone(self) -> dict[str, Any]:
+        """The backbone as a card states it; `amr_edge.training.models.build` builds it again."""
+        if self.backbone == "graph":
+            return {"kind": "graph", **asdict(self.graph)}
+        return dict(self.pair) if self.backbone == "aligned" else asdict(self.encoder)
 
 
 def amr() -> Recipe:
@@ -326,6 +390,18 @@ def amr_small() -> Recipe:
             optim=OptimizerConfig(epochs=60, batch=32, lr=1e-3, min_lr=1e-5, betas=(0.9, 0.999)),
             augment=turned,
         ),
+    )
+
+
+def stgcn_small() -> Recipe:
+    """An ST-GCN trained from scratch on the clips and schedule of amr-small; it has no masked pre-training."""
+    base = amr_small()
+    return replace(
+        base,
+        name="stgcn-small",
+        backbone="graph",
+        graph=GraphConfig(base=16, width=128, dropout=0.2),
+        finetune=replace(base.finetune, budget=(1.0, 1.0)),
     )
 
 
@@ -427,6 +503,7 @@ RECIPES = {
     "mamp-small": mamp_small,
     "skeletonmae": skeletonmae,
     "skeletonmae-small": skeletonmae_small,
+    "stgcn-small": stgcn_small,
 }
 
 
@@ -474,6 +551,7 @@ _NESTED: dict[tuple[str, str], Any] = {
     ("Recipe", "pretrain"): PretrainConfig,
     ("Recipe", "finetune"): FinetuneConfig,
     ("Recipe", "distill"): DistillConfig,
+    ("Recipe", "graph"): GraphConfig,
     ("PretrainConfig", "pretext"): PretextConfig,
     ("PretrainConfig", "optim"): OptimizerConfig,
     ("PretrainConfig", "augment"): AugmentConfig,

@@ -96,9 +96,10 @@ def write_onnx(
 
 def _graph_form(classifier: Classifier, card: Card, tokens: int | None, opset: int) -> Deployed | OptimizedGraph:
     """The transformer in the form that engines run fastest, anything else as it stands."""
-    if type(classifier.encoder) is not Encoder:
+    encoder = classifier.eval().encoder
+    if not isinstance(encoder, Encoder):
         return Deployed(classifier, card, tokens)
-    return OptimizedGraph(classifier.eval(), card, tokens, fused_attention=opset >= ATTENTION_OPSET)
+    return OptimizedGraph(classifier, encoder, card, tokens, fused_attention=opset >= ATTENTION_OPSET)
 
 
 def save_onnx(model: onnx.ModelProto, card: Card, path: Path) -> Path:

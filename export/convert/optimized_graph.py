@@ -17,7 +17,7 @@ from amr_edge.card import Card
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.patchify import token_present
 from amr_edge.training.models.token_selection import choice_of
-from amr_edge.training.models.transformer import Block
+from amr_edge.training.models.transformer import Block, Encoder
 
 
 class _Linear(nn.Module):
@@ -70,17 +70,23 @@ class OptimizedGraph(nn.Module):
     """What `Deployed` answers, in the form that engines run fastest.
 
     Args:
-        classifier: The weights; its encoder is the transformer.
+        classifier: The weights.
+        encoder: Its encoder, a transformer.
         card: What they are; says how tokens are ranked.
         tokens: K, how many are looked at, for engines that want it constant; None asks for `ranks` at every forward.
         fused_attention: Leave attention in one piece, for operator sets that have it.
     """
 
     def __init__(
-        self, classifier: Classifier, card: Card, tokens: int | None = None, *, fused_attention: bool = False
+        self,
+        classifier: Classifier,
+        encoder: Encoder,
+        card: Card,
+        tokens: int | None = None,
+        *,
+        fused_attention: bool = False,
     ) -> None:
         super().__init__()
-        encoder = classifier.encoder
         config = encoder.config
         self.fused = fused_attention
         self.patch_frames = config.patch_frames

@@ -14,9 +14,9 @@ from amr_edge.errors import CardError, ConfigError
 from amr_edge.export.convert.onnx import write_onnx
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.runtime.inference.session import open_session
+from amr_edge.training.config import GraphConfig
 from amr_edge.training.models.build import build_encoder
 from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.models.stgcn import GraphConfig
 
 TINY = {"kind": "graph", **asdict(GraphConfig(base=4, width=16, dropout=0.0))}
 KINDS = {"graph": TINY, "aligned": {"kind": "aligned", "heads": 2, "of": TINY}}

@@ -12,12 +12,12 @@ from amr_edge.training.config import (
     DistillConfig,
     EncoderConfig,
     FinetuneConfig,
+    GraphConfig,
     OptimizerConfig,
     PretrainConfig,
     Recipe,
     amr_small,
 )
-from amr_edge.training.models.stgcn import GraphConfig
 
 Side = Literal["central_slow", "leaf_fast"]  # of the two masks; what each hides
 SIDES: tuple[Side, Side] = ("central_slow", "leaf_fast")

@@ -18,16 +18,17 @@ from amr_edge.skeleton import Mask, layout
 from amr_edge.training.asma.barlow import ThreeStreams
 from amr_edge.training.asma.config import AsmaRecipe, Side, StudentConfig
 from amr_edge.training.asma.views import view
-from amr_edge.training.config import Recipe, student
+from amr_edge.training.config import GraphConfig, Recipe, student
 from amr_edge.training.data.batch import Batch, to_batch
 from amr_edge.training.engine.checkpoint import load_weights
 from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.run_folder import RunFolder, versions
 from amr_edge.training.engine.trainer import Stage, train_loop
+from amr_edge.training.models.backbone import Backbone
 from amr_edge.training.models.build import build_encoder
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.dual_encoder import DualEncoder
-from amr_edge.training.models.stgcn import GraphConfig, GraphEncoder
+from amr_edge.training.models.stgcn import GraphEncoder
 from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.tasks.distill import distill_loss
@@ -137,7 +138,7 @@ def pretrain_side(
     stage = Stage(
         title=f"pre-train {side}",
         module=module,
-        encoder=cast("Encoder", encoder),  # it has a depth, which is all that the optimiser asks for
+        encoder=encoder,
         step=step,
         saved=nn.ModuleDict({"encoder": encoder}),  # the projector has done its work, and is the larger part by far
         card=card_for(
@@ -152,7 +153,7 @@ def pretrain_side(
     train_loop(stage, run, resume=resume)
 
 
-def pre_trained(run: RunFolder) -> Encoder:
+def pre_trained(run: RunFolder) -> Backbone:
     """The encoder that `pretrain_side` left in a run."""
     tensors, card = load_weights(run.last)
     encoder = build_encoder(card)
@@ -215,7 +216,7 @@ def teach(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         pair = DualEncoder(pre_trained(encoders[0]), pre_trained(encoders[1]), heads=config.heads)
-        model = Classifier(cast("Encoder", pair), len(store.classes), dropout=config.dropout).to(machine.device)
+        model = Classifier(pair, len(store.classes), dropout=config.dropout).to(machine.device)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, _: torch.Generator) -> Tensor:
         batch = to_batch(view(clips.whole(indices), config.views, skeleton, rng), machine.device)
@@ -246,7 +247,7 @@ def new_student(recipe: AsmaRecipe, classes: int, seed: int) -> tuple[Classifier
         torch.manual_seed(seed)
         if config.kind == "graph":
             words, tokens = graph_words(config.graph), None
-            encoder = cast("Encoder", GraphEncoder(config.graph, skeleton))
+            encoder: Backbone = GraphEncoder(config.graph, skeleton)
         else:
             tokens = student(config.kind, recipe.prepare, recipe.persons)
             words = asdict(tokens.encoder)

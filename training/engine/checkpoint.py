@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from amr_edge.card import CARD_KEY, Card
 from amr_edge.errors import CardError, LayoutError, ReadError
+from amr_edge.training.models.backbone import Backbone
 from amr_edge.training.models.build import build_encoder
 from amr_edge.training.models.classifier import Classifier
-from amr_edge.training.models.transformer import Encoder
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
@@ -102,7 +102,7 @@ def load_classifier(path: Path) -> tuple[Classifier, Card]:
     return model.eval(), card
 
 
-def load_encoder(path: Path, into: Encoder, card: Card) -> None:
+def load_encoder(path: Path, into: Backbone, card: Card) -> None:
     """Fill an encoder from a pre-trained or fine-tuned checkpoint of the same shape.
 
     Args:

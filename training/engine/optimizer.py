@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from amr_edge.training.config import OptimizerConfig
-from amr_edge.training.models.transformer import Encoder
+from amr_edge.training.models.backbone import Backbone
 
 
 def _height(name: str, depth: int) -> int:
@@ -22,7 +22,7 @@ def _height(name: str, depth: int) -> int:
     return depth + 1 if part.startswith("norm.") else 0
 
 
-def build_optimizer(module: nn.Module, encoder: Encoder, config: OptimizerConfig) -> torch.optim.AdamW:
+def build_optimizer(module: nn.Module, encoder: Backbone, config: OptimizerConfig) -> torch.optim.AdamW:
     """AdamW over `module`; no decay on vectors, learning rates shrinking by `layer_decay` towards the input.
 
     Every group carries `scale`, its share of the scheduled learning rate.

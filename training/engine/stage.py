@@ -9,7 +9,7 @@ from amr_edge.card import Card
 from amr_edge.training.config import OptimizerConfig
 from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.train_step import Step
-from amr_edge.training.models.transformer import Encoder
+from amr_edge.training.models.backbone import Backbone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Stage:
 
     title: str
     module: nn.Module
-    encoder: Encoder
+    encoder: Backbone
     step: Step
     saved: nn.Module
     card: Card

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from amr_edge.training.data.batch import Batch
-from amr_edge.training.models.transformer import Encoder
+from amr_edge.training.models.backbone import Backbone
 
 
 class Classifier(nn.Module):
@@ -18,7 +18,7 @@ class Classifier(nn.Module):
         dropout: On the pooled feature.
     """
 
-    def __init__(self, encoder: Encoder, classes: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, encoder: Backbone, classes: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)

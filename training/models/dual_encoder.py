@@ -3,14 +3,15 @@
 Source: ASMa (Anand et al., TMLR 2026), the bidirectional attention that aligns two complementary encoders.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from amr_edge.errors import ConfigError
-from amr_edge.training.models.stgcn import GraphEncoder
-from amr_edge.training.models.transformer import Attention, Encoder, initialize
+from amr_edge.training.models.backbone import Backbone
+from amr_edge.training.models.transformer import Attention, initialize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class DualEncoderConfig:
             )
 
 
-class DualEncoder(nn.Module):
+class DualEncoder(Backbone):
     """Two frozen encoders and what they say to each other; serves wherever one encoder does.
 
     F1' = F1 + attention(F1 over F2), F2' = F2 + attention(F2 over F1); the features are [F1', F2'], so that their mean
@@ -46,7 +47,9 @@ class DualEncoder(nn.Module):
         heads: Of the attention; divides D.
     """
 
-    def __init__(self, first: Encoder | GraphEncoder, second: Encoder | GraphEncoder, *, heads: int) -> None:
+    config: DualEncoderConfig
+
+    def __init__(self, first: Backbone, second: Backbone, *, heads: int) -> None:
         super().__init__()
         width = first.config.width
         self.config = DualEncoderConfig(width=2 * width, depth=first.config.depth, heads=heads)
@@ -57,15 +60,24 @@ class DualEncoder(nn.Module):
             initialize(attention)
             # The output projection starts at zero: the pair starts as the two encoders that were pre-trained.
             nn.init.zeros_(attention.out.weight)
+        self.frozen = True
         for encoder in (first, second):
             encoder.requires_grad_(requires_grad=False)
+        self.train(self.training)
+
+    def unfreeze(self) -> None:
+        """Let the two encoders be trained as well, as fine-tuning does."""
+        self.frozen = False
+        self.first.requires_grad_(requires_grad=True)
+        self.second.requires_grad_(requires_grad=True)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "DualEncoder":  # noqa: FBT001, FBT002  (torch's own signature)
         """Put the attention into training; what is frozen answers as it was learned, its norms and dropouts at rest."""
         super().train(mode)
-        self.first.eval()
-        self.second.eval()
+        if self.frozen:
+            self.first.eval()
+            self.second.eval()
         return self
 
     def forward(self, body: Tensor, present: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -79,7 +91,7 @@ class DualEncoder(nn.Module):
         Returns:
             Features (B, S, 2 D) and which exist, (B, S) bool.
         """
-        with torch.no_grad():
+        with torch.no_grad() if self.frozen else nullcontext():
             one, exists = self.first(body, present, kept)  # (B, S, D), (B, S)
             other, _ = self.second(body, present, kept)
         # A body without anything would have nothing to look at and answer NaN; it looks at everything instead.

@@ -6,7 +6,6 @@ mean and variance, and has no feature. An encoder that never saw a joint answers
 Source: ST-GCN (Yan et al., AAAI 2018) at the size of PSTL (Zhou et al., AAAI 2023), 821 380 parameters at 25 joints.
 """
 
-from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -15,48 +14,13 @@ from torch.nn import functional
 
 from amr_edge.errors import ConfigError
 from amr_edge.skeleton import Layout
+from amr_edge.training.config import GraphConfig
+from amr_edge.training.models.backbone import Backbone
 from amr_edge.training.models.skeleton_graph import partitions
 
-WIDER = (1, 1, 1, 1, 2, 2, 2, 4, 4)  # widths of all blocks but the last, as multiples of the first
 HALVING = (4, 7)  # indices of the blocks after which half of the frames are left
 EPSILON = 1e-5  # of the norms, as torch's
 MOMENTUM = 0.1  # of the running statistics
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphConfig:
-    """An ST-GCN of ten blocks.
-
-    Attributes:
-        base: Width of the first blocks; the fifth to seventh are twice as wide, the next two four times.
-        width: Of the last block, and so of the features.
-        kernel: Frames that a block looks at; odd.
-        dropout: Inside every block.
-    """
-
-    base: int = 16
-    width: int = 256
-    kernel: int = 9
-    dropout: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name in ("base", "width", "kernel"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"graph.{name} must be at least 1, got {getattr(self, name)}")
-        if self.kernel % 2 == 0:
-            raise ConfigError(f"graph.kernel must be odd, so that it has a middle, got {self.kernel}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"graph.dropout must lie in [0, 1), got {self.dropout}")
-
-    @property
-    def depth(self) -> int:
-        """Blocks."""
-        return len(WIDER) + 1
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Of every block."""
-        return (*(self.base * times for times in WIDER), self.width)
 
 
 class PresentNorm(nn.Module):
@@ -151,7 +115,7 @@ class GraphBlock(nn.Module):
         return functional.relu(y) * after, after
 
 
-class GraphEncoder(nn.Module):
+class GraphEncoder(Backbone):
     """Bodies in, a feature for each joint and each fourth frame out; serves wherever the transformer encoder does.
 
     Args:
@@ -159,6 +123,8 @@ class GraphEncoder(nn.Module):
         layout: Whose bones.
         channels: C of the clips.
     """
+
+    config: GraphConfig
 
     def __init__(self, config: GraphConfig, layout: Layout, *, channels: int = 3) -> None:
         super().__init__()

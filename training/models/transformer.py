@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from amr_edge.training.config import EncoderConfig
+from amr_edge.training.models.backbone import Backbone
 from amr_edge.training.models.patchify import patchify, token_present
 
 LARGEST_MAP = 256 * 256  # queries times keys; a larger matrix of scores costs more memory than it saves time
@@ -99,7 +100,7 @@ def initialize(module: nn.Module) -> None:
             nn.init.zeros_(part.bias)
 
 
-class Encoder(nn.Module):
+class Encoder(Backbone):
     """Tokens in, features out.
 
     Args:
@@ -108,6 +109,8 @@ class Encoder(nn.Module):
         joints: V of the clips.
         channels: C of the clips.
     """
+
+    config: EncoderConfig
 
     def __init__(self, config: EncoderConfig, *, frames: int, joints: int, channels: int = 3) -> None:
         super().__init__()

@@ -80,8 +80,7 @@ def inherit(student: Classifier, teacher: Classifier) -> list[str]:
         Keeping the largest units: Xu et al., "Initializing Models with Larger Ones", ICLR 2024.
     """
     own, theirs = student.encoder, teacher.encoder
-    alike = isinstance(own, Encoder) and isinstance(theirs, Encoder)  # graphs and pairs stand in for the transformer
-    if not alike or own.config.width > theirs.config.width:
+    if not isinstance(own, Encoder) or not isinstance(theirs, Encoder) or own.config.width > theirs.config.width:
         return []
     width = _largest(teacher.head.weight.norm(dim=0) * theirs.norm.weight.abs(), own.config.width)
     found = {f"encoder.{name}": tensor for name, tensor in _input(own, theirs, width).items()}

@@ -1,7 +1,6 @@
 """Teach an encoder the actions: a light head, all weights trained, on all tokens or on random budgets of them."""
 
 import hashlib
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -24,13 +23,15 @@ from amr_edge.training.engine.checkpoint import load_encoder
 from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.run_folder import RunFolder, versions
 from amr_edge.training.engine.trainer import Stage, train_loop
+from amr_edge.training.models.backbone import Backbone
+from amr_edge.training.models.build import build_encoder
 from amr_edge.training.models.classifier import Classifier
+from amr_edge.training.models.dual_encoder import DualEncoder
 from amr_edge.training.models.patchify import token_present
 from amr_edge.training.models.token_selection import TokenSelector, choice_of
-from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.objectives.masking import keep_random, keep_ranked
 from amr_edge.training.tasks.predict import validated
-from amr_edge.training.tasks.pretrain import describe, new_encoder
+from amr_edge.training.tasks.pretrain import describe
 
 NONE_NAMES = ("idle", "none", "nothing", "background")
 
@@ -54,7 +55,14 @@ def tokens_for_step(
     return keep_ranked(exists, choice.energy(batch.body, batch.present).float(), keep, generator)
 
 
-def new_classifier(encoder: Encoder, classes: int, config: FinetuneConfig, seed: int) -> Classifier:
+def new_backbone(card: Card, seed: int) -> Backbone:
+    """The backbone that a card describes, with fresh weights; the same seed gives the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_encoder(card)
+
+
+def new_classifier(encoder: Backbone, classes: int, config: FinetuneConfig, seed: int) -> Classifier:
     """An encoder with a head that knows nothing yet; its layers drop out as the settings say."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 2)
@@ -125,15 +133,17 @@ def finetune(
         units=store.units,
         persons=recipe.persons,
         patch_frames=recipe.encoder.patch_frames,
-        encoder=asdict(recipe.encoder),
+        encoder=recipe.described_backbone,
         focal_windows=recipe.pretrain.pretext.focal_windows,
         data=describe(store, split, train) | ({} if subset is None else {"labels": subset.to_dict()}),
         recipe={"name": recipe.name, "seed": seed, "epochs": config.optim.epochs, "init": _named(init)},
         versions=versions(),
     )
-    encoder = new_encoder(recipe, seed)
+    encoder = new_backbone(card, seed)
     if init is not None:
         load_encoder(init, encoder, card)
+    if isinstance(encoder, DualEncoder):
+        encoder.unfreeze()
     model = new_classifier(encoder, len(store.classes), config, seed).to(machine.device)
     choice = choice_of(card).to(machine.device)
 

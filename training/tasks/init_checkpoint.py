@@ -16,7 +16,7 @@ from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError, LayoutError
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.skeleton import Mask, common_joints, layout
-from amr_edge.training.config import RECIPES, EncoderConfig, Recipe
+from amr_edge.training.config import RECIPES, EncoderConfig, GraphConfig, Recipe
 from amr_edge.training.engine.checkpoint import load_weights
 
 
@@ -47,25 +47,31 @@ def open_origin(path: Path) -> InitCheckpoint:
 
 
 def recipe_name(origin: InitCheckpoint) -> str:
-    """The recipe that the checkpoint was trained with, where it is one of ours; amr-small otherwise."""
+    """The recipe that the checkpoint was trained with, where it is one of ours, else one of its kind of backbone."""
     name = str(origin.card.recipe.get("name", ""))
-    return name if name in RECIPES else "amr-small"
+    if name in RECIPES:
+        return name
+    return "amr-small" if origin.card.has_budget else "stgcn-small"
 
 
 def continued(base: Recipe, origin: InitCheckpoint) -> Recipe:
-    """The recipe with the checkpoint's encoder and clips; what else it says stays.
+    """The recipe with the checkpoint's encoder and clips; its other settings stay.
 
     Only where its masks and windows no longer divide the clips they are replaced by the nearest that do: they rank
-    tokens, and nothing is pre-trained here.
-
-    Raises:
-        ConfigError: If the checkpoint holds no transformer.
+    tokens, and nothing is pre-trained here. A graph or an aligned pair has no tokens, and so no random budgets.
     """
     card = origin.card
-    if "kind" in card.encoder:
-        raise ConfigError(
-            f"--init {origin.path}: its encoder is of the kind '{card.encoder['kind']}', fine-tuning starts from a "
-            "transformer; evaluate it with `amr-edge probe`, or start from a checkpoint of `amr-edge pretrain`"
+    kind = card.encoder.get("kind")
+    if kind is not None:
+        fields = {name: value for name, value in card.encoder.items() if name != "kind"}
+        return replace(
+            base,
+            prepare=card.prepare,
+            persons=card.persons,
+            backbone=kind,
+            graph=GraphConfig(**fields) if kind == "graph" else base.graph,
+            pair=dict(card.encoder) if kind == "aligned" else {},
+            finetune=replace(base.finetune, budget=(1.0, 1.0)),
         )
     encoder = EncoderConfig(**card.encoder)
     steps = card.prepare.frames // encoder.patch_frames
@@ -92,9 +98,12 @@ def check_unchanged(made: Recipe, origin: InitCheckpoint) -> None:
         ConfigError: Naming the setting.
     """
     card = origin.card
-    kept: dict[str, tuple[object, object]] = {
-        f"encoder.{name}": (getattr(made.encoder, name), value) for name, value in card.encoder.items()
-    }
+    kind = card.encoder.get("kind")
+    kept: dict[str, tuple[object, object]] = {"backbone": (made.backbone, kind or "transformer")}
+    if kind is None or kind == "graph":
+        group, config = ("encoder", made.encoder) if kind is None else ("graph", made.graph)
+        fields = {name: value for name, value in card.encoder.items() if name != "kind"}
+        kept |= {f"{group}.{name}": (getattr(config, name), value) for name, value in fields.items()}
     kept["prepare.frames"] = (made.prepare.frames, card.prepare.frames)
     kept["prepare.layout"] = (made.prepare.layout, card.prepare.layout)
     for name, (requested, its) in kept.items():

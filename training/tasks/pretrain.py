@@ -9,6 +9,7 @@ from torch import Tensor
 
 from amr_edge.card import Card
 from amr_edge.data.store import Store
+from amr_edge.errors import ConfigError
 from amr_edge.skeleton import Mask, layout
 from amr_edge.training.config import Recipe
 from amr_edge.training.data.random_views import Views
@@ -20,7 +21,16 @@ from amr_edge.training.objectives.masked_reconstruction import MaskedReconstruct
 
 
 def new_encoder(recipe: Recipe, seed: int) -> Encoder:
-    """A fresh encoder for the recipe's clips; the same seed gives the same weights."""
+    """A fresh transformer for the recipe's clips; the same seed gives the same weights.
+
+    Raises:
+        ConfigError: If the recipe has another backbone, which masked reconstruction cannot train.
+    """
+    if recipe.backbone != "transformer":
+        raise ConfigError(
+            f"'{recipe.name}' has a backbone of the kind '{recipe.backbone}', and masked reconstruction pre-trains "
+            f"transformers; train it with: amr-edge finetune --recipe {recipe.name}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Encoder(recipe.encoder, frames=recipe.prepare.frames, joints=len(layout(recipe.prepare.layout)))

@@ -64,7 +64,7 @@ def test_the_lean_form_answers_as_the_trained_model(seed: int, persons: int, hol
     with torch.inference_mode():
         expected = Deployed(trained, card)(clip, present, ranks)[0]
         for fused in (False, True):
-            logits, probs = OptimizedGraph(trained, card, fused_attention=fused)(clip, present, ranks)
+            logits, probs = OptimizedGraph(trained, trained.encoder, card, fused_attention=fused)(clip, present, ranks)
             torch.testing.assert_close(logits, expected, atol=2e-4, rtol=1e-4)
             torch.testing.assert_close(probs, logits.softmax(dim=1))
 
@@ -74,14 +74,17 @@ def test_all_tokens_built_in_are_those_of_the_model_without_a_budget() -> None:
     clip, present = clips(1, 2, 0.02)
     with torch.inference_mode():
         torch.testing.assert_close(
-            OptimizedGraph(trained, card, TOKENS)(clip, present)[0], trained(clip, present), atol=2e-4, rtol=1e-4
+            OptimizedGraph(trained, trained.encoder, card, TOKENS)(clip, present)[0],
+            trained(clip, present),
+            atol=2e-4,
+            rtol=1e-4,
         )
 
 
 def test_the_lean_form_leaves_the_trained_model_as_it_was() -> None:
     trained, card = model()
     before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
-    OptimizedGraph(trained, card)
+    OptimizedGraph(trained, trained.encoder, card)
     after = trained.state_dict()
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 

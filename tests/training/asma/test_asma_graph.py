@@ -5,11 +5,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from amr_edge.errors import CardError, ConfigError
 from amr_edge.skeleton import LAYOUTS, NTU25, PENN13, layout
-from amr_edge.training.config import EncoderConfig
+from amr_edge.training.config import EncoderConfig, GraphConfig
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.dual_encoder import DualEncoder
 from amr_edge.training.models.skeleton_graph import degrees, distances, partitions
-from amr_edge.training.models.stgcn import GraphConfig, GraphEncoder, PresentNorm, macs
+from amr_edge.training.models.stgcn import GraphEncoder, PresentNorm, macs
 from amr_edge.training.models.transformer import Encoder
 
 TINY = GraphConfig(base=4, width=16, dropout=0.0)

@@ -19,14 +19,14 @@ from amr_edge.training.asma import stages
 from amr_edge.training.asma.commands import cost, pace
 from amr_edge.training.asma.config import asma_small
 from amr_edge.training.asma.stages import new_student, pretrain_side
-from amr_edge.training.config import EncoderConfig
+from amr_edge.training.config import EncoderConfig, GraphConfig
 from amr_edge.training.data.batch import to_batch
 from amr_edge.training.engine.checkpoint import load_classifier, load_weights
 from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.dual_encoder import DualEncoder
-from amr_edge.training.models.stgcn import GraphConfig, GraphEncoder
+from amr_edge.training.models.stgcn import GraphEncoder
 from amr_edge.training.models.transformer import Encoder
 
 CPU = RunOptions(device=torch.device("cpu"))

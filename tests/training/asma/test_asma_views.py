@@ -24,9 +24,10 @@ from amr_edge.training.asma.config import (
     asma_small,
 )
 from amr_edge.training.asma.views import copies, frame_motion, left_frames, left_joints, view
+from amr_edge.training.config import GraphConfig
 from amr_edge.training.data.batch import to_batch
 from amr_edge.training.models.skeleton_graph import degrees
-from amr_edge.training.models.stgcn import GraphConfig, GraphEncoder
+from amr_edge.training.models.stgcn import GraphEncoder
 
 STILL = ViewConfig(pad=0, shear=0, turn=0, tilt=0, flip=0)
 CPU = torch.device("cpu")
