@@ -341,10 +341,11 @@ def main() -> None:
     for name, evaluation in evaluations.items():
         print(f"\n{name}\n{evaluation.text()}")
     if options.out is not None:
+        scored = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
         result = {
             "people_left_out": options.people,
             "models": {name: {"recipe": card.recipe, "data": card.data} for name, card in cards.items()},
-            "judged": {name: evaluation.to_dict() for name, evaluation in evaluations.items()},
+            "judged": scored,  # the key of results written by earlier versions
             "together": {name: evaluation.to_dict() for name, evaluation in together.items()},
             "hints": trust_to_dict(trust),
             "pose": options.pose,

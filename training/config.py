@@ -324,9 +324,10 @@ class Recipe:
     `prepare.layout` "" takes the layout of the data, and `prepare.window_s` 0 the median length of its clips.
 
     Attributes:
-        backbone: "transformer" is built from `encoder`, "graph" (ST-GCN) from `graph`, "aligned" (a pair of encoders
-            of ASMa) from `pair`. Only a transformer has tokens, and so masked pre-training and budgets.
-        pair: Of an aligned pair, what its checkpoint's card states of the encoders.
+        backbone: "transformer" is built from `encoder`, "graph" (ST-GCN) from `graph`, another kind of
+            `amr_edge.training.models.build.BACKBONES` from `backbone_fields`. Only a transformer has tokens, and so
+            masked pre-training and budgets.
+        backbone_fields: Of other kinds, what a card states of them beside the kind.
     """
 
     name: str
@@ -336,16 +337,12 @@ class Recipe:
     finetune: FinetuneConfig
     distill: DistillConfig = field(default_factory=DistillConfig)
     persons: int = 2
-    backbone: Literal["transformer", "graph", "aligned"] = "transformer"
+    backbone: str = "transformer"
     graph: GraphConfig = field(default_factory=GraphConfig)
-    pair: dict[str, Any] = field(default_factory=dict)
+    backbone_fields: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _need(self.persons >= 1, f"persons must be at least 1, got {self.persons}")
-        _need(
-            self.backbone in ("transformer", "graph", "aligned"),
-            f"backbone must be transformer, graph or aligned, got '{self.backbone}'",
-        )
         _need(
             self.backbone == "transformer" or self.finetune.budget == (1.0, 1.0),
             f"a backbone of the kind '{self.backbone}' sees all joints and frames and has no token budget; leave "
@@ -356,9 +353,9 @@ class Recipe:
     @property
     def described_backbone(self) -> dict[str, Any]:
         """The backbone as a card states it; `amr_edge.training.models.build` builds it again."""
-        if self.backbone == "graph":
-            return {"kind": "graph", **asdict(self.graph)}
-        return dict(self.pair) if self.backbone == "aligned" else asdict(self.encoder)
+        if self.backbone == "transformer":
+            return asdict(self.encoder)
+        return {"kind": self.backbone, **(asdict(self.graph) if self.backbone == "graph" else self.backbone_fields)}
 
 
 def amr() -> Recipe:

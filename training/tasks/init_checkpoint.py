@@ -70,7 +70,7 @@ def continued(base: Recipe, origin: InitCheckpoint) -> Recipe:
             persons=card.persons,
             backbone=kind,
             graph=GraphConfig(**fields) if kind == "graph" else base.graph,
-            pair=dict(card.encoder) if kind == "aligned" else {},
+            backbone_fields={} if kind == "graph" else fields,
             finetune=replace(base.finetune, budget=(1.0, 1.0)),
         )
     encoder = EncoderConfig(**card.encoder)
