@@ -16,17 +16,22 @@ from amr_edge.data.convert import facts_of
 from amr_edge.data.quality_checks import KINDS, Duplicates, Finding, findings
 from amr_edge.data.readers import FORMATS, Found, find, recordings, stored
 from amr_edge.data.recording import Recording
-from amr_edge.data.splits import offers
+from amr_edge.data.splits import available_splits
 from amr_edge.data.store import Store, open_store
 from amr_edge.errors import AmrError, CheckFailedError, ReadError
 from amr_edge.terminal import note, progress, table, to_json
 
-_SHOWN = 10  # findings of one kind that a person is shown
+_SHOWN = 10  # sentences of one kind that are printed
 
 _format = click.option(
-    "--format", "format_name", type=click.Choice(FORMATS), default="auto", show_default=True, help="What the files are."
+    "--format",
+    "format_name",
+    type=click.Choice(FORMATS),
+    default="auto",
+    show_default=True,
+    help="Format of the files.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _path = click.Path(path_type=Path)
 
 
@@ -71,7 +76,7 @@ data.add_command(windows)
 
 
 def _bytes(count: float) -> str:
-    """A size for a person to read."""
+    """A size in readable units."""
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:.3g} {unit}"
@@ -80,7 +85,7 @@ def _bytes(count: float) -> str:
 
 
 def _read(found: Found, label: str, on_bad: Callable[[ReadError], None]) -> Iterator[Recording]:
-    """The recordings of what was found, with a bar over the files."""
+    """The recordings that were found, with a progress bar over the files."""
     with progress(found.files, label=label, length=len(found.files)) as files:
         yield from recordings(found.reader, files, on_bad)
 
@@ -94,12 +99,12 @@ def _note_each(sentences: Sequence[str]) -> None:
 
 
 def store_facts(store: Store) -> dict[str, Any]:
-    """What a store holds, in numbers."""
+    """Facts about a store, for JSON."""
     return asdict(facts_of(store))
 
 
 def store_sentence(facts: dict[str, Any]) -> str:
-    """The facts for a person."""
+    """Facts about a store in one sentence."""
     known = (f"{facts[name]} {name}" for name in ("classes", "subjects", "cameras") if facts[name])
     return (
         f"{facts['recordings']} recordings, {''.join(f'{each}, ' for each in known)}{facts['frames']} frames "
@@ -111,7 +116,7 @@ def store_sentence(facts: dict[str, Any]) -> str:
 @click.argument("source", type=_path)
 @click.argument("destination", type=_path)
 @_format
-@click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read, and say so.")
+@click.option("--skip-bad", is_flag=True, help="Leave out files and clips that cannot be read; each is reported.")
 @click.option("--part", help="Keep only recordings of this official part, such as train or correct.")
 @_json
 def convert(
@@ -156,9 +161,9 @@ def convert(
 @click.argument("file", type=_path)
 @_json
 def info(file: Path, as_json: bool) -> None:  # noqa: FBT001
-    """Say what the store FILE holds.
+    """Describe the store FILE.
 
-    Classes with their clips, people, lengths, official parts, and the splits that it offers.
+    Classes with their clips, subjects, lengths, official parts, and the splits to train with.
     """
     store = open_store(file)
     facts = store_facts(store)
@@ -172,7 +177,7 @@ def info(file: Path, as_json: bool) -> None:  # noqa: FBT001
         else {}
     )
     parts = Counter(part for each in store.parts for part in each)
-    splits = offers(store)
+    splits = available_splits(store)
     if as_json:
         click.echo(
             to_json(
@@ -211,14 +216,14 @@ def info(file: Path, as_json: bool) -> None:  # noqa: FBT001
 @_format
 @_json
 def check(source: Path, format_name: str, as_json: bool) -> None:  # noqa: FBT001
-    """Look for what is wrong in SOURCE before training.
+    """Check the recordings in SOURCE before training.
 
-    Lost or frozen joints, an odd scale, swapped sides, jumps in time, copies, files that cannot be read. Ends with 1 if
-    anything was found.
+    Lost or frozen joints, an odd scale, swapped sides, jumps in time, duplicates, unreadable files. Ends with 1
+    if anything was found.
     """
     found = find(source, format_name)
     seen: list[Finding] = []
-    copies = Duplicates()
+    duplicates = Duplicates()
     count = 0
 
     def unreadable(refusal: ReadError) -> None:
@@ -227,7 +232,7 @@ def check(source: Path, format_name: str, as_json: bool) -> None:  # noqa: FBT00
     for recording in _read(found, "checking", unreadable):
         count += 1
         seen.extend(findings(recording))
-        seen.extend(copies.of(recording))
+        seen.extend(duplicates.check(recording))
     names = {finding.source for finding in seen}
     kinds = Counter(finding.kind for finding in seen)
     if as_json:

@@ -1,6 +1,6 @@
-"""The clips of a store: its recordings as a model sees them, whole or cut, without knowing who computes with them.
+"""Model inputs from the recordings of a store, whole or in part, in NumPy.
 
-The tests of a model and the proof of an exported file answer them, with or without torch.
+Evaluation in training and of an exported file both read them.
 """
 
 from dataclasses import replace
@@ -20,9 +20,9 @@ class Clips:
 
     Args:
         store: The recordings.
-        which: (N,) bool, which of them.
+        which: (N,) True for the recordings to use.
         config: The model's preprocessing.
-        persons: M; of more persons those who move most are taken, as a stream takes them.
+        persons: M; of more persons those who move most are used, as in live recognition.
 
     Raises:
         DataError: If no recording is chosen.
@@ -41,13 +41,13 @@ class Clips:
         self.names = [store.names[int(i)] for i in indices]
         # Read once, in the model's layout, so that a clip costs one resampling.
         source, target = layout(store.layout), layout(config.layout)
-        self._recordings = [_as(store[int(i)], source, target) for i in indices]
+        self._recordings = [_to_layout(store[int(i)], source, target) for i in indices]
 
     def __len__(self) -> int:
         return len(self._recordings)
 
     def clip(self, index: int, span_s: tuple[float, float] | None = None) -> Clip:
-        """One recording, whole or in part, with M persons (those who are not there are absent)."""
+        """One recording, whole or in part, with M persons (missing ones are absent)."""
         recording = self._recordings[index]
         _, clip = prepare_scene(
             recording.poses, recording.times_s, recording.skeleton, self.config, self.persons, span_s
@@ -63,7 +63,7 @@ class Clips:
         return stack([self.clip(int(i)) for i in indices])
 
 
-def _as(recording: Recording, source: Layout, target: Layout) -> Recording:
+def _to_layout(recording: Recording, source: Layout, target: Layout) -> Recording:
     """The recording in the model's layout."""
     poses = remap(recording.poses, source, target).poses
     return replace(recording, poses=np.ascontiguousarray(poses), layout=target.name)

@@ -1,9 +1,8 @@
-"""What would it look like without the scissors: trimmed clips of one person in a row, with idleness between them.
+"""Continuous recordings joined from trimmed clips, with idle time between them, and training windows cut from them.
 
-Data sets of trimmed clips never show what a camera shows most of the time, which is nothing. Here clips are joined into
-long labelled recordings, on which events can be counted, a `none` class trained and a threshold calibrated. The
-idleness is made of what was recorded: the pose at the end of a clip is held, and goes over into the pose at the
-beginning of the next one, with the jitter that the frames there have.
+Trimmed clips never show the idleness that a camera shows most of the time. Joined recordings have it, so that events
+can be counted, a `none` class trained and a threshold calibrated. Idle frames are made from recorded ones: the last
+pose of a clip is held and blends into the first pose of the next one, with the jitter of the frames there.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,21 +16,21 @@ from amr_edge.data.spans import windows
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.skeleton import Poses
 
-TREMOR_FRAMES = 8  # at either end of a clip, whose jitter idleness has
-OVER_S = (0.4, 1.2)  # how long it takes to go from one pose to the next
+TREMOR_FRAMES = 8  # at either end of a clip, from which the jitter of idle frames is taken
+OVER_S = (0.4, 1.2)  # duration of the blend from one pose to the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinConfig:
-    """How clips are joined.
+    """Settings of joining clips.
 
     Attributes:
-        idle_s: Shortest and longest idleness before, between and after clips.
-        longest_s: A recording that is longer gets no further clip.
-        reach: Largest mean distance between the joints of two poses that may go over into each other, about the root
-            and as a share of the body's extent. Further would look like an action: standing up, if one clip ends
-            seated. A new recording begins there.
-        choose_from: The next clip is the one of so many whose first pose is nearest.
+        idle_s: Shortest and longest idle time before, between and after clips, seconds.
+        longest_s: A recording that is longer gets no further clip, seconds.
+        reach: Largest mean joint distance between two poses that are blended, relative to the root and as a share of
+            the body's extent. A larger one would look like an action (standing up, if one clip ends seated), so a new
+            recording begins instead.
+        choose_from: Number of clips among which the one with the nearest first pose comes next.
     """
 
     idle_s: tuple[float, float] = (1.0, 3.0)
@@ -87,7 +86,7 @@ def join(clips: Iterable[Recording], rng: np.random.Generator, config: JoinConfi
 def joined_by_subject(
     recordings: Sequence[Recording] | Iterable[Recording], rng: np.random.Generator, config: JoinConfig | None = None
 ) -> Iterator[Recording]:
-    """`join` for everybody of a data set, subject by subject; clips without a label are left out.
+    """`join` for every subject of a data set in turn; clips without a label are left out.
 
     Raises:
         DataError: If no clip has both a label and a subject, or one cannot be joined.
@@ -111,16 +110,15 @@ def training_windows(
     none_class: str,
     none_share: float,
 ) -> Iterator[Recording]:
-    """The windows of continuous recordings that clearly show an action or nothing, as labelled clips.
+    """Windows of continuous recordings that clearly show one action or none, as labelled clips.
 
     Args:
-        read: Gives the recordings, twice: windows are counted before they are chosen.
-        rng: Chooses which windows of idleness are kept.
-        window_s: Length of a window.
-        stride_s: From one window to the next.
+        read: Returns the recordings; called twice, because windows are counted before they are chosen.
+        rng: Chooses among the windows without action.
+        window_s: Length of a window, seconds.
+        stride_s: Seconds from one window to the next.
         none_class: The label of windows without action.
-        none_share: At most this share of the windows shows nothing, in [0, 1); most of anybody's time is idle, and
-            would outweigh every action.
+        none_share: Maximum share of windows without action, in [0, 1); idle time would outweigh every action.
 
     Raises:
         ConfigError: If the share is outside [0, 1), or window or stride are not above 0.
@@ -132,8 +130,8 @@ def training_windows(
     for recording in read():
         if any(span.label == none_class for span in recording.spans):
             raise DataError(
-                f"{recording.source}: a span is labelled '{none_class}', which is to mean nothing; choose another "
-                "--none"
+                f"{recording.source}: a span is labelled '{none_class}', the name of the none class; "
+                "choose another --none"
             )
         empty += [window.label == none_class for window in windows(recording, window_s, stride_s, none_class)]
     nothing = np.flatnonzero(empty)
@@ -144,13 +142,13 @@ def training_windows(
             "`amr-edge data join` makes them"
         )
     most = min(len(nothing), round(none_share / (1 - none_share) * actions))
-    kept = np.ones(len(empty), dtype=np.bool_)
-    kept[nothing] = False
-    kept[rng.choice(nothing, size=most, replace=False)] = True
+    selected = np.ones(len(empty), dtype=np.bool_)
+    selected[nothing] = False
+    selected[rng.choice(nothing, size=most, replace=False)] = True
     place = 0
     for recording in read():
         for window in windows(recording, window_s, stride_s, none_class):
-            if kept[place]:
+            if selected[place]:
                 yield window
             place += 1
 
@@ -171,16 +169,16 @@ def _check(clip: Recording, first: Recording) -> None:
 
 
 def _nearest(before: Recording, waiting: Sequence[Recording], config: JoinConfig) -> int | None:
-    """Which clip begins nearest to where `before` ends: of the first few, or else of all; None if all are too far."""
+    """Index of the clip that begins nearest to the end of `before`: of the first few, else of all; None if too far."""
     for count in (config.choose_from, len(waiting)):
-        far = [_apart(before, after) for after in waiting[:count]]
+        far = [_pose_distance(before, after) for after in waiting[:count]]
         best = int(np.argmin(far))
         if far[best] <= config.reach:
             return best
     return None
 
 
-def _apart(before: Recording, after: Recording) -> float:
+def _pose_distance(before: Recording, after: Recording) -> float:
     """Mean distance between the last pose of one clip and the first of another, as a share of the body's extent."""
     one, two = before.poses[0, -1].astype(np.float64), after.poses[0, 0].astype(np.float64)  # (V, C)
     both = np.isfinite(one).all(axis=-1) & np.isfinite(two).all(axis=-1)
@@ -197,7 +195,7 @@ def _apart(before: Recording, after: Recording) -> float:
 
 
 def _joined(row: Sequence[Recording], number: int, rng: np.random.Generator, config: JoinConfig) -> Recording:
-    """Idle, clip, idle, clip, ..., idle."""
+    """One recording: idle, clip, idle, clip, ..., idle."""
     step_s = 1.0 / float(np.median([clip.fps for clip in row]))
     pieces: list[Poses] = []
     times: list[NDArray[np.float64]] = []
@@ -207,11 +205,11 @@ def _joined(row: Sequence[Recording], number: int, rng: np.random.Generator, con
     for clip in row:
         poses = clip.poses[0]  # (T, V, C)
         if before is not None:
-            here = here + _step(before, poses + here, clip.skeleton.root)
+            here = here + _ground_shift(before, poses + here, clip.skeleton.root)
         poses = poses + here
         for idle in (_idle(before, poses, rng, config, step_s), None):
             piece = poses if idle is None else idle
-            relative = clip.times_s - clip.times_s[0] if idle is None else _beats(len(piece), step_s)
+            relative = clip.times_s - clip.times_s[0] if idle is None else _steady_times(len(piece), step_s)
             pieces.append(piece)
             times.append(now_s + relative)
             if idle is None:
@@ -219,7 +217,7 @@ def _joined(row: Sequence[Recording], number: int, rng: np.random.Generator, con
             now_s = float(times[-1][-1]) + step_s
         before = poses
     pieces.append(_idle(before, None, rng, config, step_s))
-    times.append(now_s + _beats(len(pieces[-1]), step_s))
+    times.append(now_s + _steady_times(len(pieces[-1]), step_s))
     cameras = {clip.camera for clip in row}
     first = row[0]
     return Recording(
@@ -235,13 +233,13 @@ def _joined(row: Sequence[Recording], number: int, rng: np.random.Generator, con
     )
 
 
-def _beats(count: int, step_s: float) -> NDArray[np.float64]:
+def _steady_times(count: int, step_s: float) -> NDArray[np.float64]:
     """(count,) 0, one step, two steps, ..."""
     return np.arange(count, dtype=np.float64) * step_s
 
 
-def _step(before: Poses, after: Poses, root: int) -> NDArray[np.float32]:
-    """(C,) the level shift that makes a clip begin where the one before ended: no body slides while idle."""
+def _ground_shift(before: Poses, after: Poses, root: int) -> NDArray[np.float32]:
+    """(C,) horizontal shift that makes a clip begin where the previous one ended."""
     step = before[-1, root] - after[0, root]
     step[1] = 0.0  # the floor stays where it is
     return np.asarray(np.nan_to_num(step), dtype=np.float32)
@@ -250,25 +248,25 @@ def _step(before: Poses, after: Poses, root: int) -> NDArray[np.float32]:
 def _idle(
     before: Poses | None, after: Poses | None, rng: np.random.Generator, config: JoinConfig, step_s: float
 ) -> Poses:
-    """(T, V, C) idleness from the end of one clip to the beginning of another; at either end one of them is missing."""
+    """(T, V, C) idle frames from the end of one clip to the beginning of another; one of them may be missing."""
     count = max(2, round(float(rng.uniform(*config.idle_s)) / step_s))
     if before is None or after is None:
         if after is not None:
-            return _still(after[::-1], count)[::-1]
+            return _hold_pose(after[::-1], count)[::-1]
         assert before is not None  # noqa: S101 - one of the two is there
-        return _still(before, count)
+        return _hold_pose(before, count)
     over = min(count, max(2, round(float(rng.uniform(*OVER_S)) / step_s)))
     begins = int(rng.integers(0, count - over + 1))
     way = np.clip((np.arange(count) + 1 - begins) / (over + 1), 0, 1)
     share = (way**2 * (3 - 2 * way)).astype(np.float32)[:, None, None]  # slow, fast, slow; (count, 1, 1)
     # A joint that one of the clips does not show is absent as long as that clip has a part in the pose.
-    from_there, to_here = _still(before, count), _still(after[::-1], count)[::-1]
+    from_there, to_here = _hold_pose(before, count), _hold_pose(after[::-1], count)[::-1]
     mixed = (1 - share) * from_there + share * to_here
     return np.where(share <= 0, from_there, np.where(share >= 1, to_here, mixed))
 
 
-def _still(clip: Poses, count: int) -> Poses:
-    """(count, V, C) the last pose of a clip, held, with the jitter of its last frames played back and forth."""
+def _hold_pose(clip: Poses, count: int) -> Poses:
+    """(count, V, C) the last pose of a clip with the jitter of its last frames played back and forth."""
     last = clip[-TREMOR_FRAMES:].astype(np.float64)  # (k, V, C)
     axis = np.arange(len(last)) - (len(last) - 1.0)
     middle = axis - axis.mean()

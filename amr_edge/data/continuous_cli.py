@@ -1,4 +1,4 @@
-"""`amr-edge data join` and `windows`: continuous recordings out of clips, and clips with a none class out of them."""
+"""`amr-edge data join` and `windows`: join clips into continuous recordings, cut those into training windows."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from amr_edge.errors import ConfigError
 from amr_edge.terminal import progress, to_json
 
 _path = click.Path(path_type=Path)
-_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
-_seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all randomness.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 
 
 def _writable(destination: Path, source: Path) -> None:
@@ -33,9 +33,15 @@ def _writable(destination: Path, source: Path) -> None:
 @click.option(
     "--idle", nargs=2, type=float, default=(1.0, 3.0), show_default=True, help="Shortest and longest pause, seconds."
 )
-@click.option("--longest", type=float, default=120.0, show_default=True, help="Seconds of one recording, about.")
 @click.option(
-    "--rounds", type=click.IntRange(min=1), default=1, show_default=True, help="Join every clip so often, anew."
+    "--longest", type=float, default=120.0, show_default=True, help="Approximate length of one recording, seconds."
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of passes over the clips, reshuffled each time.",
 )
 @_seed
 @_json
@@ -48,7 +54,7 @@ def join(
     seed: int,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Join the labelled clips of the store SOURCE into continuous recordings, subject by subject, with idle between."""
+    """Join the labelled clips of the store SOURCE into continuous recordings with idle time, subject by subject."""
     _writable(destination, source)
     store = open_store(source)
     config = JoinConfig(idle_s=idle, longest_s=longest)
@@ -88,10 +94,10 @@ def join(
 @click.command()
 @click.argument("source", type=_path)
 @click.argument("destination", type=_path)
-@click.option("--window", type=float, default=2.1, show_default=True, help="Seconds of a window.")
+@click.option("--window", type=float, default=2.1, show_default=True, help="Window length, seconds.")
 @click.option("--stride", type=float, default=0.7, show_default=True, help="Seconds from one window to the next.")
-@click.option("--none", "none_class", default="none", show_default=True, help="What nothing is called.")
-@click.option("--none-share", type=float, default=0.2, show_default=True, help="Most that may show nothing.")
+@click.option("--none", "none_class", default="none", show_default=True, help="Name of the none class.")
+@click.option("--none-share", type=float, default=0.2, show_default=True, help="Maximum share of none windows.")
 @_seed
 @_json
 def windows(

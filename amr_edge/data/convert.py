@@ -1,4 +1,4 @@
-"""What becomes of recordings when they are converted: one store, and what was left out on the way."""
+"""Conversion of recordings into one store, with an account of what was left out."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,21 +18,21 @@ __all__ = ["ConversionResult", "Facts", "convert"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a store holds, in numbers.
+    """Facts about a store.
 
     Attributes:
-        recordings: How many.
-        unlabelled: Those without a label.
-        classes: Class names.
-        subjects: Known people.
-        cameras: Known cameras.
-        frames: Of all recordings.
-        persons: Most in one recording.
-        layout: Of all recordings.
+        recordings: Number of recordings.
+        unlabelled: Recordings without a label.
+        classes: Number of classes.
+        subjects: Number of known subjects.
+        cameras: Number of known cameras.
+        frames: Frames of all recordings.
+        persons: Largest number in one recording.
+        layout: Layout of all recordings.
         units: "m" or "px".
         fps: Median frame rate; NaN if no recording has two frames.
-        bytes: Of the file.
-        terms: Under which terms they may be used.
+        bytes: Size of the file.
+        terms: Terms of use.
     """
 
     recordings: int
@@ -55,9 +55,9 @@ class ConversionResult:
 
     Attributes:
         store: The file.
-        dataset: What the data set is called.
-        format: What the files were.
-        facts: What the store holds.
+        dataset: Name of the data set.
+        format: Format of the files.
+        facts: Facts about the store.
         found: Clips that were found, with the files that cannot be read: all that follow add up to it.
         other_parts: Recordings that are not of the requested part.
         without_persons: Stored recordings in which no joint is seen in any frame, by their sources.
@@ -76,7 +76,7 @@ class ConversionResult:
     other_files: tuple[Path, ...]
 
     def to_dict(self) -> dict[str, object]:
-        """For machines."""
+        """A JSON-ready dict."""
         return {
             "store": self.store,
             "dataset": self.dataset,
@@ -92,7 +92,7 @@ class ConversionResult:
 
 
 def facts_of(store: Store) -> Facts:
-    """What a store holds, in numbers."""
+    """Facts about a store."""
     return Facts(
         recordings=len(store),
         unlabelled=int((store.labels < 0).sum()),
@@ -110,7 +110,7 @@ def facts_of(store: Store) -> Facts:
 
 
 def origin_of(found: Found) -> tuple[str, str, tuple[str, ...] | None]:
-    """Data set, terms and classes: the reader's own, or those that the stores say."""
+    """Data set, terms and classes: the reader's own, or those of the stores that are read."""
     if found.reader.NAME != stored.NAME:
         return found.reader.NAME, found.reader.TERMS, found.reader.CLASSES
     stores = [open_store(path) for path in found.files]
@@ -137,8 +137,8 @@ def convert(
     Args:
         source: A file, or a folder that is searched with all its folders.
         destination: The store to write. It appears whole or not at all.
-        format: What the files are; "auto" recognises it.
-        skip_bad: Leave out what cannot be read, and say so in `left_out`; otherwise it is refused.
+        format: Format of the files; "auto" recognises it.
+        skip_bad: Leave out what cannot be read and list it in `left_out`; otherwise `ReadError` is raised.
         part: Keep only recordings of this official part, such as "train" or "correct"; None keeps all.
         on_bad: Called once for each file and clip that cannot be read.
         reader: A reader of your own, in place of `format`.
@@ -180,14 +180,15 @@ def convert(
         if bad and not skip_bad:
             raise ReadError(
                 f"{source}: {len(bad)} of {count + other_parts + len(bad)} files or clips cannot be read, "
-                "nothing was written; "
-                "repair them, or leave them out with --skip-bad"
+                "nothing was written; repair them, or leave them out with --skip-bad"
             ) from bad[0]
         if part is not None and not parts[part]:
             here = ", ".join(sorted(parts)) or "none"
             raise ConfigError(f"{source}: no recording is of the part '{part}'; the parts are {here}")
         if not count:
-            raise ReadError(f"{source}: none of {len(found.files)} files holds a recording; check what was meant")
+            raise ReadError(
+                f"{source}: none of {len(found.files)} files holds a recording; check the path and the format"
+            )
 
     store = write_store(destination, selected(), dataset=dataset, terms=terms, classes=classes, keep_unused=False)
     return ConversionResult(

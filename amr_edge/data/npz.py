@@ -1,4 +1,4 @@
-"""What arrays lie in an .npz, read without trusting it: headers checked against sizes, nothing unpickled.
+"""Safe reading of .npz files: headers are checked against sizes, nothing is unpickled.
 
 `np.load` believes a header that promises a terabyte, and reads a member whole. Here a member's promise is
 held against its bytes before memory is taken, a stored member can be memory-mapped where it lies in the zip,

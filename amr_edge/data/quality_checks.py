@@ -1,7 +1,7 @@
-"""What in a recording looks wrong before anyone learns from it: lost joints, odd scale, swapped sides, copies.
+"""Data quality checks before training: lost joints, implausible scale, swapped sides, duplicates.
 
-A finding is no proof. A clip of a handstand may be held to be mirrored; many findings of one kind are a fault of
-the file or of how it was read.
+A finding is no proof: a handstand can look mirrored. Many findings of one kind point to a fault of the files or of
+their reader.
 """
 
 import hashlib
@@ -14,26 +14,26 @@ from numpy.typing import NDArray
 from amr_edge.data.recording import Recording
 from amr_edge.skeleton import NTU25, Layout, Poses, present_joints, remap
 
-# Kind -> what it means, in the order of the report.
+# Kind of finding -> its meaning, in the order of the report.
 KINDS: dict[str, str] = {
     "unreadable": "the file cannot be read",
     "empty": "no joint is seen in any frame",
     "one frame": "there is no motion in it",
     "gap": "no person is seen for a while",
-    "absent": "many joints of people who are there are absent",
+    "absent": "many joints of persons who are present are absent",
     "half absent": "a joint has some of its numbers only",
     "zero": "a person stands at the origin in one point",
     "time": "time jumps",
     "scale": "a body is not of human size",
     "mirrored": "left and right are swapped",
     "frozen": "a joint never moves",
-    "copy": "it shows what another recording shows, number for number",
+    "copy": "its poses equal those of another recording (duplicate)",
 }
 
-MOST_ABSENT = 0.25  # share of the joints of people who are there
+MOST_ABSENT = 0.25  # share of the joints of persons who are present
 LONGEST_GAP_S = 0.4  # as far as preprocessing joins two observed frames by default
 TORSO_M = (0.2, 1.0)  # pelvis to upper spine, children to the tallest
-LEAST_FRAMES = 10  # below this, a joint may be still and a direction chance
+LEAST_FRAMES = 10  # with fewer, a still joint or a direction can be a coincidence
 FORWARD_SHARE = 1 / 3  # of the frames, at least, in which the feet point where the hips say
 
 
@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
 
 def _longest_unseen_s(seen: NDArray[np.bool_], times_s: NDArray[np.float64]) -> float:
-    """Seconds between the two observed frames that lie furthest apart with unseen frames between."""
+    """Longest gap between two observed frames, seconds."""
     at = np.flatnonzero(seen)
     apart = np.diff(at) > 1
     return float(np.diff(times_s[at])[apart].max(initial=0.0))
@@ -62,7 +62,7 @@ def torso_m(poses: Poses, source: Layout) -> float:
 
 
 def forward_share(poses: Poses, source: Layout) -> tuple[float, int]:
-    """How often the feet (else the nose) point to where a body with this left and right must look.
+    """Share of frames in which the feet (else the nose) point to where left and right put the front.
 
     The left hip minus the right one, crossed with the spine's direction, points forward in a right-handed system.
     Mirrored axes or swapped names turn it round; feet and nose stay in front.
@@ -90,7 +90,7 @@ def forward_share(poses: Poses, source: Layout) -> tuple[float, int]:
 
 
 def _frozen(recording: Recording) -> list[str]:
-    """Joints that keep one place while others of the same person move."""
+    """Joints that stay in one place while others of the same person move."""
     names: list[str] = []
     for poses, present in zip(recording.poses, recording.present, strict=True):
         always = present.all(axis=0)  # (V,)
@@ -107,12 +107,12 @@ def _percent(share: float) -> str:
 
 
 class Duplicates:
-    """Which recordings, of all that are shown to it, show what one before them showed."""
+    """Finds recordings whose poses equal those of an earlier one."""
 
     def __init__(self) -> None:
-        self._first: dict[bytes, str] = {}  # digest of the poses -> who showed them first
+        self._first: dict[bytes, str] = {}  # digest of the poses -> source of the first such recording
 
-    def of(self, recording: Recording) -> Iterator[Finding]:
+    def check(self, recording: Recording) -> Iterator[Finding]:
         """A finding if an earlier recording had the same poses; empty recordings are never duplicates."""
         if not recording.present.any():
             return
@@ -120,13 +120,13 @@ class Duplicates:
         digest = hashlib.blake2b(shape + np.ascontiguousarray(recording.poses).tobytes(), digest_size=16).digest()
         source = recording.source or "recording"
         if digest in self._first:
-            yield Finding("copy", source, f"{source}: shows what {self._first[digest]} shows, number for number")
+            yield Finding("copy", source, f"{source}: its poses equal those of {self._first[digest]}")
         else:
             self._first[digest] = source
 
 
 def findings(recording: Recording) -> Iterator[Finding]:
-    """Everything in a recording that looks wrong, one sentence each."""
+    """All findings about a recording, except duplicates."""
     source = recording.source or "recording"
     present = recording.present  # (M, T, V)
 
@@ -144,7 +144,7 @@ def findings(recording: Recording) -> Iterator[Finding]:
         yield found("gap", f"no person is seen for {gap_s:.2f} s in the middle of it")
     absent = 1 - present[there].mean()
     if absent > MOST_ABSENT:
-        yield found("absent", f"{_percent(absent)} of the joints of people who are there are absent")
+        yield found("absent", f"{_percent(absent)} of the joints of persons who are present are absent")
     half = np.isfinite(recording.poses).any(axis=-1) & ~present
     if half.any():
         yield found("half absent", f"{int(half.sum())} joints have some of their numbers only")

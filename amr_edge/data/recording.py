@@ -1,4 +1,4 @@
-"""What was recorded: people's poses over time, and what is known about them."""
+"""`Recording`: poses of persons over time, with label, subject, camera and labelled spans."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What is being done in a window of a continuous recording, by its labelled spans."""
+"""Labels of the windows of a continuous recording, from its labelled spans."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,25 +8,27 @@ import numpy as np
 from amr_edge.data.recording import Recording, Span
 from amr_edge.errors import ConfigError
 
-FULL = 0.6  # a window shows an action if it holds that share of it, or is filled with it to that share
-EMPTY = 0.1  # a window of which at most that share is action shows nothing
+FULL = 0.6  # share of the action in the window, or of the window by the action, that gives the window its label
+EMPTY = 0.1  # share of the window up to which an action is ignored
 
 
-def shown(spans: Sequence[Span], start_s: float, end_s: float, none_class: str) -> str | None:
-    """What a window shows.
+def window_label(spans: Sequence[Span], start_s: float, end_s: float, none_class: str) -> str | None:
+    """Label of a window.
 
     Args:
         spans: The labelled stretches.
         start_s: First instant of the window.
         end_s: Last instant of the window; above `start_s`.
-        none_class: The name of nothing.
+        none_class: Name of the none class.
 
     Returns:
         The label of an action that fills `FULL` of the window or of which the window holds `FULL`, `none_class` if
-        no action touches more than `EMPTY` of the window, None if it could be called either.
+        no action touches more than `EMPTY` of the window, None if neither is clear.
 
-    >>> shown([Span(2.0, 4.0, "wave")], 2.5, 4.5, "idle"), shown([Span(2.0, 4.0, "wave")], 0.0, 2.0, "idle")
-    ('wave', 'idle')
+    >>> window_label([Span(2.0, 4.0, "wave")], 2.5, 4.5, "idle")
+    'wave'
+    >>> window_label([Span(2.0, 4.0, "wave")], 0.0, 2.0, "idle")
+    'idle'
     """
     overlaps = [(min(end_s, span.end_s) - max(start_s, span.start_s), span) for span in spans]
     overlap, span = max(overlaps, default=(0.0, None), key=lambda pair: pair[0])
@@ -37,12 +39,12 @@ def shown(spans: Sequence[Span], start_s: float, end_s: float, none_class: str) 
 
 
 def windows(recording: Recording, window_s: float, stride_s: float, none_class: str) -> Iterator[Recording]:
-    """The windows of a continuous recording that clearly show something, each as a labelled recording.
+    """The windows of a continuous recording that have one clear label, each as a recording.
 
     Args:
         recording: With spans.
-        window_s: Length of a window.
-        stride_s: From the end of one window to the end of the next.
+        window_s: Length of a window, seconds.
+        stride_s: Seconds from one window to the next.
         none_class: The label of windows without action.
 
     Yields:
@@ -56,7 +58,7 @@ def windows(recording: Recording, window_s: float, stride_s: float, none_class: 
     times_s = recording.times_s
     for count in range(int(max(recording.duration_s - window_s, -1) / stride_s) + 1):
         start_s = float(times_s[0]) + count * stride_s
-        label = shown(recording.spans, start_s, start_s + window_s, none_class)
+        label = window_label(recording.spans, start_s, start_s + window_s, none_class)
         inside = slice(*np.searchsorted(times_s, [start_s, start_s + window_s], side="left"))
         if label is None or len(times_s[inside]) < 2:
             continue

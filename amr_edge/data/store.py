@@ -1,8 +1,8 @@
-"""Where converted recordings lie: one ragged .npz, never padded, that opens in milliseconds.
+"""Store of converted recordings: one ragged .npz without padding, which opens in milliseconds.
 
-Only the frames in which a person is there are kept, as rows of one long array, so a store is as large as what
-was seen. The members are not compressed: the poses are memory-mapped, and only the recordings that are
-indexed are read. `docs/formats.md` lists the members for reading a store with plain NumPy.
+Only frames in which a person is present are stored, as rows of one long array. The members are not
+compressed: the poses are memory-mapped, and only the recordings that are indexed are read. `docs/formats.md` lists
+the members for reading a store with plain NumPy.
 """
 
 import hashlib
@@ -124,12 +124,12 @@ class Store:
     def __iter__(self) -> Iterator[Recording]:
         return (self[i] for i in range(len(self)))
 
-    def copies(self, among: NDArray[np.bool_], of: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which recordings show, number for number, what others show, whatever they are called.
+    def duplicates(self, among: NDArray[np.bool_], of: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Recordings whose poses equal those of another recording number for number, whatever their names.
 
         Args:
-            among: (N,) True for the recordings that may be copies.
-            of: (N,) True for those that they may be copies of; none is a copy of itself.
+            among: (N,) True for the recordings to look at.
+            of: (N,) True for those to compare with; no recording is a duplicate of itself.
 
         Returns:
             (N,) True for the duplicates. An empty recording is no duplicate.
@@ -145,7 +145,7 @@ class Store:
         return found
 
     def _ends(self, i: int) -> tuple[object, ...]:
-        """What copies have in common at a glance: how long they are, their first pose and their last."""
+        """A cheap key that duplicates share: their lengths, first pose and last pose."""
         start, end = int(self._row_offsets[i]), int(self._row_offsets[i + 1])
         ends = () if start == end else (self._poses[start].tobytes(), self._poses[end - 1].tobytes())
         return int(self.lengths[i]), int(self.persons[i]), end - start, *ends
@@ -193,8 +193,8 @@ def _canonical_nan(poses: Poses) -> NDArray[np.bool_]:
     return np.asarray(np.isnan(poses).all(axis=(2, 3)), dtype=np.bool_)
 
 
-class _Gathering:
-    """What is known of the recordings written so far; their poses go straight to `rows`."""
+class _StoreWriter:
+    """Metadata of the recordings written so far; their poses go straight to `rows`."""
 
     def __init__(self, rows: IO[bytes]) -> None:
         self.rows = rows
@@ -213,7 +213,7 @@ class _Gathering:
         self.present: list[NDArray[np.bool_]] = []
 
     def add(self, recording: Recording) -> None:
-        """Take one recording in."""
+        """Append one recording."""
         shape = (recording.layout, recording.units, int(recording.poses.shape[3]))
         where = recording.source or f"recording {len(self.names)}"
         if self.shape is None:
@@ -229,9 +229,9 @@ class _Gathering:
         if recording.spans:
             self.spans[len(self.names)] = recording.spans
         present = ~_canonical_nan(recording.poses)  # (M, T)
-        kept = recording.poses[present]  # (rows, V, C), person by person, frame by frame
-        self.rows.write(kept.astype("<f4", copy=False).tobytes())
-        self.row_count += len(kept)
+        rows = recording.poses[present]  # (rows, V, C), person by person, frame by frame
+        self.rows.write(rows.astype("<f4", copy=False).tobytes())
+        self.row_count += len(rows)
         self.labels.append(recording.label)
         self.names.append(recording.source)
         row = {
@@ -324,19 +324,19 @@ def write_store(
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with tempfile.TemporaryFile(dir=path.parent) as rows, unfinished.open("xb") as out:
-            gathering = _Gathering(rows)
+            writer = _StoreWriter(rows)
             for recording in recordings:
-                gathering.add(recording)
-            arrays = gathering.arrays(dataset, terms, classes, keep_unused=keep_unused)
-            assert gathering.shape is not None  # noqa: S101 - arrays() has refused an empty store
-            name, _, channels = gathering.shape
+                writer.add(recording)
+            arrays = writer.arrays(dataset, terms, classes, keep_unused=keep_unused)
+            assert writer.shape is not None  # noqa: S101 - arrays() has refused an empty store
+            name, _, channels = writer.shape
             with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
                 for member, array in arrays.items():
                     _write_member(archive, member, array)
                 rows.seek(0)
                 with archive.open(zipfile.ZipInfo("poses.npy"), "w", force_zip64=True) as file:
                     promise = {"descr": "<f4", "fortran_order": False}
-                    shape = (gathering.row_count, len(layout(name)), channels)
+                    shape = (writer.row_count, len(layout(name)), channels)
                     np.lib.format.write_array_header_1_0(file, {**promise, "shape": shape})
                     while piece := rows.read(1 << 24):
                         file.write(piece)

@@ -98,7 +98,7 @@ def evaluate_file(path: Path, data: Path | None, name: str | None, engine: str =
             f"{store.path} has no recording with a label that '{card.name}' knows: {', '.join(card.classes)}"
         )
     # Of a part that was learned from as a whole, everything is known already.
-    copied = store.copies(which, train & ~which)[which][known]
+    copied = store.duplicates(which, train & ~which)[which][known]
     return EvaluationResult(
         score=score(probs[known], labels[known]),
         classes=card.classes,

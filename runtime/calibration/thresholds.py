@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from amr_edge.card import Card
 from amr_edge.data.recording import Recording, Span
-from amr_edge.data.spans import shown
+from amr_edge.data.spans import window_label
 from amr_edge.errors import CheckFailedError, ConfigError, DataError
 from amr_edge.live_settings import EventConfig
 from amr_edge.runtime.calibration.event_metrics import EventScore, happened, score_events
@@ -260,7 +260,7 @@ def _clear_windows(everything: Iterable[PredictedRecording], card: Card) -> tupl
         for answer in each.answers:
             if answer.partial or answer.early:
                 continue
-            label = shown(each.spans, answer.start_s, answer.time_s, nothing)
+            label = window_label(each.spans, answer.start_s, answer.time_s, nothing)
             if label is not None and label in number:
                 probs.append(answer.probs)
                 labels.append(number[label])

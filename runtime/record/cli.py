@@ -14,7 +14,7 @@ import numpy as np
 
 from amr_edge.data import readers
 from amr_edge.data.cli import store_facts, store_sentence
-from amr_edge.data.splits import offers
+from amr_edge.data.splits import available_splits
 from amr_edge.data.store import open_store
 from amr_edge.errors import AmrError, ConfigError, ReadError
 from amr_edge.runtime.record.from_videos import COLUMNS, Clip, MakeConfig, Maker, Outcome, clips_in, subjects_in
@@ -262,7 +262,9 @@ def make(
             if len(lost) > _SHOWN:
                 click.echo(f"... and {len(lost) - _SHOWN} more; --report FILE.csv or --json lists all")
         click.echo(f"\n{destination}: {store_sentence(store_facts(store))}")
-        click.echo(f"next: amr-edge finetune --data {destination} --split {offers(store)[0]} --init RUN --transfer")
+        click.echo(
+            f"next: amr-edge finetune --data {destination} --split {available_splits(store)[0]} --init RUN --transfer"
+        )
     for outcome in bad:
         note(f"left out: {outcome.fault}")
     again = sum(outcome.again for outcome in maker.outcomes)

@@ -76,7 +76,7 @@ def test_scratch_is_finetune_without_init_and_validation_subjects_choose_the_bes
     ("arguments", "code", "named"),
     [
         (["--data=nowhere.npz"], 4, "nowhere.npz"),
-        (["--split=xview"], 2, "offers"),
+        (["--split=xview"], 2, "choose one of"),
         (["--recipe=huge"], 2, "amr-small"),
         (["--set=encoder.widht=3"], 2, "width"),
         pytest.param(["--device=cuda"], 3, "cpu", marks=pytest.mark.skipif(HAS_CUDA, reason="there is a CUDA device")),

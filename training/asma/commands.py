@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from amr_edge.data.clips import Clips
-from amr_edge.data.splits import offers, split
+from amr_edge.data.splits import available_splits, split
 from amr_edge.data.store import Store, open_store
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.metrics import score
@@ -78,7 +78,7 @@ def _fresh(order: AsmaOrder) -> _Work:
     if order.data is None:
         raise ConfigError("--data is missing; `amr-edge data convert SRC DST.npz` makes the file it wants")
     store = open_store(order.data)
-    name = order.split or offers(store)[0]
+    name = order.split or available_splits(store)[0]
     train, test, warnings = _sides(store, name, order.seed)
     made = override(asma_recipe(order.recipe), order.settings)
     persons = min(made.persons, int(store.persons.max()))

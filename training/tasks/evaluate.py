@@ -73,7 +73,7 @@ def evaluate_run(
     clips = Clips(store, labelled, card.prepare, card.persons)
     probs = predict(model, clips, device)  # (N, K)
     result = score(probs, clips.labels)
-    copied = store.copies(labelled, train)[labelled]
+    copied = store.duplicates(labelled, train)[labelled]
     apart = deduplicated(probs, clips.labels, copied)
     metrics = {"top1": result.top1, "top5": result.top5, "mean_class": result.mean_class}
     save_weights(run.selected, model, replace(card, metrics=metrics, data={**card.data, "test_clips": result.clips}))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amr_edge.data.splits import offers, split
+from amr_edge.data.splits import available_splits, split
 from amr_edge.data.store import Store, open_store
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.skeleton import Mask
@@ -244,7 +244,7 @@ def fresh(order: Order, *, store: Store | None = None, into: RunFolder | None = 
     if teacher is not None:
         store = with_teacher_classes(store, teacher, unlabelled=order.unlabelled)
     name = order.split or (split_of(teacher, store) if teacher is not None else None)
-    name = name or ("all" if order.unlabelled else offers(store)[0])
+    name = name or ("all" if order.unlabelled else available_splits(store)[0])
     trains_classifier = order.verb in ("train", "finetune")
     sides = sides_of(store, name, seed=order.seed, validate=order.validate, trains_classifier=trains_classifier)
     notes = sides.notes

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from amr_edge.card import Card
 from amr_edge.data.clips import Clips
-from amr_edge.data.splits import offers
+from amr_edge.data.splits import available_splits
 from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.metrics import Score, copies_in_words, deduplicated, per_class_rows, report, score
@@ -290,7 +290,7 @@ class Ready:
     def copied(self) -> Mask:
         """(N_test,) True for the clips to be examined on that are copies of those to learn from; reads the store."""
         test = self.sides.test & (self.store.labels >= 0)
-        return self.store.copies(test, self.sides.train)[test]
+        return self.store.duplicates(test, self.sides.train)[test]
 
     @property
     def learned(self) -> Clips:
@@ -327,7 +327,7 @@ def ready(order: Order, *, variant: str, share: float, method: str) -> Ready:
     if origin is None:
         raise ConfigError("INIT is missing; give a run folder or a checkpoint of `amr-edge pretrain`")
     store = store_of(order)
-    name = order.split or offers(store)[0]
+    name = order.split or available_splits(store)[0]
     sides = sides_of(store, name, seed=order.seed, validate=order.validate, trains_classifier=True)
     for side, what in ((sides.train, "learn from"), (sides.test, "test on")):
         if not (side & (store.labels >= 0)).any():

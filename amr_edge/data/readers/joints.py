@@ -1,4 +1,4 @@
-"""From the numbers in a file to the joints of a recording: absent is NaN, and nothing absurd passes."""
+"""Joint coordinates of a recording from the numbers in a file: absent joints are NaN, absurd values are refused."""
 
 import gzip
 import zlib

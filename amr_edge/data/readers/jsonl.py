@@ -1,4 +1,4 @@
-"""Our own lines of JSON: a header, then who was seen at each instant; what a stream sends and a person can write.
+"""JSON lines, the project's own text format for files and streams: a header, then the persons of each frame.
 
 ```
 {"amr_edge": "skeleton", "schema": 1, "layout": "ntu25", "units": "m", "label": "wave"}

@@ -1,4 +1,4 @@
-"""The arrays of a MATLAB file, or the sentence that says why there are none.
+"""Arrays of MATLAB "Level 5" files, read without scipy.
 
 Data sets come as MATLAB "Level 5" files (versions 5 to 7, with or without compression), of which this reads
 numbers, text and cells. It is our own because scipy's reader, written for files that are whole, can end the whole

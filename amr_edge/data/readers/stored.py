@@ -1,4 +1,4 @@
-"""A store of ours as one more format to read, so that what was converted can be checked, split and replayed."""
+"""Reader of amr-edge stores, so that converted recordings can be checked, split and replayed."""
 
 from collections.abc import Iterator
 from functools import partial

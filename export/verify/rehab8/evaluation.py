@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.data.clips import stack
 from amr_edge.data.recording import Recording
-from amr_edge.data.spans import shown
+from amr_edge.data.spans import window_label
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.kinematics import gated
 from amr_edge.preprocess import RECENT_S, Clip, prepare
@@ -136,7 +136,7 @@ def windows(recording: Recording, window_s: float, every_s: float = EVERY_S) -> 
 
 def _right(recording: Recording, start_s: float, end_s: float, nothing: str) -> str | None:
     """The class that a window shows; None if it could be called either of two."""
-    return recording.label if recording.label is not None else shown(recording.spans, start_s, end_s, nothing)
+    return recording.label if recording.label is not None else window_label(recording.spans, start_s, end_s, nothing)
 
 
 def cut(name: str, recordings: Iterable[Recording], card: Card, *, every_s: float = EVERY_S) -> Part:

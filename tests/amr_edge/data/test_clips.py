@@ -5,7 +5,7 @@ import pytest
 
 from amr_edge.data.clips import Clips
 from amr_edge.data.recording import Recording, Span
-from amr_edge.data.spans import shown, windows
+from amr_edge.data.spans import window_label, windows
 from amr_edge.data.store import Store, write_store
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.preprocess import PrepareConfig, prepare
@@ -70,11 +70,11 @@ def test_an_empty_part_and_unscaled_pixels_are_refused(store: Store, tmp_path: P
 
 def test_a_window_shows_what_fills_it_or_what_it_holds_and_is_left_out_when_unclear() -> None:
     spans = [Span(2.0, 4.0, "wave"), Span(10.0, 10.5, "clap")]
-    assert shown(spans, 2.0, 4.0, "idle") == "wave"
-    assert shown(spans, 9.0, 11.0, "idle") == "clap"  # short, but all of it is in the window
-    assert shown(spans, 5.0, 7.0, "idle") == "idle"
-    assert shown(spans, 1.0, 3.0, "idle") is None  # half of each
-    assert shown([], 0.0, 1.0, "idle") == "idle"
+    assert window_label(spans, 2.0, 4.0, "idle") == "wave"
+    assert window_label(spans, 9.0, 11.0, "idle") == "clap"  # short, but all of it is in the window
+    assert window_label(spans, 5.0, 7.0, "idle") == "idle"
+    assert window_label(spans, 1.0, 3.0, "idle") is None  # half of each
+    assert window_label([], 0.0, 1.0, "idle") == "idle"
 
 
 def test_windows_are_labelled_recordings_on_the_same_clock() -> None:

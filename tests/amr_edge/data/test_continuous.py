@@ -159,7 +159,7 @@ def test_windows_of_nothing_are_at_most_their_share() -> None:
 
 def test_an_action_that_is_called_nothing_is_refused() -> None:
     found = joined([clip("none")])
-    with pytest.raises(DataError, match="which is to mean nothing"):
+    with pytest.raises(DataError, match="the name of the none class"):
         list(
             training_windows(
                 lambda: found, np.random.default_rng(0), window_s=1, stride_s=1, none_class="none", none_share=0.1

@@ -208,7 +208,7 @@ def test_check_names_a_recording_that_shows_what_another_shows(
     (root / "5.jsonl").write_bytes((root / "2.jsonl").read_bytes())
     code, out, err = answer(capsys, "check", root)
     assert code == 1
-    assert "5.jsonl: shows what 2.jsonl shows, number for number" in out
+    assert "5.jsonl: its poses equal those of 2.jsonl" in out
     assert "1 findings in 1 of 5 recordings" in err
 
 

@@ -133,13 +133,13 @@ def test_a_body_that_never_moves_at_all_is_not_a_frozen_joint() -> None:
     assert kinds(still) == []
 
 
-def test_whoever_shows_the_same_again_is_a_copy_named_or_not_and_nobody_is_no_copy() -> None:
-    copies = Duplicates()
+def test_equal_poses_are_duplicates_whatever_the_label_and_empty_recordings_are_not() -> None:
+    duplicates = Duplicates()
     poses = np.random.default_rng(0).normal(size=(1, 12, 25, 3)).astype(np.float32)
     one = Recording(poses=poses, times_s=np.arange(12) / 30, layout="ntu25")
-    assert list(copies.of(one)) == []
-    (again,) = copies.of(replace(one, label="wave"))
+    assert list(duplicates.check(one)) == []
+    (again,) = duplicates.check(replace(one, label="wave"))
     assert again.kind == "copy"
-    assert list(copies.of(replace(one, poses=poses[:, ::-1].copy()))) == []
-    nobody = replace(one, poses=np.full_like(poses, np.nan))
-    assert [*copies.of(nobody), *copies.of(nobody)] == []
+    assert list(duplicates.check(replace(one, poses=poses[:, ::-1].copy()))) == []
+    empty = replace(one, poses=np.full_like(poses, np.nan))
+    assert [*duplicates.check(empty), *duplicates.check(empty)] == []

@@ -1,4 +1,4 @@
-"""Nobody examines on what taught, and the official splits have the sizes that are published."""
+"""Nobody is_test on what taught, and the official splits have the sizes that are published."""
 
 import os
 from collections import Counter
@@ -15,13 +15,13 @@ from amr_edge.data.recording import Recording
 from amr_edge.data.splits import (
     NTU_TRAIN_SUBJECTS,
     Split,
-    by_number,
-    by_parity,
-    by_parts,
+    available_splits,
     ntu_setups,
-    offers,
     random_split,
     split,
+    split_by_number,
+    split_by_parity,
+    split_by_parts,
 )
 from amr_edge.data.store import Store, write_store
 from amr_edge.errors import ConfigError
@@ -50,23 +50,23 @@ def test_no_recording_is_on_both_sides_and_an_unknown_number_is_on_neither(
     found: np.ndarray, train: set[int], test: set[int] | None, odd: bool
 ) -> None:
     test = None if test is None else test - {-1}
-    for teaches, examines in (by_number(found, train=train, test=test), by_parity(found, odd_trains=odd)):
-        assert not (teaches & examines).any()
-        assert not (teaches | examines)[found < 0].any()
+    for is_train, is_test in (split_by_number(found, train=train, test=test), split_by_parity(found, odd_trains=odd)):
+        assert not (is_train & is_test).any()
+        assert not (is_train | is_test)[found < 0].any()
 
 
 @given(numbers, st.floats(0.01, 0.99), st.integers(0, 2**32 - 1))
 def test_chance_covers_everything_once_and_every_class_on_both_sides(
     labels: np.ndarray, share: float, seed: int
 ) -> None:
-    teaches, examines = random_split(labels, share, np.random.default_rng(seed))
-    assert (teaches ^ examines).all()
+    is_train, is_test = random_split(labels, share, np.random.default_rng(seed))
+    assert (is_train ^ is_test).all()
     for label in np.unique(labels):
         here = labels == label
         if here.sum() > 1:
-            assert (here & teaches).any()
-            assert (here & examines).any()
-            assert abs(int((here & examines).sum()) - share * here.sum()) <= 1
+            assert (here & is_train).any()
+            assert (here & is_test).any()
+            assert abs(int((here & is_test).sum()) - share * here.sum()) <= 1
 
 
 def test_chance_repeats_with_its_seed_and_differs_with_another() -> None:
@@ -78,10 +78,10 @@ def test_chance_repeats_with_its_seed_and_differs_with_another() -> None:
 
 
 def test_parts_say_train_test_and_val_and_a_recording_without_parts_is_on_neither_side() -> None:
-    teaches, examines = by_parts([("train",), ("test",), ("val", "x"), (), ("xsub_train",)])
-    assert members(teaches) == [0]
-    assert members(examines) == [1, 2]
-    assert members(by_parts([("train",), ("xsub_train",)], "xsub_")[0]) == [1]
+    is_train, is_test = split_by_parts([("train",), ("test",), ("val", "x"), (), ("xsub_train",)])
+    assert members(is_train) == [0]
+    assert members(is_test) == [1, 2]
+    assert members(split_by_parts([("train",), ("xsub_train",)], "xsub_")[0]) == [1]
 
 
 def test_the_ntu_training_subjects_are_20_of_40_and_53_of_106() -> None:
@@ -107,16 +107,16 @@ def test_ntu_splits_by_subject_camera_and_setup(tmp_path: Path) -> None:
     assert members(split(store, "xview").test) == [0]
     assert members(split(store, "xset").train) == [2]
     assert members(split(store, "xset").test) == [0, 1, 3]
-    assert offers(store)[:3] == ("xsub", "xview", "xset")
+    assert available_splits(store)[:3] == ("xsub", "xview", "xset")
 
 
 def test_a_split_that_the_files_state_is_offered_under_its_name(tmp_path: Path) -> None:
     said = [{"parts": ("xsub_train", "xview_val")}, {"parts": ("xsub_val", "xview_train")}, {"parts": ("train",)}]
     store = store_of(tmp_path, said)
-    assert offers(store) == ("xsub", "xview", "random", "random:0.2")
+    assert available_splits(store) == ("xsub", "xview", "random", "random:0.2")
     found = split(store, "xview")
     assert (members(found.train), members(found.test)) == ([1], [0])
-    assert found.warnings == ("1 of 3 recordings are on neither side",)
+    assert found.warnings == ("1 of 3 recordings are in neither set",)
 
 
 def test_leaving_one_person_out_tests_that_person_alone(tmp_path: Path) -> None:
@@ -125,22 +125,22 @@ def test_leaving_one_person_out_tests_that_person_alone(tmp_path: Path) -> None:
     assert (members(alone.train), members(alone.test)) == ([0, 2], [1, 3])
     both = split(store, "subjects:1,3")
     assert (members(both.train), members(both.test)) == ([1, 3], [0, 2])
-    assert "1 of 5 recordings are on neither side" in alone.warnings
+    assert "1 of 5 recordings are in neither set" in alone.warnings
 
 
-def test_a_class_that_nobody_teaches_and_people_on_both_sides_are_said(tmp_path: Path) -> None:
+def test_warnings_name_untrained_classes_and_shared_subjects(tmp_path: Path) -> None:
     said = [{"subject": 1, "label": "sit"}, {"subject": 2, "label": "wave"}, {"subject": 2, "label": "sit"}]
     store = store_of(tmp_path, said)
-    assert split(store, "loso:2").warnings == ("no recording teaches wave, yet the test asks for it",)
+    assert split(store, "loso:2").warnings == ("the test set has recordings of wave, the training set has none",)
     many = store_of(tmp_path, [{"subject": 1, "label": "sit"}] * 10)
     assert "same people" in split(many, "random").warnings[0]
 
 
-def test_a_test_that_asks_for_what_was_shown_in_training_under_another_name_is_told(tmp_path: Path) -> None:
+def test_a_warning_counts_duplicates_of_training_recordings(tmp_path: Path) -> None:
     said = [{"camera": camera, "source": f"clip-{camera}-{k}"} for camera in (1, 2, 3) for k in range(2)]
     store = store_of(tmp_path, said, "nw_ucla", shown=[0, 1, 2, 3, 3, 4])
     (warning,) = split(store, "xview").warnings
-    assert warning.startswith("1 of the 2 recordings of the test are copies of training recordings")
+    assert warning.startswith("1 of the 2 test recordings are duplicates of training recordings")
     assert "clip-3-0" in warning
     assert split(store_of(tmp_path, said, "nw_ucla"), "xview").warnings == ()
 
@@ -148,14 +148,14 @@ def test_a_test_that_asks_for_what_was_shown_in_training_under_another_name_is_t
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("xsub", "no split 'xsub' of 'mine'; it offers loso:1, subjects:1,2, random"),
+        ("xsub", "no split 'xsub' of 'mine'; choose one of loso:1, subjects:1,2, random"),
         ("loso:7", "no subject 7; its subjects are 1, 2"),
         ("loso:", "subject numbers after the colon"),
         ("loso:1,2", "no split"),
-        ("subjects:1,2", "none to learn from"),
-        ("random:1.5", r"share of the test in \(0, 1\)"),
-        ("random:nan", r"share of the test in \(0, 1\)"),
-        ("random:x", r"share of the test in \(0, 1\)"),
+        ("subjects:1,2", "none is in the training set"),
+        ("random:1.5", r"share of the test set in \(0, 1\)"),
+        ("random:nan", r"share of the test set in \(0, 1\)"),
+        ("random:x", r"share of the test set in \(0, 1\)"),
         ("", "no split ''"),
     ],
 )
@@ -165,11 +165,11 @@ def test_a_split_that_cannot_be_made_is_refused(tmp_path: Path, name: str, sente
         split(store, name)
 
 
-def test_a_split_refuses_sides_that_overlap_or_are_empty() -> None:
+def test_a_split_refuses_masks_that_overlap_or_are_empty() -> None:
     yes, no = np.array([True, True]), np.array([False, False])
-    with pytest.raises(ConfigError, match="2 recordings are on both sides"):
+    with pytest.raises(ConfigError, match="2 recordings are in both sets"):
         Split(name="x", train=yes, test=yes)
-    with pytest.raises(ConfigError, match="none to be examined on"):
+    with pytest.raises(ConfigError, match="none is in the test set"):
         Split(name="x", train=yes, test=no)
 
 
@@ -189,11 +189,11 @@ def test_a_split_refuses_sides_that_overlap_or_are_empty() -> None:
     ),
     dataset=st.sampled_from(["ntu", "nw_ucla", "utd_mhad", "synthetic", "mine"]),
 )
-def test_whatever_a_store_offers_it_can_do_or_refuses_with_a_sentence(
+def test_every_available_split_works_or_is_refused_with_a_sentence(
     tmp_path: Path, said: list[dict[str, Any]], dataset: str
 ) -> None:
     store = store_of(tmp_path, said, dataset)
-    for name in offers(store):
+    for name in available_splits(store):
         try:
             found = split(store, name)
         except ConfigError:  # parts that lie on both sides, one clip of each class
@@ -225,6 +225,6 @@ def test_the_official_splits_of_real_data_have_the_published_sizes(
     store = write_store(tmp_path / "s.npz", found, dataset=folder, terms="t")
     sides = split(store, name)
     assert (int(sides.train.sum()), int(sides.test.sum())) == (train, test)
-    copies = store.copies(sides.test, sides.train)
-    assert Counter(store.classes[label] for label in store.labels[copies]) == copied
+    duplicates = store.duplicates(sides.test, sides.train)
+    assert Counter(store.classes[label] for label in store.labels[duplicates]) == copied
     assert [f"{sum(copied.values())} of the {test}" in warning for warning in sides.warnings] == [True] * bool(copied)

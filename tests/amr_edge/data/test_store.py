@@ -84,16 +84,16 @@ def test_copies_are_found_by_what_they_show_and_by_nothing_else(tmp_path: Path) 
     nearly.poses[0, 1, 4, 2] = np.nextafter(nearly.poses[0, 1, 4, 2], np.float32(9))  # begins and ends like `one`
     lost = replace(one, poses=one.poses.copy(), source="lost")
     lost.poses[0, 1] = np.nan  # there for a frame less
-    nobody = replace(one, poses=np.full_like(one.poses, np.nan), source="nobody")
+    empty = replace(one, poses=np.full_like(one.poses, np.nan), source="empty")
     again = replace(one, source="again", label="wave", camera=3, subject=9)
-    clips = [one, other, nearly, lost, nobody, replace(nobody, source="nobody else"), again, replace(lost, source="x")]
+    clips = [one, other, nearly, lost, empty, replace(empty, source="empty else"), again, replace(lost, source="x")]
     store = write_store(tmp_path / "s.npz", clips, dataset="d", terms="t")
     everything = np.ones(len(store), dtype=np.bool_)
-    found = store.copies(everything, everything)
+    found = store.duplicates(everything, everything)
     assert [store.names[i] for i in np.flatnonzero(found)] == ["one", "lost", "again", "x"]
     first = np.arange(len(store)) < 4
-    assert [store.names[i] for i in np.flatnonzero(store.copies(~first, first))] == ["again", "x"]
-    assert not store.copies(first, first).any()
+    assert [store.names[i] for i in np.flatnonzero(store.duplicates(~first, first))] == ["again", "x"]
+    assert not store.duplicates(first, first).any()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -105,7 +105,7 @@ def test_a_recording_that_is_stored_twice_is_a_copy_if_it_shows_anybody(
     store = write_store(tmp_path / "s.npz", [*clips, replace(again, source="again")], dataset="d", terms="t")
     last = np.arange(len(store)) == len(clips)
     shows = bool((~np.isnan(again.poses).all(axis=(2, 3))).any())
-    assert store.copies(last, ~last)[-1] == shows
+    assert store.duplicates(last, ~last)[-1] == shows
 
 
 def test_only_frames_in_which_a_person_is_there_take_room(tmp_path: Path) -> None:

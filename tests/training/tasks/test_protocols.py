@@ -261,7 +261,7 @@ def test_what_the_test_shares_with_training_is_told_apart(
     )
     assert finetune(store, checkpoint, "--split=xsub") == 0
     told = capsys.readouterr()
-    assert "3 of the 19 recordings of the test are copies of training recordings" in told.err
+    assert "3 of the 19 test recordings are duplicates of training recordings" in told.err
     folder = checkpoint.parent / "finetune" / "amr-small-1"
     score = json.loads((folder / "score.json").read_text())
     answers = load_predictions(folder / FILE)
