@@ -1,4 +1,4 @@
-"""What was one repetition like, and how likely is it that it was done rightly?"""
+"""Features of one repetition, and a logistic model of how likely it was done rightly."""
 
 import math
 from dataclasses import asdict, dataclass, fields

@@ -1,4 +1,4 @@
-"""What may a precision below fp32 cost, and how does a graph get there?"""
+"""Precisions below fp32: their parity limits, and the conversion of a graph."""
 
 from collections.abc import Callable, Iterable
 

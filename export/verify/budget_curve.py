@@ -1,4 +1,4 @@
-"""What did a model answer on which token budget? The curve, and the budgets that a person asks for."""
+"""The accuracy of a model by token budget, and the parsing of requested budgets."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

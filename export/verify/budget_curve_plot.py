@@ -1,4 +1,4 @@
-"""What does a model answer at which token budget, and what does that cost? Against random tokens as the control."""
+"""Measure and plot accuracy and cost by token budget, with random tokens as the control."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Is it faster or slower, or is the difference no more than noise?
+"""Compare latencies of two models or reports, and test the difference against noise.
 
 Within one run two models had their turns in the same rounds: the ratios of their turns' medians, round by round, are
 free of drift, and an interval for their median follows from counting alone (no shape of noise is assumed). Between two

@@ -1,4 +1,4 @@
-"""How does an ONNX file become a TensorRT engine? With nothing but `tensorrt`, so that a device can build by itself.
+"""Build a TensorRT engine from an ONNX file, with nothing but `tensorrt`, so that a device can build by itself.
 
 Networks are strongly typed: precision stands in the ONNX file (fp16 casts, int8 QDQ) and nowhere else. That is the
 one recipe that TensorRT 10 and 11 share; 11 has removed the precision flags and the calibrators.

@@ -1,4 +1,4 @@
-"""What was an engine built with, for which machine, from which ONNX file? The JSON that stands beside it.
+"""The JSON beside a TensorRT engine: its build settings, machine and ONNX file.
 
 A TensorRT engine runs only where it was built: same TensorRT, same GPU generation, same platform. Loaded elsewhere it
 fails with codes or crashes, so everything that must match is written down and compared before the engine is touched.

@@ -1,4 +1,4 @@
-"""Which labels may a method look at? A share of every class, drawn once, named clip by clip, the same for everyone."""
+"""Label subsets for semi-supervised protocols: a share of every class, drawn once and stored clip by clip."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What of a fitting is on disk, and how does it come back after an interruption or a loss that is not finite?"""
+"""Save and restore training state; go back after an interruption or a non-finite loss."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext

@@ -1,4 +1,4 @@
-"""How do the processes that torchrun started stay one run?
+"""Distributed training: the processes of torchrun as one run.
 
 Every process holds the whole model and computes its share of each batch; DistributedDataParallel adds up the gradients
 while the backward pass goes on. It wraps the step, not the model: any step works that way, whatever methods of its

@@ -1,4 +1,4 @@
-"""When must a training loop save, and when must it stop?"""
+"""Signals and time limits that make a training loop save or stop."""
 
 import signal
 import threading

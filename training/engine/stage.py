@@ -1,4 +1,4 @@
-"""What is one fitting of a module made of?"""
+"""The module, data, schedule and criterion of one training stage."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

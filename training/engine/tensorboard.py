@@ -1,4 +1,4 @@
-"""How do the curves of a run get into TensorBoard?"""
+"""Write the curves of a run to TensorBoard."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What does a run need to go on from where it was, and how is that kept?"""
+"""The state that a run resumes from: weights, optimizer, random generators, progress."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Who among the known clips is nearest? Cosine k-nearest neighbours on frozen features; nothing is trained."""
+"""Cosine k-nearest neighbours on frozen features; nothing is trained."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What do several runs say together? The weighted mean of their stored probabilities on the same clips."""
+"""Ensemble of several runs: the weighted mean of their stored probabilities on the same clips."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

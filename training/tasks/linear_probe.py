@@ -1,4 +1,4 @@
-"""How much of what is done does a frozen encoder already tell apart? A linear layer, or nearest neighbours, on it."""
+"""Linear and nearest-neighbour evaluation of a frozen encoder."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What does a training command come to? One frozen class for each, with the fields that `--json` has."""
+"""Results of the training commands: one frozen class for each, with the fields of `--json`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""How else could the same exercise look? Other arms, stances, tempos, depths, cameras and sensors.
+"""Augmentations of exercises: other arms, stances, tempos, depths, cameras and sensors.
 
 UI-PRMD gives its exercises away by what does not belong to them: raised arms in all leg exercises, the stance, the
 angle to the sensor, the tempo. A model of it alone recognises those and fails on another camera. What stands here

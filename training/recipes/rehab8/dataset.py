@@ -1,4 +1,4 @@
-"""What do the recordings of UI-PRMD look like to a camera that runs on? Continuous streams, grouped and checked.
+"""UI-PRMD as continuous streams, grouped into classes and checked.
 
 The data set cuts every recording into ten repetitions. A model trained on cut repetitions never sees the
 seam between two of them, which is most of what a camera sees, so the episodes of one person and one exercise are put

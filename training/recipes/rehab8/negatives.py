@@ -1,4 +1,4 @@
-"""What is not an exercise, though a body moves? Rest, frozen poses, gestures, strange ways from pose to pose, life.
+"""Negatives of the `none` class: rest, frozen poses, gestures, wandering from pose to pose, everyday life.
 
 A model without such windows calls every gesture an arm raise. They are made of the same streams, sensors and people
 as the exercises: what came from elsewhere would teach the sensor instead.
