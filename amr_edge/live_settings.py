@@ -122,6 +122,8 @@ def settings_of(card: _Carrier, settings: Sequence[str] = ()) -> LiveSettings:
     return override(LiveSettings(events=card.events, tracker=card.tracker), settings)
 
 
-def given(settings: Mapping[str, float] | None) -> tuple[str, ...]:
-    """Settings of a Python call as FIELD=VALUE."""
-    return tuple(f"{name}={value}" for name, value in (settings or {}).items())
+def given(settings: Mapping[str, float] | Sequence[str] | None) -> tuple[str, ...]:
+    """Settings of a Python call or of the command line as FIELD=VALUE."""
+    if isinstance(settings, Mapping):
+        return tuple(f"{name}={value}" for name, value in settings.items())
+    return tuple(settings or ())

@@ -5,134 +5,115 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
+from inspect import signature
 from pathlib import Path
 from queue import Full, Queue
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError
-from amr_edge.live_settings import given, settings_of
 from amr_edge.runtime.inference.session import AUTO
 from amr_edge.runtime.pipeline.api_model import Model, load
-from amr_edge.runtime.pipeline.attribution import ExplainConfig, Explainer
-from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
+from amr_edge.runtime.pipeline.live_options import LiveOptions
+from amr_edge.runtime.pipeline.pipeline import LivePipeline
 from amr_edge.runtime.pipeline.records import LiveRecord
-from amr_edge.runtime.pose.open_pose import PoseEstimator
-from amr_edge.runtime.sources.open_source import SourceConfig, open_source
-from amr_edge.runtime.sources.protocols import STALE_S, ImageSource, SkeletonSource
+from amr_edge.runtime.sources.open_source import open_source
+from amr_edge.runtime.sources.protocols import ImageSource, SkeletonSource
 from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun, take_of
 from amr_edge.runtime.stage_timer import Stages
 
 __all__ = ["live"]
 
 Item = TypeVar("Item")
+P = ParamSpec("P")
 
 AHEAD = 64  # records that wait for the program; then recognition waits for it
 GLANCE_S = 0.1  # how long either side waits before it looks whether the other is still there
 PATIENCE_S = 2.0  # how long a source that is left early may take to let go
 
 
-def live(
-    source: str | Path | Recording | Iterable[Recording] | SkeletonSource | ImageSource,
-    model: str | Path | Model | None = None,
-    *,
-    format: str = "auto",  # noqa: A002 - the option's own word
-    pose: str | PoseEstimator = "full",
-    people: int = 1,
-    speed: float = 0.0,
-    limit_s: float | None = None,
-    stale_s: float = STALE_S,
-    early: float | None = None,
-    smooth: str = "off",
-    quality: bool = False,
-    settings: Mapping[str, float] | None = None,
-    explain: int | None = None,
-    engine: str = AUTO,
-    threads: int | None = None,
-    budget: float | None = None,
-    note: Callable[[str], None] | None = None,
-) -> Generator[LiveRecord, None, None]:
-    """Recognise what a source shows: the records that `amr-edge live` writes as JSON lines, as they come.
-
-    Recognition goes on in a thread of its own, at most `AHEAD` records before the program; a recording waits for it, a
-    camera drops pictures. Leaving the loop leaves the source: close the generator (`contextlib.closing`) to be sure
-    when a camera is released.
-
-    Args:
-        source: What `--source` takes: skeletons or videos (file, folder, pattern), "-", a camera's number or address,
-            "udp://HOST:PORT", a list of them; recordings that are here already; or a source of your own
-            (docs/extending.md), which you close.
-        model: What `load` takes, or a model that is loaded; None takes the one of the box.
-        format: Of recorded skeletons.
-        pose: For pictures: what finds the joints (docs/pose.md), or an estimator of your own, which you close.
-        people: For pictures: how many people are looked for.
-        speed: For what is recorded: 1 in real time, 0 as fast as it goes.
-        limit_s: Stop after so many seconds of the source; None goes on to its end.
-        stale_s: For what is live: seconds after which what it gave is dropped.
-        early: Share of a window, in (0, 1), from which early answers are given; None gives none.
-        smooth: "off", "low" or "high".
-        quality: Ends of events carry a hint at how likely their repetitions were done rightly, if the card can tell.
-        settings: Event detection and tracking that differ from the card's, such as {"events.confirm_s": 1.0}.
-        explain: Explain one answer in so many; None explains none.
-        engine: As in `load`.
-        threads: As in `load`.
-        budget: As in `load`.
-        note: Takes each line for the person; None gives them to the logger "amr_edge" as information.
-
-    Yields:
-        Answers, events and the rest in the order of the JSON lines; the last is a `SummaryRecord`.
-
-    Raises:
-        ConfigError: At once, if an option means nothing, or one for loading comes with a model that is loaded.
-        MissingError: If a package, model, camera or pose model is not here.
-        ReadError: If the source or the model cannot be read.
-        LayoutError: If the model cannot be fed from the source.
-        ClipError: If the source's poses or times contradict each other.
-    """
-    if isinstance(model, Model):
-        if engine != AUTO or threads is not None or budget is not None:
-            raise ConfigError(
-                "engine, threads and budget are chosen when a model is loaded; give them to load(), or live() a path"
-            )
-        loaded = model
+def _live(options: LiveOptions) -> Generator[LiveRecord, None, None]:
+    source, model = options.source, options.model
+    if source is None:
+        raise ConfigError("live() needs a source: a file, a camera's number or address, or recordings")
+    if not isinstance(model, Model):
+        loaded = load(model, engine=options.engine, threads=options.threads, budget=options.budget)
+    elif options.engine != AUTO or options.threads is not None or options.budget is not None:
+        raise ConfigError(
+            "engine, threads and budget are chosen when a model is loaded; give them to load(), or live() a path"
+        )
     else:
-        loaded = load(model, engine=engine, threads=threads, budget=budget)
-    tell_person = logging.getLogger("amr_edge").info if note is None else note
-    config = LiveConfig(
-        limit_s=limit_s, early=early, smooth=smooth, quality=quality, settings=settings_of(loaded.card, given(settings))
-    )
-    reading = SourceConfig(format=format, pose=pose, people=people, speed=speed, stale_s=stale_s)
+        loaded = model
+    note = options.note or logging.getLogger("amr_edge").info
+    config, source_config = options.live_config(loaded.card), options.source_config
     stages = Stages(time.perf_counter, np.random.default_rng(0))
-    explainer = None
-    if explain is not None:
-        explainer = Explainer(loaded.session, ExplainConfig(every=explain, allowance_ms=None), time.perf_counter)
+    explainer = options.explainer(loaded.session, allowance_ms=None)
 
     def recognize(emit: Callable[[LiveRecord], None], left: threading.Event) -> None:
-        run = LivePipeline(
-            loaded.session, config=config, stages=stages, emit=emit, note=tell_person, explainer=explainer
-        )
+        pipeline = LivePipeline(loaded.session, config=config, stages=stages, emit=emit, note=note, explainer=explainer)
         if isinstance(source, str | Path | SkeletonSource | ImageSource):
             with open_source(
                 str(source) if isinstance(source, Path) else source,
-                reading,
+                source_config,
                 stages=stages,
-                note=tell_person,
-                skipped=run.skip,
+                note=note,
+                skipped=pipeline.skip,
                 environ=os.environ,
-                health=run.health,
+                health=pipeline.health,
             ) as takes:
-                run.run(_until(left, takes))
+                pipeline.run(_until(left, takes))
         else:
             recordings = [source] if isinstance(source, Recording) else source
-            run.run(_until(left, (take_of(recording) for recording in recordings)))
-        run.close_with("limit" if run.limit_reached else "end")
+            pipeline.run(_until(left, (take_of(recording) for recording in recordings)))
+        pipeline.close_with("limit" if pipeline.limit_reached else "end")
 
     return _records_of(recognize)
+
+
+def _function(options: Callable[P, LiveOptions]) -> Callable[P, Generator[LiveRecord, None, None]]:
+    """`live`, with the parameters of its options class."""
+
+    def live(*args: P.args, **kwargs: P.kwargs) -> Generator[LiveRecord, None, None]:  # noqa: D417 - below
+        """Recognise what a source shows: the records that `amr-edge live` writes as JSON lines, as they come.
+
+        Recognition runs in its own thread, at most `AHEAD` records before the program; a recording waits for it, a
+        camera drops pictures. Leaving the loop leaves the source: close the generator (`contextlib.closing`) to be
+        sure when a camera is released.
+
+        Args:
+            source: What `--source` takes; recordings that are here already; or a source of your own, which you close
+                (docs/extending.md).
+            model: What `load` takes, or a loaded model; None is the bundled one.
+            note: Called with each line for the person; None logs them to "amr_edge" as information.
+
+        Yields:
+            Predictions, events and the rest in the order of the JSON lines; the last is a `SummaryRecord`.
+
+        Raises:
+            ConfigError: At once, if an option is invalid, or one for loading comes with a loaded model.
+            MissingError: If a package, model, camera or pose model is not here.
+            ReadError: If the source or the model cannot be read.
+            LayoutError: If the model cannot be fed from the source.
+            ClipError: If the source's poses or times contradict each other.
+        """
+        return _live(options(*args, **kwargs))
+
+    described = [(each.name, each.metadata["help"]) for each in fields(LiveOptions) if "help" in each.metadata]
+    text = "\n".join(f"            {name}: {about}" for name, about in described if name != "source")
+    live.__doc__ = str(live.__doc__).replace("            note:", f"{text}\n            note:", 1)
+    live.__signature__ = signature(options).replace(  # type: ignore[attr-defined]
+        return_annotation=Generator[LiveRecord, None, None]
+    )
+    live.__qualname__ = "live"
+    return live
+
+
+live = _function(LiveOptions)
 
 
 class _Left(Exception):  # noqa: N818 - nothing is wrong
