@@ -1,4 +1,4 @@
-"""What the synthetic people look like: a contact sheet of every action, for a person to judge.
+"""Contact sheet of every synthetic action.
 
 Run: python benchmarks/draw_synthetic.py sheet.png [--subject 1] [--take 1] [--only kick,jump]
 """

@@ -1,13 +1,13 @@
-"""How good are the events of `live` on labelled continuous recordings of people whom the training has not seen?
+"""Event metrics of `live` on labelled continuous recordings of subjects outside of the training set.
 
 Run: python benchmarks/events.py --model RUN --data JOINED.npz --calibrate-on 2 --test-on 4,6,8 --out events.json
  or: python benchmarks/events.py --model RUN --synthetic --calibrate-on 2,6,10 --test-on 4,8,12 --out events.json
 
-The model answers every recording as `live` does; its answers become events, with the card as it is and with temperature
-and thresholds fitted on the people of --calibrate-on for --false-alarms an hour. What is printed is of the people of
---test-on: an event is right if it has the label of a span and overlaps it by half (intersection over union), each
-paired once; a false positive touches no span; a delay runs from the onset of an action to the moment its start is
-reported.
+The model predicts every recording as `live` does; its predictions become events, with the card as it is and with
+temperature and thresholds fitted on the subjects of --calibrate-on for --false-alarms an hour. Figures are for the
+subjects of --test-on: an event is right if it has the label of a span and overlaps it by half (intersection over
+union), each paired once; a false positive touches no span; a delay runs from the onset of an action to the moment its
+start is reported.
 """
 
 import argparse

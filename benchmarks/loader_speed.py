@@ -1,12 +1,12 @@
-"""Does the training step ever wait for its batches? Clips a second of the loader against clips a second of the step.
+"""Throughput of the data loader against that of the training step, in clips per second.
 
 Run: python benchmarks/loader_speed.py [--data STORE] [--device cpu] [--rounds 5] [--json FILE]
 
 Without --data a store is made in a temporary folder: 400 recordings of 60 to 120 frames of 25 joints, of which 18 %
-show two persons, as in NTU RGB+D. Roads to a batch: `one by one`, whole clips by the reference in NumPy, not even
+show two persons, as in NTU RGB+D. Ways to a batch: `one by one`, whole clips by the reference in NumPy, not even
 augmented; `resident`, `Views` with all recordings on the device; `mapped`, `Views` that may keep nothing and reads
 every batch from the memory-mapped store. The step is the recipe's pre-training: forward, backward and AdamW, on the
-same batches. One thread; every road makes one batch in every round; seconds are CPU seconds (wall seconds on CUDA, with
+same batches. One thread; every way makes one batch in every round; seconds are CPU seconds (wall seconds on CUDA, with
 the step in bf16), and the median round is reported.
 """
 

@@ -1,4 +1,4 @@
-"""Synthetic people who act: a corpus with labels, subjects and terms that needs no download and no camera."""
+"""Synthetic skeleton recordings: a labelled corpus that needs no download and no camera."""
 
 from amr_edge.synthetic.body import Subject, subject
 from amr_edge.synthetic.corpus import ACTIONS, CLASSES, DATASET, TERMS, Scene, clip, continuous, corpus, crowd

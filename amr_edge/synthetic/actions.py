@@ -1,7 +1,7 @@
-"""What each action looks like: one function per action that writes a new take of it as a script.
+"""The actions of the synthetic corpus: one function per action that returns a random take of it as a script.
 
-A take is acted with (nearly always) the hand or foot that the subject prefers, at its tempo and amplitude, and
-differs from every other take in size, speed, number of repetitions, symmetry and pauses.
+A take uses (nearly always) the preferred hand or foot of the subject, at its tempo and amplitude, and differs from
+every other take in size, speed, number of repetitions, symmetry and pauses.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Who acts in one take, and how a movement is written down for it.
+"""`Actor`, a subject in one take, and the notation of its hand movements.
 
 Hands are given from the shoulder in arm lengths as outward, up, forward; `Actor.at_body` gives them in metres from
 the upper spine instead, for hands that meet each other or the face.
@@ -58,7 +58,7 @@ class Actor:
         return bool(self.rng.random() < share)
 
     def count(self, low: int, high: int) -> int:
-        """A whole number for this take, both ends included."""
+        """A random integer, both ends included."""
         return int(self.rng.integers(low, high + 1))
 
     def at_body(self, out_m: float, up_m: float, front_m: float) -> Vector:
@@ -105,7 +105,7 @@ class Keys:
         return self.to(wait_s, self.values[-1])
 
     def track(self) -> Track:
-        """What was written; a hand's rest keys take the value beside them, so that only the weight moves."""
+        """The finished script; a hand's rest keys take the value beside them, so that only the weight moves."""
         weights = np.array([[0.0 if value is None else 1.0] for value in self.values])
         values = [self.rest if value is None else value for value in self.values]
         if self.part == "hand":

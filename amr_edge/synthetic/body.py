@@ -1,4 +1,4 @@
-"""How a synthetic person is built, and where the 25 joints lie when the body is held in a given way.
+"""Body model of a synthetic person: proportions, bone lengths, and forward kinematics to the 25 joints.
 
 The trunk and head follow joint rotations down the tree; each arm and leg is a pair of bones between a shoulder
 or hip and a wrist or ankle, bent at an elbow or knee whose side is given. World axes: y up, the floor at y = 0;
@@ -23,7 +23,7 @@ OUTWARD = np.array([1.0, -1.0])  # x of "away from the body" for the left and th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One synthetic person: how long the bones are, how the body is held, how it likes to move.
+    """One synthetic person: proportions, posture and manner of movement.
 
     Attributes:
         number: Who it is; the corpus counts from 1.
@@ -182,7 +182,7 @@ def bones(person: Subject) -> Bones:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Controls:
-    """How the body is held over T frames; two-sided arrays have the left limb first.
+    """Posture of the body over T frames; two-sided arrays have the left limb first.
 
     Attributes:
         ground: (T, 3) x and z in metres and heading in radians of where the person stands.
@@ -246,7 +246,7 @@ def _legs(b: Bones, held: Controls, heading: Floats, rot_pelvis: Floats) -> tupl
 
     Args:
         b: The bones.
-        held: How the body is held over T frames.
+        held: Posture over T frames.
         heading: (T, 3, 3) rotation of the place where the person stands.
         rot_pelvis: (T, 3, 3) rotation of the pelvis.
     """
@@ -319,11 +319,11 @@ def _arms(b: Bones, held: Controls, chest: Floats, rot_chest: Floats) -> dict[st
 
 
 def joints(person: Subject, held: Controls) -> Floats:
-    """Where the joints are.
+    """Joint positions from a posture, by forward kinematics.
 
     Args:
-        person: Whose bones.
-        held: How the body is held over T frames.
+        person: Subject with the bone lengths.
+        held: Posture over T frames.
 
     Returns:
         (T, 25, 3) metres in the world, joints in the order of layout 'ntu25'. Bone lengths are kept exactly; a

@@ -1,4 +1,4 @@
-"""How a movement of the whole body is written down: one posture after another, limbs given by their joint angles."""
+"""Whole-body movements as a sequence of postures, limbs given by their joint angles."""
 
 from collections.abc import Callable, Mapping
 
@@ -67,11 +67,11 @@ class Choreography:
         return self.go(wait_s, dict.fromkeys(self._keys))
 
     def mark(self, start_s: float) -> None:
-        """What happened from `start_s` until now is one repetition."""
+        """Mark the time from `start_s` until now as one repetition."""
         self.spans.append((start_s, self.now_s))
 
     def script(self) -> Script:
-        """The whole of it."""
+        """The movement as a script."""
         tracks = []
         for keys in self._keys.values():
             if self.now_s > keys.now_s:
@@ -89,7 +89,7 @@ LEG_DOWN: Vector = (0.0, 0.0, 0.0, STANDING_LEG)
 
 
 def sink(bones: Bones, knee_rad: float, shin_rad: float, aside_m: float = 0.0) -> tuple[float, float]:
-    """How far down and back of its standing place a hip goes over a planted foot.
+    """Distance down and back that a hip moves over a planted foot when the knee bends.
 
     Args:
         bones: Of the person.

@@ -1,4 +1,4 @@
-"""Which recordings the synthetic corpus holds: trimmed clips by subject and take, and long ones with spans."""
+"""The synthetic corpus: trimmed clips by subject and take, and continuous recordings with spans."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -219,7 +219,7 @@ def continuous(
 
 
 class Scene(NamedTuple):
-    """Several people in one recording, and what each of them does."""
+    """Several persons in one recording, with the actions of each."""
 
     recording: Recording  # (M, T, 25, 3); its own spans are empty, because a span does not say whose it is
     spans: tuple[tuple[Span, ...], ...]  # M, the actions of each person

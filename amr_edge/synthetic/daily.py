@@ -1,6 +1,6 @@
-"""What hands do in a day: eating, telephoning, pointing, drawing in the air, lifting, holding, over any legs.
+"""Everyday hand movements: eating, telephoning, pointing, drawing in the air, lifting, holding.
 
-Every function writes a new take that moves hands, head and trunk only, so it can be done standing, sitting or walking.
+Every function returns a random take that moves hands, head and trunk only, so it fits standing, sitting and walking.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a set of each physiotherapy exercise looks like, done as people do it: any depth, tempo, arms and pauses."""
+"""Sets of physiotherapy exercises with random depth, tempo, arm posture and pauses."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,7 +54,7 @@ class Exercised(NamedTuple):
 
 
 class _Pace:
-    """How long the parts of a repetition take in one set, and how much they differ between repetitions."""
+    """Durations of the parts of a repetition in one set, and their variation between repetitions."""
 
     def __init__(self, a: Actor) -> None:
         self.actor = a
@@ -276,7 +276,7 @@ def hurdle_step(a: Actor, reps: int) -> Exercised:
 
 
 class _LungeShape(NamedTuple):
-    """Where feet and hips are at the bottom of a lunge, metres."""
+    """Positions of feet and hips at the bottom of a lunge, metres."""
 
     length: float  # ankle to ankle
     hips_back: float  # of the hips behind the ankle in front
@@ -297,7 +297,7 @@ def _lunge_shape(a: Actor, knee_rad: float, back_knee_rad: float) -> _LungeShape
 
 
 class _Lunge(NamedTuple):
-    """What all repetitions of one set of lunges have in common."""
+    """Parameters that all repetitions of one set of lunges share."""
 
     actor: Actor
     pace: _Pace

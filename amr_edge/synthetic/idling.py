@@ -1,4 +1,4 @@
-"""What people do when they do nothing: fidgets, ways to hold an arm, sitting; everything that is no action."""
+"""Idle movements that are no action: fidgets, arm postures, sitting."""
 
 from collections.abc import Callable
 
@@ -156,7 +156,7 @@ FIDGETS: tuple[Callable[[Actor], Script], ...] = (
 
 
 def fidget(actor: Actor, *, steps: bool) -> Script:
-    """One small thing that people do when they do nothing; with `steps` also one that moves the feet."""
+    """A random fidget; with `steps` also one that moves the feet."""
     return FIDGETS[actor.count(0, len(FIDGETS) - (1 if steps else 2))](actor)
 
 

@@ -1,4 +1,4 @@
-"""What a camera sees of people who do no exercise: daily life and sport, unlabelled, for a model to say "none" to."""
+"""Unlabelled daily life and sport without any exercise: negatives for the none class."""
 
 from collections.abc import Sequence
 
@@ -91,7 +91,7 @@ def life(
     sensor: Sensor | None = None,
     fps: float = 30.0,
 ) -> Recording:
-    """One person who lives on and does none of the exercises.
+    """A recording of one person in daily life, who does none of the exercises.
 
     Args:
         person: Who it is.

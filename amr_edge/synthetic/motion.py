@@ -1,4 +1,4 @@
-"""How a movement is written down and played: keys along time, laid over a body that is never quite still.
+"""Keyframe animation: scripts of keys along time, played over a body that sways.
 
 A `Script` is one movement: tracks of keys for the parts of the body it uses, and steps where it walks. Parts
 that no script uses keep swaying. The same scripts make a trimmed clip and a long recording.
@@ -112,7 +112,7 @@ def _ground(scripts: Sequence[tuple[float, Script]], start: Floats) -> tuple[Flo
 def _feet(
     person: Subject, scripts: Sequence[tuple[float, Script]], at_s: Floats, times_s: Floats, ground: Floats
 ) -> tuple[Floats, Floats]:
-    """Where the ankles stand (2, T, 3), and heading and pitch of the feet (2, T, 2); planted but for steps."""
+    """Ankle positions (2, T, 3), and heading and pitch of the feet (2, T, 2); planted but for steps."""
     b = bones(person)
     ankles, feet = np.zeros((2, len(at_s), 3)), np.zeros((2, len(at_s), 2))
     for side in (LEFT, RIGHT):
@@ -160,7 +160,7 @@ def play(
     rng: np.random.Generator,
     start: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Controls:
-    """How the body is held at the instants `at_s`.
+    """Posture of the body at the instants `at_s`.
 
     Args:
         person: Who moves.

@@ -1,4 +1,4 @@
-"""How a depth camera would have seen the joints: from where, with how much noise, and which of them it lost."""
+"""Depth camera simulation: viewpoint, joint noise and lost joints."""
 
 from dataclasses import dataclass, fields
 

@@ -1,4 +1,4 @@
-"""What whole bodies do that is no physiotherapy: walking anywhere, games, dance, picking up, falling, lying."""
+"""Whole-body movements that are no exercise: walking, games, dance, picking up, falling, lying."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Synthetic workouts: sets of exercises in one recording, and what people do between them."""
+"""Synthetic workouts: sets of exercises in one recording with idle time and everyday actions between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ def _idle(
     now_s: float,
     scripts: list[tuple[float, Script]],
 ) -> float:
-    """Add a stretch of standing about, with a fidget if there is time for one, and say when it is over."""
+    """Add a stretch of standing about, with a fidget if there is time for one; return the time at its end."""
     over_s = now_s + float(rng.uniform(*idle_s))
     script = fidget(act(person, rng), steps=False)
     if now_s + 0.3 + script.duration_s < over_s:

@@ -31,24 +31,24 @@ def test_convert_gives_what_the_command_prints(
 ) -> None:
     done = convert(folder, str(tmp_path / "ours.npz"))
     assert run(["data", "convert", str(folder), str(tmp_path / "theirs.npz"), "--json"]) == 0
-    printed, said = json.loads(capsys.readouterr().out), json.loads(to_json(done.to_dict()))
-    assert {**printed, "store": ""} == {**said, "store": ""}
+    printed, typed = json.loads(capsys.readouterr().out), json.loads(to_json(done.to_dict()))
+    assert {**printed, "store": ""} == {**typed, "store": ""}
     assert (done.facts.recordings, done.facts.classes, done.facts.frames) == (2, 1, 10)
     assert done.other_files == (folder / "notes.md",)
     assert open_store(str(done.store)).content_hash == open_store(tmp_path / "theirs.npz").content_hash
     assert [recording.label for recording in read(str(folder))] == ["wave", "wave"]
 
 
-def test_what_cannot_be_read_is_told_and_refused_or_left_out(folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_reported_and_refused_or_left_out(folder: Path, tmp_path: Path) -> None:
     (folder / "c.jsonl").write_text((folder / "a.jsonl").read_text()[:-40])
-    told: list[ReadError] = []
+    errors: list[ReadError] = []
     with pytest.raises(ReadError, match="1 of 3 files or clips cannot be read, nothing was written") as refused:
-        convert(folder, tmp_path / "x.npz", on_bad=told.append)
-    assert "c.jsonl" in str(told[0])
-    assert refused.value.__cause__ is told[0]
+        convert(folder, tmp_path / "x.npz", on_bad=errors.append)
+    assert "c.jsonl" in str(errors[0])
+    assert refused.value.__cause__ is errors[0]
     assert not (tmp_path / "x.npz").exists()
     done = convert(folder, tmp_path / "x.npz", skip_bad=True)
-    assert done.left_out == (str(told[0]),)
+    assert done.left_out == (str(errors[0]),)
     assert done.facts.recordings == 2
 
 

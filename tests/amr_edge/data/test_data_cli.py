@@ -201,6 +201,17 @@ def test_check_names_what_it_found_and_ends_with_1(tmp_path: Path, capsys: pytes
     assert json.loads(out)["found"] == {"unreadable": 2, "one frame": 1}
 
 
+def test_check_names_what_cannot_be_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = fill(tmp_path / "in")
+    try:
+        (root / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    except OSError:
+        pytest.skip("symbolic links are not allowed here")
+    code, out, _ = answer(capsys, "check", root, "--json")
+    (finding,) = json.loads(out)["findings"]
+    assert (code, finding["kind"], finding["source"]) == (1, "unreadable", str(root / "gone.jsonl"))
+
+
 def test_check_names_a_recording_that_shows_what_another_shows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -254,7 +254,7 @@ def test_life_has_no_label_and_no_spans_and_is_the_same_every_time() -> None:
     assert first.duration_s == pytest.approx(20.0, abs=0.05)
 
 
-def test_nobody_who_stands_in_life_bends_both_knees_like_a_squat() -> None:
+def test_no_one_standing_in_daily_life_bends_both_knees_like_a_squat() -> None:
     harmless = [name for name in DOINGS if name not in LOW]
     standing = 0
     for seed in range(8):

@@ -131,7 +131,7 @@ def test_one_foot_always_stands(action: str) -> None:
 
 
 @pytest.mark.parametrize("action", CLASSES)
-def test_nobody_sinks_into_the_floor(action: str) -> None:
+def test_no_foot_sinks_into_the_floor(action: str) -> None:
     for seed in TAKES:
         assert take(action, seed + 1, seed).poses[..., 1].min() > -0.01
 
@@ -364,7 +364,7 @@ def test_a_crowd_stands_apart_and_each_acts_alone() -> None:
         assert moved[person, inside].mean() > 1.5 * moved[person, ~inside].mean()
 
 
-def test_a_crowd_of_nobody_is_refused() -> None:
+def test_an_empty_crowd_is_refused() -> None:
     with pytest.raises(ConfigError, match="people"):
         crowd([], np.random.default_rng(0))
 
@@ -418,7 +418,7 @@ def test_a_subject_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
         replace(subject(1, 0), **wrong)
 
 
-def test_what_nobody_can_act_is_refused() -> None:
+def test_an_impossible_action_is_refused() -> None:
     person, rng = subject(1, 0), np.random.default_rng(0)
     with pytest.raises(ConfigError, match="'fly'"):
         clip("fly", person, rng)
@@ -434,7 +434,7 @@ def test_what_nobody_can_act_is_refused() -> None:
         continuous(person, rng, idle_s=(3.0, 1.0))
 
 
-def test_the_corpus_says_that_nobody_was_recorded() -> None:
+def test_the_terms_of_the_corpus_name_no_recorded_person() -> None:
     assert synthetic.DATASET == "synthetic"
     assert "synthetic" in synthetic.TERMS
     assert len(ACTIONS) == 12

@@ -147,6 +147,16 @@ def test_a_damaged_file_by_itself_is_refused(people: People, tmp_path: Path) -> 
         list(RecordedSource(tmp_path / "b.jsonl", skipped=pytest.fail))
 
 
+def test_a_bad_clip_of_a_file_of_many_is_reported_and_the_others_are_shown(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 30, 150)).astype(np.float32)
+    x[0, 3, 7] = x[2, 3, 7] = np.inf
+    np.savez(tmp_path / "n.npz", x_train=x, y_train=np.zeros(4))
+    skipped: list[str] = []
+    takes = list(RecordedSource(tmp_path / "n.npz", skipped=skipped.append))
+    assert [take.title for take in takes] == ["n.npz#train/1", "n.npz#train/3"]
+    assert [sentence.partition(": ")[0] for sentence in skipped] == [f"{tmp_path}/n.npz#train/{k}" for k in (0, 2)]
+
+
 def test_nothing_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="there is none"):
         RecordedSource(tmp_path / "nobody", skipped=pytest.fail)

@@ -71,7 +71,7 @@ def test_any_recording_comes_back_exactly(
         assert getattr(back, name) == getattr(whole, name)
 
 
-def test_people_are_told_apart_by_id_and_stand_in_the_order_of_their_first_line(tmp_path: Path) -> None:
+def test_persons_are_distinguished_by_id_and_stand_in_the_order_of_their_first_line(tmp_path: Path) -> None:
     path = save(
         tmp_path,
         HEADER,
@@ -95,7 +95,7 @@ def test_null_is_an_absent_joint(tmp_path: Path) -> None:
     assert np.flatnonzero(~found.present[0, 0]).tolist() == [4]
 
 
-def test_a_stream_in_which_nobody_is_seen_is_a_recording_of_nobody(tmp_path: Path) -> None:
+def test_a_stream_without_a_person_is_an_empty_recording(tmp_path: Path) -> None:
     found = next(jsonl.read(save(tmp_path, HEADER, {"t": 0, "people": []}, {"t": 1, "people": []})))
     assert found.poses.shape == (0, 2, 13, 2)
 

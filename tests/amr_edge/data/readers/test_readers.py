@@ -1,4 +1,4 @@
-"""A path is read as what it is, a folder is of one format, and what cannot be read is told or refused."""
+"""A path is read as what it is, a folder is of one format, and what cannot be read is reported or refused."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ def test_a_folder_is_searched_and_its_files_come_sorted(tmp_path: Path) -> None:
     assert [clip.source for clip in readers.read(tmp_path)] == ["2.jsonl", "1.jsonl", "0.jsonl"]
 
 
-def test_hidden_files_are_passed_over_and_others_are_told(tmp_path: Path) -> None:
+def test_hidden_files_are_passed_over_and_others_are_listed(tmp_path: Path) -> None:
     fill(tmp_path)
     (tmp_path / "README.md").write_text("hello")
     (tmp_path / ".DS_Store").write_text("x")
@@ -62,7 +62,7 @@ def test_mixed_formats_are_refused_and_one_can_be_chosen(tmp_path: Path) -> None
     assert readers.find(tmp_path, "jsonl").others == (tmp_path / "s.npz",)
 
 
-def test_a_store_and_a_prepared_npz_are_told_apart(tmp_path: Path) -> None:
+def test_a_store_and_a_prepared_npz_are_distinguished(tmp_path: Path) -> None:
     write_store(tmp_path / "s.npz", [recording("b"), recording("c", 1)], dataset="d", terms="t")
     np.savez(tmp_path / "n.npz", x_test=np.zeros((0, 300, 150), np.float32), y_test=np.zeros((0, 60)))
     assert readers.detect(tmp_path / "s.npz").NAME == "store"
@@ -100,7 +100,7 @@ def test_an_unknown_file_and_an_unknown_format_are_refused(tmp_path: Path) -> No
         readers.files(tmp_path, "c3d")
 
 
-def test_a_bad_file_ends_the_reading_unless_somebody_is_told(tmp_path: Path) -> None:
+def test_a_bad_file_ends_the_reading_unless_on_bad_is_given(tmp_path: Path) -> None:
     fill(tmp_path)
     (tmp_path / "person_2" / "1.jsonl").write_text("")
     with pytest.raises(ReadError, match=r"1\.jsonl"):

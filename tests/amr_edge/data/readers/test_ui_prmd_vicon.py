@@ -278,7 +278,7 @@ def test_the_real_198_files_are_read_and_only_two_of_them_miss_a_joint(vicon: tu
 
 
 @pytest.mark.data
-def test_what_was_rebuilt_in_the_real_files_is_told(vicon: tuple[Path, ...]) -> None:
+def test_what_was_rebuilt_in_the_real_files_is_reported(vicon: tuple[Path, ...]) -> None:
     damaged = {path.name[:11]: ui_prmd_vicon.rebuilt(path) for path in vicon if path.name[:7] in ("m08_s10", "m10_s05")}
     assert damaged == {
         "m08_s10_e01": (Lost("LASI", 152, "rebuilt"),),
