@@ -1,1 +1,4 @@
-"""Actions of one's own: takes from a camera, and folders of videos, as a data set."""
+"""Data sets of one's own actions: takes from a camera, and folders of videos.
+
+Here frames become a store; the formats of existing data sets are in `amr_edge.data.readers`.
+"""

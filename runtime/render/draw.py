@@ -17,8 +17,8 @@ from amr_edge.skeleton import Layout, Poses, present_joints
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Pixels = NDArray[np.float32]  # (..., 2) x to the right, y down
 
-BLACK_SIZE = (640, 640)  # width and height of a film without pictures
-MARGIN = 0.1  # of the black film, on each side
+BLACK_SIZE = (640, 640)  # width and height of a video without pictures
+MARGIN = 0.1  # of the black picture, on each side
 HOT = (255, 72, 48)  # joints and moments that drove the label
 FPS, FASTEST = 30.0, 120.0  # where the source does not say, and at most
 STILL_S = 10.0  # a longer pause of the source is cut to this
@@ -65,7 +65,7 @@ class Scene:
 class Fit:
     """Scales poses onto a black picture: seen from the front, x to the right, y up, as large as fits.
 
-    The scale only ever shrinks, so that a film does not breathe with its people.
+    The scale only ever shrinks, so that a video does not breathe with its people.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -229,7 +229,7 @@ class VideoWriter:
     """An MP4 of what was seen, at a constant frame rate and in the source's own time."""
 
     def __init__(self, path: Path, *, mirror: bool = False) -> None:
-        """A film; the file appears with the first frame.
+        """A video; the file appears with the first frame.
 
         Args:
             path: Where to write; it must end in .mp4.
@@ -240,10 +240,10 @@ class VideoWriter:
             MissingError: If OpenCV is not installed.
         """
         if path.suffix.lower() != ".mp4":
-            raise ConfigError(f"{path}: a film is written as MP4; give it a name that ends in .mp4")
+            raise ConfigError(f"{path}: a video is written as MP4; give it a name that ends in .mp4")
         if not path.parent.is_dir():
             raise ConfigError(f"{path}: the folder {path.parent} does not exist; make it first")
-        require("video", "writing a film (--save)")
+        require("video", "writing a video (--save)")
         import cv2
 
         self._cv2: Any = cv2
@@ -259,7 +259,7 @@ class VideoWriter:
         """A take begins: its times have nothing to do with those before.
 
         Args:
-            fps: The source's frame rate, NaN where unknown. The first take decides for the film.
+            fps: The source's frame rate, NaN where unknown. The first take decides for the video.
         """
         if self._writer is None:
             self._fps = min(fps, FASTEST) if fps > 0 else FPS

@@ -179,7 +179,7 @@ function history(list) {
   plot.fillStyle = "#66707f"; plot.textAlign = "left"; plot.fillText(`${SHOWN_S} s ago`, left, h - 4);
   plot.textAlign = "right"; plot.fillText("now", w - right, h - 4);
   const best = new Map();
-  for (const answer of list) for (const [label, prob] of answer.top) best.set(label, Math.max(best.get(label) || 0, prob));
+  for (const each of list) for (const [label, prob] of each.top) best.set(label, Math.max(best.get(label) || 0, prob));
   const labels = [...best].sort((a, b) => b[1] - a[1]).slice(0, 5).map(([label]) => label);
   labels.forEach((label, place) => {
     plot.strokeStyle = ink(label); plot.fillStyle = ink(label); plot.lineWidth = 2; plot.lineJoin = "round";
@@ -187,12 +187,12 @@ function history(list) {
     plot.setLineDash(labels.slice(0, place).some(other => ink(other) === ink(label)) ? [6, 3] : []);
     plot.beginPath();
     let before = null, tip = null;
-    for (const answer of list) {
-      const found = answer.top.find(([other]) => other === label), prob = found ? found[1] : 0;
-      if (x(answer.time_s) < left) continue;
-      if (before === null || answer.time_s - before > 3) plot.moveTo(x(answer.time_s), y(prob));
-      else plot.lineTo(x(answer.time_s), y(prob));
-      before = answer.time_s; tip = [x(answer.time_s), y(prob)];
+    for (const each of list) {
+      const found = each.top.find(([other]) => other === label), prob = found ? found[1] : 0;
+      if (x(each.time_s) < left) continue;
+      if (before === null || each.time_s - before > 3) plot.moveTo(x(each.time_s), y(prob));
+      else plot.lineTo(x(each.time_s), y(prob));
+      before = each.time_s; tip = [x(each.time_s), y(prob)];
     }
     plot.stroke();
     if (tip) { plot.beginPath(); plot.arc(...tip, 2.5, 0, 2 * Math.PI); plot.fill(); }
@@ -228,7 +228,7 @@ function event(e) {
 function status(s) {
   if (s.frames !== undefined) {
     const lost = Object.entries(s.losses || {}).map(([what, count]) => `${what} ${count}`).join(", ");
-    $("totals").textContent = `${s.frames} frames, ${s.dropped} dropped, ${s.answers} answers, ${s.events} events`
+    $("totals").textContent = `${s.frames} frames, ${s.dropped} dropped, ${s.answers} predictions, ${s.events} events`
       + (lost ? ` · ${lost}` : "") + (s.skipped ? ` · ${s.skipped} recordings skipped` : "");
   }
   const rows = Object.entries(s.latency_ms || {}).map(([stage, n]) => [stage, n.count, n.p50.toFixed(1), n.p90.toFixed(1), n.p99.toFixed(1)]);
