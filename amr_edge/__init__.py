@@ -129,5 +129,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """What there is to use."""
+    """Names of the public API."""
     return sorted({*globals(), *_WHERE})

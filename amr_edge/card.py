@@ -27,7 +27,7 @@ _TABLES = ("encoder", "data", "metrics", "recipe", "versions", "calibration", "r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetPoint:
-    """What a model answers, and what that costs, when it looks at a share of a body's tokens.
+    """Accuracy and cost of a model at one token budget.
 
     Attributes:
         share: Of all tokens of a body, in (0, 1].
@@ -51,7 +51,7 @@ class BudgetPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What a model is.
+    """The description of a model.
 
     Attributes:
         name: What people call it.
@@ -178,7 +178,7 @@ class Card:
 
     @property
     def has_budget(self) -> bool:
-        """Whether it can look at a part of the tokens; a graph network looks at every joint in every frame."""
+        """True if it can look at a part of the tokens; a graph network looks at every joint in every frame."""
         inner = self.encoder.get("of", self.encoder)
         return not (isinstance(inner, dict) and inner.get("kind") == "graph")
 
@@ -188,7 +188,7 @@ class Card:
         return self.prepare.frames // self.patch_frames * len(layout(self.prepare.layout))
 
     def tokens_at(self, share: float) -> int:
-        """How many tokens of a body are looked at on a budget, at least one.
+        """Number of a body's tokens on a budget, at least one.
 
         Raises:
             ConfigError: If the share is not in (0, 1], or it is a part and the model cannot look at one.

@@ -14,7 +14,7 @@ from amr_edge.settings import override
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventConfig:
-    """When predictions become an event, and when it ends.
+    """Settings of event detection.
 
     Attributes:
         smooth_s: Time constant of the smoothing; 0 takes every prediction as it comes.
@@ -45,7 +45,7 @@ class EventConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackerConfig:
-    """When a person in a frame continues a track. Lengths are shares of the body's own extent.
+    """Settings of tracking. Lengths are shares of the body's own extent.
 
     Attributes:
         gap_s: Within it a person goes on where they are expected, however they look.
@@ -90,7 +90,7 @@ class TrackerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSettings:
-    """What `--set` of `amr-edge live` reaches.
+    """The settings that `--set` of `amr-edge live` changes.
 
     Attributes:
         events: Event detection.

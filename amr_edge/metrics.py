@@ -28,7 +28,7 @@ class Score:
 
     @property
     def clips(self) -> int:
-        """How many clips were scored."""
+        """Number of scored clips."""
         return int(self.confusion.sum())
 
     def per_class(self) -> NDArray[np.float64]:
@@ -70,7 +70,7 @@ def score(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> Score:
 def deduplicated(
     probs: NDArray[np.floating], labels: NDArray[np.int64], copied: NDArray[np.bool_]
 ) -> dict[str, float | int | None]:
-    """What is left of a score without the clips that training saw as well, under another name.
+    """The score without test clips that duplicate training clips, under another name.
 
     Args:
         probs: (N, K).
@@ -93,7 +93,7 @@ def deduplicated(
 
 
 def copies_in_words(figures: Mapping[str, float | int | None]) -> str:
-    """What `deduplicated` found as a line; empty where there are none.
+    """The result of `deduplicated` as a line; empty without duplicates.
 
     >>> copies_in_words({"copies": 95, "top1_without_copies": 0.8266})
     'without the 95 clips that are copies of training recordings: top-1 0.8266'

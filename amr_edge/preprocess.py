@@ -37,7 +37,7 @@ TORSO_M = 0.5  # a scaled skeleton has this distance from pelvis to upper spine,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareConfig:
-    """How poses become a clip.
+    """Preprocessing of poses into a clip.
 
     Attributes:
         layout: The layout the model sees.
@@ -94,7 +94,7 @@ class PrepareConfig:
 
 
 class Clip(NamedTuple):
-    """What a model sees of one recording: values are 0 where absent, and `present` says which those are."""
+    """The model input of one recording: values are 0 where absent, and `present` says which those are."""
 
     values: NDArray[np.float32]  # (M, T, V, 3)
     present: Mask  # (M, T, V)
@@ -172,7 +172,7 @@ def _ntu25_joint(target: Layout, name: str) -> tuple[int, int] | None:
 
 
 class Scenes(NamedTuple):
-    """Which of B bodies stand together in each of N scenes: a scene has one origin, one scale and one view."""
+    """Grouping of B bodies into N scenes: a scene has one origin, one scale and one view."""
 
     body: Array  # (N, M) int, the body in each slot; any where there is none
     filled: Array  # (N, M) bool, whether there is one
@@ -184,7 +184,7 @@ class Scenes(NamedTuple):
 
 
 class Normalization:
-    """How resampled positions become what a model sees: origin, bones, scale, view and stream of a `PrepareConfig`.
+    """Normalisation of resampled positions: origin, bones, scale, view and stream of a `PrepareConfig`.
 
     This is the only definition: live recognition and evaluation call it with NumPy (`prepare`), training with torch
     and many scenes at once (`amr_edge.training.data.preprocess_torch`). Origin, scale and view are measured on joints

@@ -60,7 +60,7 @@ class Layout:
             raise LayoutError(f"layout '{self.name}': {problem}")
 
     def _problem(self) -> str:
-        """What contradicts itself; empty if nothing does."""
+        """Contradictions; empty if there is none."""
         V = len(self.joints)
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name):
             return "its name needs letters, digits, '_', '-' and '.' only"
@@ -149,7 +149,7 @@ class Layout:
         return tuple((parent, child) for child, parent in enumerate(self.parents) if parent >= 0)
 
     def index(self, joint: str) -> int:
-        """Where `joint` stands in the order."""
+        """Index of `joint` in the order."""
         if joint not in self.joints:
             raise LayoutError(f"layout '{self.name}' has no joint '{joint}'; it has {', '.join(self.joints)}")
         return self.joints.index(joint)
@@ -409,7 +409,7 @@ def register_layout(own: Layout) -> Layout:
 
 
 def definition_of(name: str) -> dict[str, object]:
-    """What a file carries of a layout: nothing of a built-in one, else {"layout_definition": its fields}.
+    """Fields that a file carries of a layout: none of a built-in one, else {"layout_definition": its fields}.
 
     Raises:
         LayoutError: If there is no such layout.

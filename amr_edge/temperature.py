@@ -12,7 +12,7 @@ COLDEST, HOTTEST = 0.25, 8.0  # temperatures that are tried
 
 
 def tempered(probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """What probabilities would be if their logits were divided by a temperature; above 1 less sure.
+    """Probabilities after division of their logits by a temperature; above 1 they are less confident.
 
     Args:
         probs: (N, K), of a softmax.

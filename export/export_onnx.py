@@ -56,7 +56,7 @@ def deployed_answer(session: Session) -> Answer:
 
 
 def report_of(path: Path) -> Path:
-    """Where the proof of a file is written: export_report.json for model.onnx, else beside it by its own name."""
+    """Path of the verification report of a file: export_report.json for model.onnx, else beside it by its own name."""
     return path.with_name("export_report.json" if path.name == "model.onnx" else f"{path.stem}.report.json")
 
 
@@ -187,7 +187,7 @@ def export_run(
 
 
 def _calibration_part(source: Path, test_part: Part) -> Part:
-    """What the model learned from: its own run's recordings, whatever store judges it."""
+    """Training recordings of the model's own run, whatever store verifies it."""
     known = (run_folder(source) / "config.json").is_file()
     return part_of(source, None, None) if known else test_part
 

@@ -68,7 +68,7 @@ class Engine:
     proofs: dict[str, Parity]
 
     def to_dict(self) -> dict[str, object]:
-        """What engine_report.json says."""
+        """Contents of engine_report.json."""
         built_for = self.manifest.built_for
         return {
             "file": self.path.name,
@@ -118,7 +118,7 @@ def proof_table(proofs: dict[str, Parity]) -> str:
 
 
 def limits_for(precision: str, max_difference: float | None, min_agreement: float | None) -> Limits:
-    """How far an engine may be from the trained model: by its precision, or as given."""
+    """Parity limits of an engine: by its precision, or as given."""
     usual = LIMITS[precision]
     return replace(
         usual,

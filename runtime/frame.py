@@ -58,5 +58,5 @@ class Frame:
 
     @property
     def dropped(self) -> int:
-        """What was skipped before this, pictures or instants."""
+        """Number of images or instants skipped before this one."""
         return self.missed + (self.picture.dropped if self.picture is not None else 0)

@@ -37,7 +37,7 @@ def not_a_source(word: str) -> None:
 
 
 def _source_in(word: str) -> str | None:
-    """What kind of source a word is; None if it may be a model."""
+    """Kind of source of a word; None if it may be a model."""
     path = Path(word)
     if word.isdecimal():
         return "the number of a camera"

@@ -90,7 +90,7 @@ class Stages:
         self._begun_s = self._now()
 
     def since_begin_ms(self) -> float:
-        """How long ago the frame in hand came."""
+        """Time since the current frame arrived."""
         return (self._now() - self._begun_s) * 1e3
 
     def add(self, stage: str, ms: float) -> None:

@@ -151,7 +151,7 @@ class PretextConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentConfig:
-    """What may change in a clip without changing what is done in it.
+    """Augmentations that keep the action of a clip.
 
     Attributes:
         crop: Shortest share of a recording that a clip is cut from, in (0, 1].
@@ -259,7 +259,7 @@ class PretrainConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillConfig:
-    """How a student weighs what its teacher answers.
+    """Settings of the distillation loss.
 
     Attributes:
         alpha: Share of the loss that is the distance to the teacher's answers; the rest is the labels'.

@@ -349,7 +349,7 @@ def write_store(
 
 
 def is_store(path: Path) -> bool:
-    """Whether `path` is a store of ours, whole or of another schema; never raises."""
+    """True if `path` is a store of ours, whole or of another schema; never raises."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("header.npy") as file:
             return b'"amr_edge": "store"' in file.read(4096)
@@ -365,7 +365,7 @@ def _strings(values: Any) -> tuple[str, ...]:
 
 
 def _check(arrays: dict[str, NDArray[Any]], poses: Member, count: int, part_sets: int, classes: int) -> str | None:
-    """What contradicts itself in a store's arrays, in words; None if nothing does."""
+    """A contradiction in a store's arrays, in words; None if there is none."""
     per_recording = ("lengths", "persons", "labels", "subjects", "cameras", "fps", "part_sets")
     for name in per_recording:
         if arrays[name].shape != (count,):
@@ -397,7 +397,7 @@ def _check(arrays: dict[str, NDArray[Any]], poses: Member, count: int, part_sets
 
 
 def _times_rise(arrays: dict[str, NDArray[Any]]) -> bool:
-    """Whether the times of every recording are finite and rise."""
+    """True if the times of every recording are finite and rise."""
     times_s = arrays["times_s"]
     rises = np.diff(times_s) > 0
     starts = np.cumsum(arrays["lengths"])[:-1]

@@ -25,7 +25,7 @@ FEATURES: tuple[str, ...] = (
 
 
 def rep_features(poses: Poses, times_s: Floats) -> Floats:
-    """What one repetition was like, in numbers that no mirror changes.
+    """Features of one repetition, invariant to mirroring.
 
     Args:
         poses: (T, 15, 3) of the repetition in layout canonical15, absent joints NaN.
@@ -105,7 +105,7 @@ class Quality:
             raise ConfigError(f"scales of features must be above 0, got {self.scale}")
 
     def prob(self, found: Floats) -> float:
-        """How likely a repetition was right, from its `rep_features`; what is unknown counts as average.
+        """Probability that a repetition was right, from its `rep_features`; what is unknown counts as average.
 
         >>> bent = Quality(features=("trunk lean peak",), mean=(20.0,), scale=(10.0,), weights=(-1.0,), bias=0.0)
         >>> found = np.full(len(FEATURES), np.nan)
@@ -123,7 +123,7 @@ class Quality:
 
     @staticmethod
     def from_json(value: Any) -> "Quality":
-        """What `to_json` wrote.
+        """Read what `to_json` wrote.
 
         Raises:
             ConfigError: If it is none.

@@ -17,7 +17,7 @@ Sides = Literal["both", "either", "one"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What else must hold where a movement is at its far end.
+    """A further condition at the far end of a movement.
 
     Attributes:
         measure: One of `MEASURES`.
@@ -109,7 +109,7 @@ def _check_measure(name: str) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value of a card is a finite number."""
+    """True if a value of a card is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -193,7 +193,7 @@ RULES: dict[str, Rule] = {
 
 
 class Track(NamedTuple):
-    """What a rule follows over time: one side's measure, or one made of both.
+    """The measure that a rule follows over time: one side's measure, or one made of both.
 
     Attributes:
         values: (T,), NaN where it is unknown.
@@ -205,7 +205,7 @@ class Track(NamedTuple):
 
 
 def tracks(rule: Rule, measured: Mapping[str, Floats]) -> tuple[Track, ...]:
-    """What a rule follows: each side by itself where either will do, else one track.
+    """The tracks of a rule: each side by itself where either will do, else one track.
 
     >>> from dataclasses import replace
     >>> knees = {"knee flexion": np.array([[10.0, 90.0]])}
@@ -238,7 +238,7 @@ def _bounded(bound: Bound, track: Track, measured: Mapping[str, Floats]) -> Floa
 
 
 def _breaks(bound: Bound, least: Floats, most: Floats) -> Mask:
-    """Where values from `least` to `most` are known to break a bound; NaN is not known to."""
+    """Mask of values outside `least` to `most`; NaN counts as inside."""
     low = least < bound.least if bound.least is not None else np.zeros(least.shape, dtype=np.bool_)
     high = most > bound.most if bound.most is not None else np.zeros(most.shape, dtype=np.bool_)
     return np.asarray(low | high, dtype=np.bool_)
@@ -254,7 +254,7 @@ def holds(rule: Rule, track: Track, measured: Mapping[str, Floats]) -> Mask:
 
 
 class Moved(NamedTuple):
-    """How far a person moved by the measure of a rule.
+    """Movement of a person by the measure of a rule.
 
     Attributes:
         travel: From least to most; NaN if it is never known.
@@ -269,7 +269,7 @@ class Moved(NamedTuple):
 
 
 def moved(rule: Rule, poses: Poses) -> Moved:
-    """How far a person moves in a window by a rule's measure.
+    """Movement of a person in a window by a rule's measure.
 
     Args:
         rule: Which measure of which sides.
@@ -309,7 +309,7 @@ def _median(values: Floats) -> float:
 
 
 def shows(rule: Rule, poses: Poses) -> bool:
-    """Whether a window shows the movement that a rule asks for.
+    """True if a window shows the movement that a rule asks for.
 
     Args:
         rule: What must be seen.

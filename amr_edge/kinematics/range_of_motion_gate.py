@@ -84,7 +84,7 @@ class Gate:
         self._layout = layout(card.prepare.layout)
 
     def __bool__(self) -> bool:
-        """Whether there is anything that it could refuse."""
+        """True if there is anything that it could refuse."""
         return bool(self.rules)
 
     def __call__(self, probs: NDArray[np.float32], values: NDArray[np.float32], present: Mask) -> Gated:

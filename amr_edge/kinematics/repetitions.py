@@ -177,7 +177,7 @@ class _Merged:
 
 
 def followed(rule: Rule, measured: Mapping[str, Floats]) -> list[tuple[list[float], list[bool]]]:
-    """What `Repeats` takes, frame by frame: the values of a rule's tracks and whether its bounds hold."""
+    """Input of `Repeats`, frame by frame: the values of a rule's tracks and whether its bounds hold."""
     paths = tracks(rule, measured)
     values = np.stack([track.values for track in paths], axis=1).tolist()  # (T, tracks)
     hold = np.stack([holds(rule, track, measured) for track in paths], axis=1).tolist()

@@ -43,5 +43,5 @@ def resolve_model_path(word: str | Path) -> Path:
 
 
 def is_bundled(path: Path) -> bool:
-    """Whether a file is one of those that are installed with amr-edge, which are left as they are."""
+    """True if a file is one of those that are installed with amr-edge, which are left as they are."""
     return path.resolve().parent == Path(__file__).resolve().parent

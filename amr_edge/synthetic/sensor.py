@@ -181,7 +181,7 @@ def _confused(sensor: Sensor, poses: Poses, fps: float, rng: np.random.Generator
 
 
 def see(sensor: Sensor, joints: Floats, at_s: Floats, fps: float, rng: np.random.Generator) -> Poses:
-    """What the sensor reports of one scene.
+    """The sensor's view of one scene.
 
     Args:
         sensor: The camera.

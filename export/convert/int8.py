@@ -126,7 +126,7 @@ def quantize_static(model: onnx.ModelProto, largest: Mapping[str, float]) -> onn
 
 
 def ranges(model: onnx.ModelProto, feeds: Iterable[Feed]) -> dict[str, float]:
-    """Where the int8 range of every activation ends: at the largest value that the clips make it take.
+    """Upper end of the int8 range of every activation: at the largest value that the clips make it take.
 
     Args:
         model: A fp32 graph.

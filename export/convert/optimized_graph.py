@@ -67,7 +67,7 @@ def _linear(linear: nn.Linear) -> _Linear:
 
 
 class OptimizedGraph(nn.Module):
-    """What `Deployed` answers, in the form that engines run fastest.
+    """The model of `Deployed` in the form that engines run fastest.
 
     Args:
         classifier: The weights.

@@ -40,7 +40,7 @@ def file_name(precision: str) -> str:
 def limits_for(
     precision: str, max_difference: float | None, min_agreement: float | None, max_loss: float | None
 ) -> Limits:
-    """How far a file may be from the trained model: by its precision, or as given."""
+    """Parity limits of a file: by its precision, or as given."""
     usual = LIMITS[precision]
     return Limits(
         probability=usual.probability if max_difference is None else max_difference,

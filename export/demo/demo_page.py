@@ -101,7 +101,7 @@ def write_page(
 
 
 def _making(result: Mapping[str, object], run: RunFolder) -> str:
-    """How the model was proven and how it learned, as HTML."""
+    """Verification and training curves of the model, as HTML."""
     export = result["export"]
     proof = export if isinstance(export, dict) else {}
     pictures = (

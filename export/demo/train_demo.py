@@ -37,7 +37,7 @@ SETTINGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainDemoResult:
-    """What the walk came to."""
+    """Result of the training demo."""
 
     folder: Path
     top1: float

@@ -16,7 +16,7 @@ Answer = Callable[[Clip], NDArray[np.float32]]  # a stack of clips -> probabilit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How far a deployed file may be from the trained model.
+    """Parity limits between a deployed file and the trained model.
 
     The defaults are for an export without loss of precision.
     """
@@ -54,7 +54,7 @@ class Parity:
 
     @property
     def failures(self) -> list[str]:
-        """What went past its limit, in words; empty when nothing did."""
+        """Exceeded limits, in words; empty if there is none."""
         found = []
         # `not <=` so that NaN, which a broken file answers, fails too.
         if not self.max_difference <= self.limits.probability:

@@ -54,7 +54,7 @@ class ExportResult:
 
     @property
     def failures(self) -> list[str]:
-        """What went past its limit on any budget, in words."""
+        """Exceeded limits on any budget, in words."""
         return [
             failure if proof is self.proofs[0] else f"on {proof.tokens} tokens {failure}"
             for proof in self.proofs
@@ -62,7 +62,7 @@ class ExportResult:
         ]
 
     def to_dict(self) -> dict[str, object]:
-        """What export_report.json says."""
+        """Contents of export_report.json."""
         return {
             "file": self.path.name,
             "size_bytes": self.size_bytes,

@@ -37,11 +37,11 @@ class Held:
 
     @property
     def holds(self) -> bool:
-        """Whether the time is kept at all."""
+        """True if the time is kept at all."""
         return self.p90_ms <= self.target_ms
 
     def sentence(self) -> str:
-        """What was chosen and why, in one line."""
+        """Chosen budget and the reason, in one line."""
         who = "1 person" if self.people == 1 else f"{self.people} people"
         took = (
             f"a budget of {self.share:g}, {self.session.tokens} of {self.session.card.tokens} tokens, takes "

@@ -30,7 +30,7 @@ APART = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times as long something takes, between which bounds that is known, and what counts as equal."""
+    """Ratio of two latencies with its confidence bounds and the equivalence margin."""
 
     value: float
     low: float
@@ -161,7 +161,7 @@ def _way(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def against(new: dict[str, Any], old: dict[str, Any], where: str) -> list[dict[str, Any]]:
-    """How each row of a report stands to the same row of an older one.
+    """Ratios of each row of a report to the same row of an older one.
 
     Raises:
         ReadError: If no row of the old report measures what a row of the new one does, or one holds no numbers.

@@ -22,7 +22,7 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainConfig:
-    """What the chain is run on.
+    """Source and limits of an end-to-end measurement.
 
     Attributes:
         source: As `amr-edge live` takes it.

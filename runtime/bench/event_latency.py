@@ -58,7 +58,7 @@ def confirmed(session: Session, take: SourceRun, now: Callable[[], float]) -> tu
 
 
 def matched(spans: Iterable[Span], events: Iterable[Confirmed], grace_s: float) -> tuple[dict[Span, Confirmed], int]:
-    """Which event tells of which action.
+    """Match events and actions.
 
     Args:
         spans: The actions.

@@ -45,7 +45,7 @@ class Axes:
         return low - room, high + room
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where a point lies in the picture."""
+        """Pixel position of a point."""
         across = math.log10(x) if self._log else x
         share_x = (across - self._x[0]) / (self._x[1] - self._x[0])
         share_y = (y - self._y[0]) / (self._y[1] - self._y[0])

@@ -25,7 +25,7 @@ LATE = 0.01  # share of paced runs that may begin after their time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureConfig:
-    """How it is measured.
+    """Settings of a measurement.
 
     Attributes:
         warmup_s: Every subject runs for so long before anything counts.
@@ -54,7 +54,7 @@ class MeasureConfig:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """When a subject had its turn, and which of its runs were in it: [first, last)."""
+    """Time of a model's turn, and the range of its runs: [first, last)."""
 
     begun_s: float
     ended_s: float

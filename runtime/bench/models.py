@@ -62,7 +62,7 @@ class Subject:
     ask: Callable[[], object]
 
     def to_dict(self) -> dict[str, Any]:
-        """What there is to say about it before it was timed."""
+        """Description of the model before timing."""
         card = self.session.card
         return {
             "name": self.name,
@@ -151,7 +151,7 @@ def _called(file: Path) -> str:
 
 
 def engine_of(session: Session) -> dict[str, Any]:
-    """Which engine answers, through what; a session that was chosen for the person holds the one that answers."""
+    """Engine and providers of a session; an automatically chosen one wraps the engine's."""
     inner: Any = getattr(session, "inner", session)
     kind = getattr(inner, "engine", type(inner).__module__.rpartition(".")[2])
     return {"engine": kind, "providers": list(getattr(inner, "providers", ()))}

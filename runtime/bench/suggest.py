@@ -69,7 +69,7 @@ def threads_to_try(cores: int) -> tuple[int, ...]:
 
 
 def stated_accuracy(card: Card, tokens: int) -> float | None:
-    """What the card says of a model at so many tokens: its budget curve, else its score with all of them."""
+    """Accuracy of a model at a number of tokens, from its card: its budget curve, else its score with all of them."""
     for point in card.budget_curve:
         if point.tokens == tokens:
             return float(point.top1)
@@ -116,7 +116,7 @@ def best(rows: Iterable[Mapping[str, Any]], target_ms: float) -> Mapping[str, An
 
 
 def known_accuracy(row: Mapping[str, Any]) -> float | None:
-    """What was measured, else what the card states."""
+    """Measured accuracy, else the card's."""
     measured = (row.get("accuracy") or {}).get("top1")
     return measured if measured is not None else row.get("stated_top1")
 
@@ -127,7 +127,7 @@ def _tail_ms(row: Mapping[str, Any]) -> float:
 
 
 def live_command(row: Mapping[str, Any], path: Path) -> str:
-    """What to type to use a row."""
+    """Command that uses a row."""
     words = ["amr-edge", "live", str(path), "--source", "0", "--threads", str(row["threads"])]
     if path.suffix != ".engine":
         words += ["--engine", row["requested_engine"]]

@@ -131,7 +131,7 @@ def score_events(
     subjects: str | None = None,
     threads: int | None = None,
 ) -> EventScore:
-    """How good a model's events are as they are, nothing fitted: `amr-edge calibrate --as-is`.
+    """Event metrics of a model without fitting: `amr-edge calibrate --as-is`.
 
     Args:
         model: As in `calibrate`.

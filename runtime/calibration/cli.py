@@ -79,7 +79,7 @@ def _row(name: str, score: EventScore) -> list[object]:
 
 
 def _warn(fitted: CalibrationResult) -> None:
-    """What the recordings are too short to tell."""
+    """Warn of rates that the recordings are too short to show."""
     idle_h = fitted.after.idle_s / 3600
     if idle_h * fitted.requested < 1:
         # Without any alarm in so many hours, a rate below 3 / hours is believable at 95 % (the rule of three).

@@ -37,7 +37,7 @@ def happened(events: Iterable[Event]) -> list[TrueEvent]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventScore:
-    """What events came to; of several recordings by adding.
+    """Event metrics; those of several recordings add up.
 
     Attributes:
         actions: Labelled spans.

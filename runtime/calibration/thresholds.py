@@ -56,7 +56,7 @@ class PredictedRecording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What was fitted, and what it gives on the recordings that it was fitted on.
+    """Fitted thresholds, and their metrics on the recordings of the fit.
 
     Attributes:
         temperature: For the card.

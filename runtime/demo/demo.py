@@ -29,7 +29,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DemoResult:
-    """What the demo came to.
+    """Result of the demo.
 
     Attributes:
         model: Name of the model.
@@ -204,7 +204,7 @@ def in_words(record: Mapping[str, Any]) -> str:
 
 
 def _words(shown: DemoResult) -> Words:
-    """What stands around the figure on the page."""
+    """Texts around the figure on the page."""
     comparison, spent = shown.comparison, shown.latency_ms.get("total", {})
     figures = [
         (f"{comparison.recognized} of {comparison.actions}", "sets of exercises detected"),

@@ -137,7 +137,7 @@ _BRINGS = {"cv2": ONE_OF["cv2"], "onnxruntime": ONE_OF["onnxruntime"], "paho": (
 
 
 def extras(system: SystemInfo) -> Iterator[Check]:
-    """What `pip install amr-edge[...]` brings."""
+    """Packages of the extras."""
     for extra, modules in EXTRAS.items():
         if extra == "openvino":
             continue  # an engine, reported there
@@ -168,7 +168,7 @@ def extras(system: SystemInfo) -> Iterator[Check]:
 
 
 def engines(system: SystemInfo) -> Iterator[Check]:
-    """What can compute a model."""
+    """Inference engines."""
     found = system.probe("onnxruntime") if _has(system, *ONE_OF["onnxruntime"]) else None
     if found is None or found.facts is None:
         yield Check(
@@ -268,7 +268,7 @@ def cuda(system: SystemInfo) -> Check:
 
 
 def openmp(system: SystemInfo) -> Check:
-    """Whether idle threads spin and starve the others."""
+    """True if idle threads spin and starve the others."""
     message = system.environ.get("OMP_WAIT_POLICY", "")
     threads = system.environ.get("OMP_NUM_THREADS")
     beside = f", OMP_NUM_THREADS={threads}" if threads else ""
@@ -375,7 +375,7 @@ def camera(system: SystemInfo) -> Check:
 
 
 def display(system: SystemInfo) -> Check:
-    """Whether a window could be shown."""
+    """True if a window could be shown."""
     if system.platform != "linux" or system.environ.get("DISPLAY") or system.environ.get("WAYLAND_DISPLAY"):
         return Check(area="display", name="display", state="ok", message="there is one")
     return Check(
@@ -432,7 +432,7 @@ def board(system: SystemInfo) -> Iterator[Check]:
 
 
 def memory(system: SystemInfo) -> Check:
-    """Whether an engine could be built."""
+    """True if an engine could be built."""
     found = memory_mb(system.root)
     if "available" not in found:
         return Check(
@@ -458,7 +458,7 @@ def memory(system: SystemInfo) -> Check:
 
 
 def clock(system: SystemInfo) -> Check:
-    """Whether the time of events can be believed."""
+    """True if the time of events can be believed."""
     way = "sudo timedatectl set-ntp true; a Jetson without a clock battery starts in the past until it is online"
     if system.wall_s < MIN_VALID_TIME:
         return Check(
@@ -540,7 +540,7 @@ def without_names(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def private_names(environ: Mapping[str, str], home: Path, host: str) -> dict[str, str]:
-    """What says whose machine it is, and what stands in a report instead.
+    """Names that identify the machine or its user, with their replacements in a report.
 
     >>> private_names({"USER": "ada"}, Path("/home/ada"), "engine")
     {'/home/ada': '~', 'engine': '<host>', 'ada': '<user>'}

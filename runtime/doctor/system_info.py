@@ -140,7 +140,7 @@ class _Timex(ctypes.Structure):
 
 
 def kernel_clock() -> tuple[bool, float] | None:
-    """Whether Linux holds its clock to a time server, and by how many parts per million it corrects it."""
+    """True if Linux holds its clock to a time server, and by how many parts per million it corrects it."""
     name = ctypes.util.find_library("c") if sys.platform == "linux" else None
     if name is None:
         return None

@@ -110,7 +110,7 @@ class Tegrastats:
 
 
 def text_of(path: Path) -> str | None:
-    """What a small file says, without blanks and zero bytes at its ends; None if it cannot be read."""
+    """Content of a small file, without blanks and zero bytes at its ends; None if it cannot be read."""
     try:
         return path.read_bytes()[:1_000_000].decode("utf-8", "replace").strip(" \t\r\n\0") or None
     except OSError:
@@ -307,7 +307,7 @@ def inputs(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def total(watts: Mapping[str, float]) -> float | None:
-    """What the module takes in, of its rails' watts; None if they do not tell."""
+    """Input power of the module, from its rails; None if unknown."""
     counted = inputs(tuple(watts))
     return sum(watts[name] for name in counted) if counted else None
 

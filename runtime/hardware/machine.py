@@ -19,7 +19,7 @@ SETTINGS = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT", "KMP_BLOCKTI
 
 
 def machine(threads: int | None) -> dict[str, Any]:
-    """What the numbers were measured on, in one line each."""
+    """Description of the machine, in one line each."""
     return {
         "platform": platform.platform(),
         "cpu": cpu(Path("/")),
@@ -100,7 +100,7 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
 
 
 def scheduling(root: Path = Path("/")) -> str:
-    """What right to a core this process has against others: "other, nice 0" is everybody's."""
+    """Scheduling policy of this process: "other, nice 0" is everybody's."""
     names = {getattr(os, f"SCHED_{name}", None): name.lower() for name in ("OTHER", "FIFO", "RR", "BATCH", "IDLE")}
     policy = names.get(os.sched_getscheduler(0), "unknown") if hasattr(os, "sched_getscheduler") else "unknown"
     nice = f", nice {os.getpriority(os.PRIO_PROCESS, 0)}" if hasattr(os, "getpriority") else ""

@@ -1,4 +1,4 @@
-"""How many watts, how hot, how throttled while it ran: meters that are sampled beside the measurement."""
+"""Number of watts, how hot, how throttled while it ran: meters that are sampled beside the measurement."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +54,7 @@ class Counter:
 
 @dataclass(slots=True)
 class Trace:
-    """What was seen while something ran.
+    """Samples taken during a measurement.
 
     Attributes:
         times_s: When, on the clock of the measurement.
@@ -92,7 +92,7 @@ class Watch:
 
     @property
     def meters(self) -> tuple[str, ...]:
-        """What is measured."""
+        """Names of the meters."""
         return (*(gauge.name for gauge in self._gauges), *(counter.name for counter in self._counters))
 
     @property
@@ -180,7 +180,7 @@ def counted(meters: Sequence[str]) -> tuple[str, ...]:
 def idle_watts(
     watch: Watch, *, now: Callable[[], float], sleep: Callable[[float], None], seconds: float
 ) -> float | None:
-    """What the machine takes before anything runs; None without meters."""
+    """Idle power of the machine; None without meters."""
     if not counted(watch.meters):
         return None
     begun_s = now()

@@ -26,7 +26,7 @@ class Session(Protocol):
 
     @property
     def title(self) -> str:
-        """What it is and what computes it, in a line for the person."""
+        """Model and engine, in a line."""
         ...
 
     @property
@@ -66,7 +66,7 @@ def titled(card: Card, file: Path, tokens: int, engine: str) -> str:
 
 
 def tokens_for(card: Card, budget: float | None, file: Path, *, free: bool) -> int:
-    """How many tokens of each body a file looks at on a budget.
+    """Number of tokens of each body that a file encodes on a budget.
 
     Args:
         card: Its card.
@@ -148,7 +148,7 @@ def check_contract(model: OnnxFile) -> None:
 
 
 def takes_budget(model: OnnxFile) -> bool:
-    """Whether the graph takes the budget as an input."""
+    """True if the graph takes the budget as an input."""
     return any(tensor.name == RANKS for tensor in model.inputs)
 
 

@@ -102,7 +102,7 @@ def read_onnx(path: Path) -> OnnxFile:
 
 
 def looks_like(content: bytes) -> str:
-    """What a file that is no ONNX model seems to be, for a sentence."""
+    """Apparent type of a file that is no ONNX model, for a sentence."""
     starts = (
         (b"\x89PNG", "a PNG picture"),
         (b"\xff\xd8\xff", "a JPEG picture"),
@@ -172,7 +172,7 @@ def _metadata(key: str, value: str) -> bytes:
 
 
 def _length(content: bytes) -> bytes:
-    """How many bytes follow, as a varint."""
+    """Length of the following bytes, as a varint."""
     size, written = len(content), bytearray()
     while size > 127:
         written.append(size & 127 | 128)

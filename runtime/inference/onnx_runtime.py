@@ -133,7 +133,7 @@ def _short(provider: str) -> str:
 
 
 def _refusals() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises; its exceptions have no class of their own in common."""
+    """Exceptions of ONNX Runtime, which have no class of their own in common."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (

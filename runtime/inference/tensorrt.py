@@ -323,7 +323,7 @@ def _numpy_type(trt: Any, kind: Any, name: str, file: Path) -> np.dtype[Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
-    """What must live as long as the session, in the order in which each needs the one before."""
+    """Objects that must live as long as the session, in the order of their dependencies."""
 
     log: Any
     runtime: Any

@@ -28,7 +28,7 @@ MODEL_COPIES = 6  # ONNX, parsed, constant-folded, the builder's, on the device,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildConfig:
-    """How an engine is built.
+    """Build settings of an engine.
 
     Attributes:
         max_clips: N, clips that one run may answer: people, for a model of single persons.
@@ -86,7 +86,7 @@ def load_tensorrt(wanted_by: str, way_out: str) -> Any:
 
 
 def tensorrt_comes_from(system: str, machine: str, l4t: str) -> str:
-    """Where to get TensorRT on a platform, as the way out of a sentence."""
+    """How to install TensorRT on a platform, as the end of a sentence."""
     if l4t:
         return (
             "JetPack brings it for the system's Python: sudo apt install python3-libnvinfer, and make a virtual "

@@ -24,7 +24,7 @@ AGAIN = "build it again here: amr-edge export {onnx} --trt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildMachine:
-    """What an engine depends on.
+    """Versions and device that an engine depends on.
 
     Attributes:
         tensorrt: "10.3.0".
@@ -115,7 +115,7 @@ class Manifest:
 
     @property
     def config(self) -> BuildConfig:
-        """What it was built with, to build it again."""
+        """Build settings, to build it again."""
         largest = self.profile["clip"][2]
         return BuildConfig(max_clips=largest[0], workspace_mb=self.workspace_mb, level=self.level)
 
@@ -141,7 +141,7 @@ class Manifest:
 
 
 def manifest_path(engine: Path) -> Path:
-    """Where the manifest of an engine lies."""
+    """Path of an engine's manifest."""
     return engine.with_name(engine.name + ".json")
 
 

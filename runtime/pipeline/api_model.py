@@ -25,7 +25,7 @@ __all__ = ["Model", "ModelStream", "StreamResult", "load"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StreamResult:
-    """What one frame brought; most bring nothing.
+    """Predictions and events of one frame; most frames have none.
 
     Attributes:
         answers: What the model says about the windows that end here, one for each person due.
@@ -65,7 +65,7 @@ class ModelStream:
 
     @property
     def note(self) -> str | None:
-        """What to know about how the source fits the model, such as joints that it lacks; None if nothing."""
+        """Note on how the source fits the model, such as joints that it lacks; None if there is none."""
         return self._stream.note
 
     def push(self, time_s: float, poses: ArrayLike, ids: tuple[int, ...] | None = None) -> StreamResult:
@@ -122,7 +122,7 @@ class Model:
 
     @property
     def title(self) -> str:
-        """What it is and what computes it, in a line."""
+        """Model and engine, in a line."""
         return self.session.title
 
     @overload

@@ -32,7 +32,7 @@ EPSILON_M2, QUANTA_PER_M2, BEST_COUNTS, PLACE = 1e-8, 2.0**39, 16.0, 2.0**-40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainConfig:
-    """How much is explained.
+    """Settings of attribution.
 
     Attributes:
         every: One answer in so many, of everybody's; the person whose last explanation is oldest is next.
@@ -55,7 +55,7 @@ class ExplainConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Explanation:
-    """What drove an answer.
+    """Attribution of one prediction.
 
     Attributes:
         answer: The answer.
@@ -142,7 +142,7 @@ def _to_one(drops: NDArray[np.float32], largest: float) -> NDArray[np.float32]:
 
 
 def kept_tokens(energy: NDArray[np.float64], present: Mask, card: Card, tokens: int) -> Mask:
-    """Which tokens a session with a budget looks at.
+    """Tokens that a session with a budget encodes.
 
     Args:
         energy: (M, T / patch_frames, V) from `token_energy`.

@@ -225,7 +225,7 @@ class EventDetector:
         return events
 
     def _over(self, state: _State) -> bool:
-        """Whether an event that is not believed now has ended."""
+        """True if an event that is not believed now has ended."""
         if state.time_s - state.since_s < self._config.hold_s:
             return False
         rested_s = self._config.pause_s if state.going in self._counted else 0.0

@@ -18,7 +18,7 @@ Strength = Literal["off", "low", "high"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmoothConfig:
-    """How much is smoothed.
+    """Settings of the One-Euro filter.
 
     Attributes:
         still_hz: Cut-off for a joint that stands; lower is smoother.
@@ -136,6 +136,6 @@ def smoothed(poses: Poses, times_s: NDArray[np.float64], config: SmoothConfig, a
 
 
 def _share(cutoff_hz: NDArray[np.float64] | float, step_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far a first-order low-pass of that cut-off goes towards a new value in a step."""
+    """Step of a first-order low-pass of that cut-off towards a new value, in [0, 1]."""
     turn = 2 * np.pi * cutoff_hz * step_s
     return np.asarray(turn / (turn + 1))

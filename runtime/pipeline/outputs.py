@@ -30,7 +30,7 @@ HURRY_S = 2.0  # how long what was interrupted waits for its sinks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputsConfig:
-    """Where to.
+    """Destinations of records and scenes.
 
     Attributes:
         to: Words after --to and --save, see `sinks.named`.
@@ -176,7 +176,7 @@ class Outputs:
             self._page.note(text)
 
     def deliveries(self) -> list[Record]:
-        """What has become of the records of every sink until now."""
+        """Delivery counts of every sink until now."""
         return [outlet.report().to_dict() for outlet in self._sinks]
 
     def hurry(self) -> None:

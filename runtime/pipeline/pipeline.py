@@ -36,7 +36,7 @@ class View(Protocol):
     """Something that shows scenes; it never makes recognition wait."""
 
     def show(self, scene: Scene) -> None:
-        """What there is to see at one instant."""
+        """Poses and captions of one instant."""
         ...
 
 
@@ -131,7 +131,7 @@ class _Mean:
 
 
 class _History:
-    """What a take was answered on the whole, and in each labelled stretch."""
+    """Predictions of a recording, as a whole and in each labelled span."""
 
     def __init__(self, classes: tuple[str, ...], spans: tuple[Span, ...]) -> None:
         self.mean = _Mean(classes)
@@ -173,7 +173,7 @@ class _Running:
 
     @property
     def seconds(self) -> float:
-        """How long it has gone on; 0 before the first frame."""
+        """Seconds since the first frame; 0 before it."""
         return 0.0 if math.isnan(self.first_s) else self.last_s - self.first_s
 
 
@@ -424,7 +424,7 @@ class LivePipeline:
             self._emit(explanation.to_record(take.title, self._latency_ms()))
 
     def _scene(self, running: _Running, frame: Frame) -> Scene:
-        """What there is to see, with what drove each label."""
+        """Scene with the attribution of each label."""
         take, stream = running.take, running.stream
         people, banner = _captions(stream, running.decider, self._session.card)
         for place, person in enumerate(people):
@@ -449,7 +449,7 @@ class LivePipeline:
         return round(self._stages.since_begin_ms(), 3)
 
     def _conclude(self, take: SourceRun, history: _History) -> None:
-        """What a take was, as a whole; beside the truth where it is known."""
+        """Label of a whole recording, with the ground truth where it is known."""
         label, prob = history.mean.best
         correct = None
         if take.label is not None and take.label in self._session.card.classes:

@@ -51,7 +51,7 @@ PACE_FRAMES = 64  # and over at most so many frames
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
-    """What a model says about one window.
+    """Prediction for one window.
 
     Attributes:
         start_s: First instant that was looked at.
@@ -111,7 +111,7 @@ class Prediction:
 
 
 def slow_source(fps: float, card: Card) -> str | None:
-    """What to know about a source that gives far fewer frames than the model was trained to see."""
+    """Note on a source with far fewer frames per second than in training."""
     if math.isnan(fps) or fps >= card.prepare.fps / 2:
         return None
     if 1 / fps > card.prepare.max_gap_s:
@@ -126,7 +126,7 @@ def slow_source(fps: float, card: Card) -> str | None:
 
 
 def check_source(card: Card, source: Layout, units: str) -> str | None:
-    """Whether a model can be fed from a source at all.
+    """True if a model can be fed from a source at all.
 
     Returns:
         What the person should know about the match, or None if there is nothing.
@@ -212,7 +212,7 @@ class Recognizer:
 
     @property
     def ids(self) -> tuple[int | None, ...]:
-        """Who the people of the newest frame are; None for a person without a visible joint."""
+        """Ids of the people of the newest frame; None for a person without a visible joint."""
         return self._ids
 
     @property
@@ -225,7 +225,7 @@ class Recognizer:
 
     @property
     def in_view(self) -> int:
-        """How many people are being followed."""
+        """Number of tracked people."""
         return len(self._windows)
 
     def push(self, frame: Frame) -> list[Prediction]:
@@ -383,7 +383,7 @@ class _Query:
 
 
 def _touches(start_s: float, since_s: float) -> bool:
-    """Whether a person who came into view at `since_s` missed a part of a window that begins at `start_s`."""
+    """True if a person who came into view at `since_s` missed a part of a window that begins at `start_s`."""
     return since_s > start_s + TOUCH_S
 
 

@@ -23,7 +23,7 @@ _OF_THE_LOOP = ("schema", "type", "recording", "latency_ms")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
-    """What every record has.
+    """Fields of every record.
 
     Attributes:
         extra: Fields of a line that was read, which this version does not know.

@@ -39,7 +39,7 @@ class Rep(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counting:
-    """What is counted of everybody.
+    """Counting rules for all persons.
 
     Attributes:
         rules: Of the classes that have one, by their number.
@@ -52,12 +52,12 @@ class Counting:
     outlive_s: float
 
     def __bool__(self) -> bool:
-        """Whether there is anything to count."""
+        """True if there is anything to count."""
         return bool(self.rules)
 
 
 def counting_of(card: Card, *, quality: bool = False) -> Counting:
-    """What a card lets count.
+    """Counting rules of a card.
 
     Args:
         card: Of the model.
@@ -165,11 +165,11 @@ class Tally:
 
     @property
     def reps(self) -> int:
-        """How many there are."""
+        """Number of repetitions."""
         return max(self._counts)
 
     @property
     def correct(self) -> float | None:
-        """How likely they were done rightly, on the mean; None if that was not requested or there is none."""
+        """Mean probability that they were right; None if that was not requested or there is none."""
         end = self._counts.index(self.reps)
         return self._correct[end] / self._is_correct[end] if self._is_correct[end] else None

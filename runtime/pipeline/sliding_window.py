@@ -33,12 +33,12 @@ class Window:
 
     @property
     def since_s(self) -> float:
-        """When the person came into view; samples may be gone since, but never all of them at once."""
+        """Time at which the person came into view; samples may be gone since, but never all of them at once."""
         return self._since_s
 
     @property
     def last_s(self) -> float:
-        """When the newest sample was taken."""
+        """Time of the newest sample."""
         return float(self._times_s[self._end - 1]) if self._end else float("nan")
 
     @property

@@ -146,7 +146,7 @@ class Tracker:
         return tuple(ids)
 
     def _pairs(self, tracks: Sequence[_Track], left: list[int], costs: Floats) -> list[tuple[_Track, int]]:
-        """Who goes on as whom; they are no longer left over."""
+        """Match tracks and bodies; the matched are no longer left over."""
         found = [(tracks[row], left[column]) for row, column in cheapest_pairs(costs)]
         for _, person in found:
             left.remove(person)
@@ -210,7 +210,7 @@ def _together(tracks: Sequence[_Track]) -> _Bodies:
 
 
 def _apart(some: _Bodies, others: _Bodies, config: TrackerConfig) -> tuple[Floats, Floats]:
-    """How far the joints of every two lie from each other.
+    """Distance of the joints of every pair.
 
     Returns:
         (R, P) the middle one of the distances of the joints that both show, so that a leg that is taken for another's
@@ -287,7 +287,7 @@ def _overlap(some: _Bodies, others: _Bodies) -> Floats:
 
 
 def _covered(body: _Bodies, other: _Bodies) -> float:
-    """How much of the smaller of two boxes lies in the other."""
+    """Share of the smaller of two boxes that lies in the other."""
     smaller = min(float(np.prod((each.high - each.low)[0, :2])) for each in (body, other))
     return float(_common(body, other)[0, 0]) / smaller if smaller > 0 else 0.0
 

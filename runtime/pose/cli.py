@@ -73,7 +73,7 @@ def describe(name: str) -> None:
 
 
 def _state(variant: download.Variant, cache: Path) -> dict[str, Any]:
-    """What there is to say about one model of the cache."""
+    """State of one model of the cache."""
     path, known, fault = (
         download.model_path(variant, cache),
         download.record(variant, cache),

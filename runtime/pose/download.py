@@ -68,7 +68,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What is known of a cached model; stored beside it as JSON.
+    """Metadata of a cached model; stored beside it as JSON.
 
     Attributes:
         variant: `lite`, `full` or `heavy`.
@@ -84,7 +84,7 @@ class Record:
 
 
 def cache_folder(environ: Mapping[str, str], *, platform: str = sys.platform) -> Path:
-    """Where fetched models are kept: `AMR_EDGE_CACHE`, else the platform's cache of this user.
+    """Cache folder of fetched models: `AMR_EDGE_CACHE`, else the platform's cache of this user.
 
     >>> cache_folder({"XDG_CACHE_HOME": "/srv/cache"}, platform="linux").as_posix()
     '/srv/cache/amr-edge'
@@ -99,7 +99,7 @@ def cache_folder(environ: Mapping[str, str], *, platform: str = sys.platform) ->
 
 
 def model_path(variant: Variant, cache: Path) -> Path:
-    """Where the model of that name lies in the cache, whether it is there or not."""
+    """Path of the model of that name in the cache, present or not."""
     return cache / f"pose_landmarker_{variant}.task"
 
 
@@ -113,7 +113,7 @@ def sha256_of(path: Path) -> str:
 
 
 def record(variant: Variant, cache: Path) -> Record | None:
-    """What was written beside the cached model when it was fetched; None if nothing that can be read."""
+    """Metadata written when the model was fetched; None if it cannot be read."""
     path = _record_path(model_path(variant, cache))
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))

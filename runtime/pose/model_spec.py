@@ -23,7 +23,7 @@ DECODINGS = ("simcc", "heatmap", "direct")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """How a picture becomes numbers: cut out, resized, then (value / divide - mean) / std for each channel.
+    """Conversion of an image into model input: cut out, resized, then (value / divide - mean) / std for each channel.
 
     Attributes:
         width, height: Of the model's input.
@@ -58,7 +58,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
-    """What the outputs mean.
+    """Decoding of the outputs.
 
     Attributes:
         kind: "simcc", "heatmap" or "direct".

@@ -370,7 +370,7 @@ _Back = tuple[Floats, Floats]  # scale (2,), offset (2,)
 
 
 def _placed(width: int, height: int, wants: Input) -> _Back:
-    """How the whole picture lies on the sheet."""
+    """Placement of the whole image on the model input."""
     across, down = width / wants.width, height / wants.height
     if wants.fit == "stretch":
         return _floats([across, down]), np.zeros(2, np.float32)
@@ -381,7 +381,7 @@ def _placed(width: int, height: int, wants: Input) -> _Back:
 
 
 def _around(box: Floats, wants: Input, padding: float) -> _Back:
-    """How a cut-out around a person lies on the sheet."""
+    """Placement of a person's crop on the model input."""
     middle, (wide, high) = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
     if wants.fit == "stretch":
         scale = _floats([wide * padding / wants.width, high * padding / wants.height])

@@ -149,7 +149,7 @@ def _record(
 
 
 def _window(stack: ExitStack, *, mirror: bool) -> tuple[Callable[[Scene], None], Keys] | None:
-    """Where scenes are shown, and the keys that are pressed there; None, with a note, where there is no display."""
+    """Window for scenes, and its keys; None, with a note, where there is no display."""
     why = no_display(os.environ)
     if why is not None:
         note(f"no window: {why}")
@@ -161,7 +161,7 @@ def _window(stack: ExitStack, *, mirror: bool) -> tuple[Callable[[Scene], None],
 
 
 def _report(takes: TakeStore, recorder: Recorder | None, *, as_json: bool) -> None:
-    """What was recorded and what the file holds now.
+    """Report of the recorded takes and of the file.
 
     Raises:
         ReadError: If there is no take at all.
@@ -276,7 +276,7 @@ def make(
 
 
 def _table_of(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """What became of every file as CSV; it appears whole."""
+    """Write the outcome of every file as CSV, whole or not at all."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with unfinished.open("x", encoding="utf-8", newline="") as file:
@@ -321,7 +321,7 @@ def _lost(outcomes: Sequence[Outcome]) -> list[list[object]]:
 
 
 def _names(subjects: Mapping[str, int], clips: Sequence[Clip], pattern: str | None) -> dict[str, int]:
-    """What in the names each subject's number stands for."""
+    """Part of the file names that each subject's number stands for."""
     if pattern is None:
         return {}
     found = ((re.search(pattern, clip.name), subjects.get(clip.name)) for clip in clips)

@@ -48,7 +48,7 @@ class Clip(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clips:
-    """What lies in a folder.
+    """Clips in a folder.
 
     Attributes:
         files: To look at, sorted.
@@ -63,7 +63,7 @@ class Clips:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeConfig:
-    """How files are looked at.
+    """Settings of reading videos.
 
     Attributes:
         source: The estimator, how many people it looks for, and the format of recorded skeletons.
@@ -76,7 +76,7 @@ class MakeConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a file.
+    """Outcome of one file.
 
     Attributes:
         clip: The file.
@@ -197,7 +197,7 @@ class Maker:
         self.outcomes: list[Outcome] = []
 
     def steps(self) -> int:
-        """How many steps `look` takes: one for each picture, or for each file of skeletons, that is new."""
+        """Number of steps of `look`: one for each picture, or for each file of skeletons, that is new."""
         return sum(self._length(clip) for clip in self._clips.files if self._cached(clip) is None)
 
     def look(self) -> Iterator[None]:
@@ -254,7 +254,7 @@ class Maker:
             return 1
 
     def _cache_path(self, clip: Clip) -> Path:
-        """Where what a file gave is kept; other settings, another place."""
+        """Cache path of a file's poses; other settings, another path."""
         stat = clip.path.stat()
         source = self._config.source
         word = source.pose if isinstance(source.pose, str) else source.pose.title
@@ -265,7 +265,7 @@ class Maker:
         return self.folder / hashlib.sha256(json.dumps(stored).encode()).hexdigest()[:24]
 
     def _cached(self, clip: Clip) -> Outcome | None:
-        """What an earlier run found; None if it has to be looked at."""
+        """Cached outcome of an earlier run; None if there is none."""
         place = self._cache_path(clip)
         try:
             stored = json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))
@@ -350,7 +350,7 @@ class Maker:
 
 
 def subjects_in(clips: Sequence[Clip], pattern: str | None) -> dict[str, int]:
-    """Who is in each file, by a pattern of its name: its first group, or all that it fits.
+    """Subject of each file, by a pattern of its name: its first group, or the whole match.
 
     Numbers stay what they are; if any is none, all are numbered from 0 in the order of the alphabet.
 

@@ -16,7 +16,7 @@ class Keys(Protocol):
 
 
 def no_keys() -> str:
-    """Where there is no keyboard."""
+    """Stand-in where there is no keyboard."""
     return ""
 
 
@@ -64,7 +64,7 @@ def terminal_keys(*, stdin_taken: bool) -> Iterator[Keys | None]:
 
 
 def _waiting(descriptor: int) -> str:
-    """What lies in the terminal's buffer."""
+    """Keys in the terminal's buffer."""
     import select
 
     keys = b""

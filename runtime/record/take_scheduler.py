@@ -16,7 +16,7 @@ HELP_TIMED = "space pause, n next, b back, x drop, u undo the last, q finish"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeSchedulerConfig:
-    """What is to be recorded.
+    """Labels, takes and timing of a recording session.
 
     Attributes:
         labels: The actions, in the order in which they are recorded.
@@ -79,7 +79,7 @@ class TakeScheduler:
         return sum(max(self._config.takes - count, 0) for count in self._counts.values())
 
     def step(self, time_s: float) -> Cue:
-        """What happens at this instant: "countdown" announces a take, "begin" begins it with this instant, "end" has
+        """Action at this instant: "countdown" announces a take, "begin" begins it with this instant, "end" has
         ended it before this instant; after "end" `mark_saved` is to be called if it is saved.
         """  # noqa: D205
         if self.state == "waiting" and self._config.timed and not self.paused:
@@ -95,7 +95,7 @@ class TakeScheduler:
         return ""
 
     def press(self, key: str, time_s: float) -> Cue:
-        """What a key makes happen; "drop" throws the running take away, the rest is as in `step`."""
+        """Action of a key; "drop" throws the running take away, the rest is as in `step`."""
         if key in QUIT:
             self.state = "done"
             return "quit"
@@ -153,7 +153,7 @@ class TakeScheduler:
         return max(self._until_s - time_s, 0.0) if self.state in ("countdown", "recording") else 0.0
 
     def sentence(self) -> str:
-        """Which take of which label is on or comes next."""
+        """Current or next take and its label."""
         return f"{self.label}: {self.count + 1} of {max(self._config.takes, self.count + 1)}"
 
     def _missing(self) -> Sequence[str]:

@@ -65,7 +65,7 @@ class TakeStore:
             )
 
     def count(self, subject: int | None) -> Counter[str]:
-        """How many takes of each label there are of one person."""
+        """Number of takes of each label of one person."""
         if not self.path.exists():
             return Counter()
         store = open_store(self.path)
@@ -105,7 +105,7 @@ class TakeStore:
         return gone
 
     def _read(self) -> tuple[list[Recording], tuple[str, ...]]:
-        """What the file holds now; read whole, because it is about to be replaced."""
+        """Takes in the file; read whole, because it is about to be replaced."""
         if not self.path.exists():
             return [], self._labels
         store = open_store(self.path)

@@ -20,7 +20,7 @@ SELDOM = 0.5  # a joint that is seen in a smaller share of a person's frames is 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visibility:
-    """How much of people was seen.
+    """Visibility of people in a recording.
 
     Attributes:
         frames: Instants.
@@ -145,7 +145,7 @@ class RecordingBuilder:
 
 
 def movement(poses: Poses) -> float:
-    """How much a person moves altogether: (T, V, C) -> what a joint covers on average, in the poses' units.
+    """Total movement of a person: (T, V, C) -> what a joint covers on average, in the poses' units.
 
     The middle of the joints' steps is taken at every instant, so that one joint that jumps does not count as movement.
 
@@ -159,7 +159,7 @@ def movement(poses: Poses) -> float:
 
 
 def visibility_of(recording: Recording, *, people: int | None = None) -> Visibility:
-    """How much of the people in a recording was seen; `people` is how many there were before some were left out."""
+    """Visibility of the people in a recording; `people` is how many there were before some were left out."""
     here = recording.present  # (M, T, V)
     bodies = np.asarray(here.any(axis=-1))  # (M, T)
     joints = float(here[bodies].mean()) if bodies.any() else float("nan")

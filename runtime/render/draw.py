@@ -27,7 +27,7 @@ COLOURS = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (213, 9
 
 
 class Person(NamedTuple):
-    """Who is drawn, and what is written above them."""
+    """A person to draw, with a caption."""
 
     id: int | None
     caption: str
@@ -37,7 +37,7 @@ class Person(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """What there is to see at one instant.
+    """Poses and captions of one instant.
 
     Attributes:
         take: Which take it belongs to: another number means that everything starts anew.

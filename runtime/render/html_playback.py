@@ -22,7 +22,7 @@ ASIDE = np.array([[np.cos(0.6), 0, np.sin(0.6)], [0, 1, 0], [-np.sin(0.6), 0, np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """What stands around the figure.
+    """Texts around the figure.
 
     Attributes:
         title: Of the page.

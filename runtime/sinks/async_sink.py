@@ -51,7 +51,7 @@ class Sink(Protocol[Taken]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsyncSinkConfig:
-    """How patient an outlet is.
+    """Queue size and retry settings of an asynchronous sink.
 
     Attributes:
         room: Items that wait at most; beyond, the least important oldest one is lost.
@@ -82,7 +82,7 @@ class AsyncSinkConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What became of the items of one sink.
+    """Delivery counts of one sink.
 
     Attributes:
         to: The sink's title.
@@ -105,7 +105,7 @@ class Delivery:
     whole: bool
 
     def sentence(self) -> str:
-        """What is missing."""
+        """Description of the losses."""
         lost = f"{self.lost} of {self.lost + self.sent} records did not get there" if self.lost else "it is not whole"
         return f"{self.to}: {lost}" + (f" ({self.fault})" if self.fault else "")
 
@@ -204,7 +204,7 @@ class AsyncSink(Generic[Item]):
         return self.report()
 
     def report(self) -> Delivery:
-        """What has become of the items until now."""
+        """Delivery counts until now."""
         with self._changed:
             return Delivery(
                 to=self._sink.title,
@@ -272,7 +272,7 @@ class AsyncSink(Generic[Item]):
             self._done(sent=True)
 
     def _attempt(self, step: Callable[..., None], *arguments: Item) -> bool:
-        """Whether a step of the sink worked."""
+        """True if a step of the sink worked."""
         try:
             step(*arguments)
         except OSError as cause:

@@ -63,18 +63,18 @@ class StandardOutput:
 
 
 class TextFormat(Protocol):
-    """How records become text."""
+    """A text format of records."""
 
     def begin(self) -> str:
-        """What a new file begins with."""
+        """Header of a new file."""
         ...
 
     def add(self, record: Record) -> str:
-        """What a record adds to the file, "" for nothing."""
+        """Text of a record, "" for none."""
         ...
 
     def end(self) -> str:
-        """What a finished file ends with."""
+        """Footer of a finished file."""
         ...
 
 
@@ -267,7 +267,7 @@ def _csv_line(cells: Sequence[object]) -> str:
 
 
 def _caption(record: Record) -> str:
-    """What a subtitle says; no line of it is empty, which would end it."""
+    """Text of a subtitle; no line of it is empty, which would end it."""
     who = "" if record["person"] is None else f"person {record['person']}: "
     reps = f", {record['reps']}×" if "reps" in record else ""
     return " ".join(f"{who}{record['label']} ({record['prob']:.0%}{reps})".split())

@@ -25,7 +25,7 @@ VIDEO_SUFFIX = ".mp4"  # takes scenes and not records, see `sinks.video`
 
 
 def is_video(address: str) -> bool:
-    """Whether an address names a video file, which takes scenes and not records."""
+    """True if an address names a video file, which takes scenes and not records."""
     return "://" not in address and Path(address).suffix.lower() == VIDEO_SUFFIX
 
 

@@ -40,7 +40,7 @@ class Outbox:
             self._changed.notify()
 
     def take(self, limit_s: float | None = None) -> tuple[list[str], bool]:
-        """What waits, after at most `limit_s` seconds, and whether that was all there will ever be."""
+        """Waiting items after at most `limit_s` seconds, and whether they are the last."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._frames or self._over, limit_s)
             messages = [*self._waiting, *self._frames.values()]

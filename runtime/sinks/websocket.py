@@ -160,7 +160,7 @@ class WebSocketServer:
 
 
 def open_websocket(address: str) -> "WebSocketClient | WebSocketServer":
-    """What a ws:// address means: ws://:8765 serves, ws://host:8765/path sends there.
+    """Sink of a ws:// address: ws://:8765 serves, ws://host:8765/path sends there.
 
     Raises:
         ConfigError: If it means neither.

@@ -48,7 +48,7 @@ class Health:
 
     @property
     def losses(self) -> dict[str, int]:
-        """How often each state came up, those that did."""
+        """Counts of the states that occurred."""
         with self._lock:
             return {state: count for state, count in sorted(self._losses.items()) if state != "back"}
 

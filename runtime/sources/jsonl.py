@@ -76,7 +76,7 @@ def runs_of_lines(
 
 
 class _Lines:
-    """Where the reading of lines stands."""
+    """State of the line reader."""
 
     def __init__(
         self,

@@ -114,7 +114,7 @@ def open_source(
 
 
 def is_live(source: str | SkeletonSource | ImageSource, format: str = "auto") -> bool:  # noqa: A002
-    """Whether a source goes on whether or not it is read; True if one of several does.
+    """True if a source delivers in real time and may drop frames; of several, if one does.
 
     Raises:
         ReadError: If it is a pattern that nothing fits, or a list that cannot be read.
@@ -125,7 +125,7 @@ def is_live(source: str | SkeletonSource | ImageSource, format: str = "auto") ->
 
 
 def has_pictures(source: str, format: str = "auto") -> bool:  # noqa: A002
-    """Whether a source gives pictures, in which joints must first be found; True if one of several does.
+    """True if a source gives pictures, in which joints must first be found; True if one of several does.
 
     A video that is not there gives none.
 

@@ -51,7 +51,7 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
-    """How a source is read.
+    """Settings of reading a source.
 
     Attributes:
         format: Format of recorded skeletons; "auto" recognises it.
@@ -74,7 +74,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenContext:
-    """What every source is opened with.
+    """Context that every source is opened with.
 
     Attributes:
         config: How it is read.

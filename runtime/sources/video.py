@@ -57,7 +57,7 @@ def _frame_rate(cv2: Any, capture: Any) -> float:
 
 
 def rising(stated_s: float, *, last_s: float, fps: float) -> float:
-    """When a picture was taken, later than the one before it.
+    """Time of a picture, later than the one before it.
 
     Args:
         stated_s: What the file says; some say 0 for the last pictures, some nothing, damaged ones anything.
@@ -291,11 +291,11 @@ class Camera:
 
     @property
     def closed(self) -> bool:
-        """Whether `close` has been called."""
+        """True if `close` has been called."""
         return self._closed.is_set()
 
     def stirs(self) -> bool:
-        """Whether `poll` would return something; call it while `news` is held."""
+        """True if `poll` would return something; call it while `news` is held."""
         return self._newest is not None or self._breaks > self._reported_breaks or self.closed
 
     def poll(self) -> Image | None:

@@ -47,7 +47,7 @@ POLICY = (
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address means this machine and no other.
+    """True if an address means this machine and no other.
 
     >>> is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0")
     (True, True, False)
@@ -62,7 +62,7 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageConfig:
-    """Where the page is served, and what it shows.
+    """Address and contents of the page.
 
     Attributes:
         host: The address to listen at.
@@ -259,7 +259,7 @@ class Page:
     # What the server's threads ask for.
 
     def admits(self, host: str | None, origin: str | None, token: str) -> bool:
-        """Whether a request may be answered: it is meant for us, comes from no other page, and shows the token."""
+        """True if a request may be answered: it is meant for us, comes from no other page, and shows the token."""
         if self._config.token is not None and not compare_digest(token.encode(), self._config.token.encode()):
             return False
         if host is None:
@@ -299,7 +299,7 @@ class Page:
             self._viewers.discard(viewer)
 
     def pictures(self) -> bool:
-        """Whether pictures are shown at all."""
+        """True if pictures are shown at all."""
         return self._config.video
 
     def picture(self, place: int, before: Any) -> Any:

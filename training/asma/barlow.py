@@ -21,7 +21,7 @@ EPSILON = 1e-5  # of the variances, as torch's batch normalisation
 
 
 def cross_correlation(one: Tensor, other: Tensor) -> Tensor:
-    """How features of two views of the same clips go together: two (N, D) -> (D, D), from -1 to 1."""
+    """Cross-correlation of the features of two views of the same clips: two (N, D) -> (D, D), from -1 to 1."""
 
     def standard(z: Tensor) -> Tensor:
         z = z.float() - z.float().mean(dim=0)
@@ -32,7 +32,7 @@ def cross_correlation(one: Tensor, other: Tensor) -> Tensor:
 
 
 def barlow_loss(one: Tensor, other: Tensor, off_diagonal: float) -> Tensor:
-    """How far the cross-correlation is from the identity: the same features alike, different ones unlike.
+    """Barlow Twins loss: the distance of the cross-correlation from the identity.
 
     Args:
         one: (N, D) features of a view of N clips; 2 <= N.

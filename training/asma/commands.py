@@ -38,7 +38,7 @@ PER_TURN = 5  # answers in a turn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsmaOrder:
-    """What a person typed after `amr-edge asma`."""
+    """Options of `amr-edge asma`."""
 
     data: Path | None
     split: str | None
@@ -130,7 +130,7 @@ def _resumed(order: AsmaOrder, folder: Path) -> _Work:
 
 
 def parameters(model: Classifier) -> int:
-    """How many numbers a model has learned, frozen ones as well."""
+    """Number of parameters of a model, frozen ones included."""
     return sum(p.numel() for p in model.parameters())
 
 
@@ -222,7 +222,7 @@ def set_side_by_side(
 
 
 def summary_lines(found: dict[str, float]) -> str:
-    """What `set_side_by_side` found, for a person."""
+    """Format the result of `set_side_by_side`."""
     small, large = found["parameters"], found["teacher_parameters"]
     line = (
         f"student: {small / 1e6:.3f} M parameters instead of {large / 1e6:.3f} M (−{found['fewer_percent']:.1f} %), "

@@ -30,7 +30,7 @@ def _need(condition: bool, sentence: str) -> None:  # noqa: FBT001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewConfig:
-    """How one clip becomes another view of the same action (PSTL's augmentations, its values by default).
+    """Augmentations from one clip to another view of the same action (PSTL's augmentations, its values by default).
 
     Attributes:
         pad: Share of the clip that is reflected on to both ends before T frames are cut out.
@@ -55,7 +55,7 @@ class ViewConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HideConfig:
-    """How much the two masks hide.
+    """Ratios of the two masks.
 
     Attributes:
         joints: K_j as a share of the joints: so many are drawn, some more than once. PSTL draws 8 of 25.

@@ -80,7 +80,7 @@ def card_for(
 
 
 def graph_words(config: GraphConfig) -> dict[str, object]:
-    """What a card says of a graph encoder."""
+    """Fields of a graph encoder for a card."""
     return {"kind": "graph", **asdict(config)}
 
 

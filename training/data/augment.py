@@ -18,7 +18,7 @@ _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 
 
 class Draw(NamedTuple):
-    """What is drawn for N clips: the same for all persons and frames of one."""
+    """Random parameters of N clips: the same for all persons and frames of one."""
 
     length: NDArray[np.float64]  # (N,) in [0, 1), from the shortest cut to the whole
     start: NDArray[np.float64]  # (N,) in [0, 1), from the earliest cut to the latest
@@ -47,7 +47,7 @@ def uniform(seeds: Seeds, count: int) -> NDArray[np.float64]:
 
 
 def draw(seeds: Seeds, config: AugmentConfig, joints: int) -> Draw:
-    """What changes in each clip, by its seed alone.
+    """Draw the augmentation of each clip from its seed alone.
 
     Args:
         seeds: (N,), of `seeds_of`.

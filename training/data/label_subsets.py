@@ -57,7 +57,7 @@ class Subset:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """What a report says of it."""
+        """Description for reports."""
         return {
             "share": self.share,
             "seed": self.seed,

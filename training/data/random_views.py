@@ -91,7 +91,7 @@ class Views:
 
     @property
     def resident(self) -> bool:
-        """Whether the recordings lie on the device, or are read batch by batch."""
+        """True if the recordings lie on the device, or are read batch by batch."""
         return self._resident is not None
 
     def _read(self, which: Ints) -> Iterator[tuple[Poses, NDArray[np.float64]]]:

@@ -34,7 +34,7 @@ class Checkpointer:
         self.rows: list[dict[str, float]] = []
 
     def where(self) -> str:
-        """How far the run has come, in words."""
+        """Progress of the run, in words."""
         steps = f" and {self.progress.steps} steps" if self.progress.steps else ""
         return f"epoch {self.progress.epochs} of {self._stage.config.epochs}{steps}"
 

@@ -15,7 +15,7 @@ from amr_edge.training.engine.distributed import world
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Where and how a training loop computes.
+    """Device, precision and run options of a training loop.
 
     Attributes:
         device: Where.

@@ -57,11 +57,11 @@ class DistributedContext:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and speaks."""
+        """True if this process writes and speaks."""
         return self.rank == 0
 
     def own(self, folder: Path) -> Path:
-        """Where this process keeps a run's folder: there, or a private place for those who do not lead."""
+        """Run folder of this process: the given one in the main process, else a private one."""
         if self.scratch is None or folder.is_relative_to(self.scratch):
             return folder
         return self.scratch / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12] / folder.name
@@ -92,7 +92,7 @@ class DistributedContext:
         return int(shared)
 
     def from_the_first(self, make: Callable[[], Value]) -> Value:
-        """What `make` returns in the process that leads, known to all; the others wait and do not call it."""
+        """Broadcast what `make` returns in the main process; the others wait and do not call it."""
         if self.store is None:
             return make()
         shared: list[Any] = [make() if self.leads else None]

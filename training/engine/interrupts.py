@@ -19,7 +19,7 @@ class OutOfTimeError(AmrError):
 
 
 class Action(IntEnum):
-    """What a loop is to do after a step; of the wishes of several processes the largest counts."""
+    """Action of the loop after a step; of several processes the largest counts."""
 
     NOTHING = 0
     SAVE = 1
@@ -62,7 +62,7 @@ class InterruptWatch:
             note("stopping after this step, with everything saved; Ctrl-C again stops at once")
 
     def wish(self) -> Action:
-        """What to do now."""
+        """The pending action."""
         if self._requested:
             return Action.STOP_NOW
         now, machine = self._now(), self._machine

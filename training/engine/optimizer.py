@@ -13,7 +13,7 @@ from amr_edge.training.models.backbone import Backbone
 
 
 def _height(name: str, depth: int) -> int:
-    """How far above the input a parameter is: 0 embedding and positions, 1..depth blocks, depth + 1 the rest."""
+    """Depth of a parameter above the input: 0 embedding and positions, 1..depth blocks, depth + 1 the rest."""
     if not name.startswith("encoder."):
         return depth + 1
     part = name.removeprefix("encoder.")

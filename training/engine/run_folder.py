@@ -23,7 +23,7 @@ from amr_edge.training.engine.distributed import world
 
 
 def versions() -> dict[str, str]:
-    """What computed the numbers."""
+    """Versions of the packages that compute."""
     return {
         "amr_edge": __version__,
         "python": platform.python_version(),
@@ -110,7 +110,7 @@ class RunFolder:
         return RunFolder(folder, quiet=self.quiet, whole=self.whole)
 
     def go_on(self) -> str:
-        """What to type to go on with a run that has not finished."""
+        """Command that resumes an unfinished run."""
         verb = self.whole.config().get("verb") if (self.whole.folder / "config.json").exists() else None
         if verb is None:
             return f"resume from {self.whole.folder}"
@@ -182,7 +182,7 @@ class RunFolder:
         return with_current_names(values)
 
     def read_settings(self) -> tuple[Recipe, dict[str, object]]:
-        """What `write_settings` wrote.
+        """Read what `write_settings` wrote.
 
         Raises:
             ReadError: If this is no run folder or its config cannot be read.

@@ -13,7 +13,7 @@ Row = Mapping[str, float]
 
 @contextmanager
 def open_board(run: RunFolder, machine: RunOptions) -> Iterator[Callable[[Row], None]]:
-    """What takes each row of results.csv and writes it as events into the run's `tensorboard` folder, if requested.
+    """Return a writer of results.csv rows as events into the run's `tensorboard` folder, if requested.
 
     Raises:
         MissingError: If it was requested and TensorBoard is not installed.

@@ -15,7 +15,7 @@ from amr_edge.training.engine.optimizer import EmaWeights
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """How far a run has come.
+    """Progress of a run.
 
     Attributes:
         epochs: Finished.
@@ -83,7 +83,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def read_progress(path: Path) -> Progress:
-    """How far the run had come that `save_state` wrote.
+    """Progress of the run that `save_state` wrote.
 
     Raises:
         ReadError: If the file is not a state.

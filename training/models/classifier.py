@@ -62,7 +62,7 @@ class Classifier(nn.Module):
         return cast("Tensor", self.head(self.dropout(self.features(batch, kept))))
 
     def features(self, batch: Batch, kept: Tensor | None = None) -> Tensor:
-        """What the head sees of each clip, the mean over its present persons and tokens: (N, D) float32."""
+        """Pooled feature of each clip, the mean over its present persons and tokens: (N, D) float32."""
         pooled, here = self.pool(batch.body, batch.present, kept)
         pooled = pooled.float()
         weight = here[:, None].to(pooled.dtype)  # (B, 1)

@@ -16,7 +16,7 @@ from amr_edge.training.models.transformer import Attention, initialize
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DualEncoderConfig:
-    """What a pair is made of.
+    """Configuration of a pair of encoders.
 
     Attributes:
         width: Of the pair's features: those of the two encoders together.

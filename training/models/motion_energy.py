@@ -22,7 +22,7 @@ def focal_weights(
     k: float,
     fusion: Literal["weights", "energies"] = "weights",
 ) -> Tensor:
-    """How much every joint counts in every frame: near 1 where it moves, near 0 where it is still.
+    """Focal weight of every joint in every frame: near 1 where it moves, near 0 where it is still.
 
     w = 1 / (1 + k * mean energy of the clip / (energy + epsilon)), meaned over the window lengths; or the same of the
     energies that were meaned over the window lengths first.

@@ -28,6 +28,6 @@ def unpatchify(tokens: Tensor, frames: int, joints: int) -> Tensor:
 
 
 def token_present(present: Tensor, frames: int) -> Tensor:
-    """Which tokens exist: those whose joint was seen in every frame; (B, T, V) bool -> (B, L) bool."""
+    """Mask of existing tokens: those whose joint was seen in every frame; (B, T, V) bool -> (B, L) bool."""
     B, T, V = present.shape
     return present.reshape(B, T // frames, frames, V).all(dim=2).reshape(B, T // frames * V)

@@ -36,7 +36,7 @@ def distances(layout: Layout) -> NDArray[np.int64]:
 
 
 def partitions(layout: Layout) -> NDArray[np.float32]:
-    """How joints talk to each other: to themselves, outwards and inwards.
+    """Adjacency partitions of joints: self, outwards and inwards.
 
     Entry (k, v, w) is the weight of what joint w hears from joint v. Subset 0 is the joint itself, 1 its neighbours
     that are nearer to the centre of the body, 2 those that are farther. What a joint hears sums to 1.

@@ -139,7 +139,7 @@ class TokenSelector(nn.Module):
 
 
 def choice_of(card: Card, dtype: torch.dtype = torch.float64) -> TokenSelector:
-    """How a model chooses its tokens, as its card says."""
+    """Token selector of a model, by its card."""
     return TokenSelector(
         frames=card.prepare.frames,
         joints=len(layout(card.prepare.layout)),

@@ -152,7 +152,7 @@ class Encoder(Backbone):
         return self.norm(layers[-1]), exists
 
     def layers(self, body: Tensor, present: Tensor, kept: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
-        """What `forward` goes through before its last norm: the embedded tokens and every block's output.
+        """Intermediate outputs of `forward` before its last norm: the embedded tokens and every block's output.
 
         Returns:
             depth + 1 tensors (B, L', D), and existence (B, L') bool.

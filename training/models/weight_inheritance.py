@@ -15,7 +15,7 @@ def _largest(importance: Tensor, count: int) -> Tensor:
 
 
 def inherited_block(index: int, student: int, teacher: int) -> int:
-    """Which of the teacher's blocks the student's block `index` starts from: spread evenly, both ends included.
+    """Index of the teacher's block that the student's block `index` starts from: spread evenly, both ends included.
 
     >>> [inherited_block(i, 4, 6) for i in range(4)]
     [0, 2, 3, 5]

@@ -38,7 +38,7 @@ class QueryBlock(nn.Module):
 
 
 class Reconstruction(NamedTuple):
-    """What one pre-training step saw; shapes with Q of the N_t target patches, of P numbers each."""
+    """Tensors of one pre-training step; shapes with Q of the N_t target patches, of P numbers each."""
 
     loss: Tensor  # ()
     predicted: Tensor  # (B, Q, P)
@@ -161,7 +161,7 @@ class MaskedReconstruction(nn.Module):
         return cast("Tensor", self.head(self.norm(x[:, :Q])))
 
     def remember(self, layers: Sequence[Tensor], kept: Tensor) -> list[Tensor]:
-        """What the decoder's layers see of the encoder's: depth + 1 times (B, L', D) -> one or `decoder_depth`."""
+        """Encoder layers that the decoder's layers attend to: depth + 1 times (B, L', D) -> one or `decoder_depth`."""
         if self.config.memory == "last":
             memories = [self.memory(self.encoder.norm(layers[-1]))]
         else:
@@ -197,7 +197,7 @@ class MaskedReconstruction(nn.Module):
         return moved, both
 
     def target(self, body: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """What is to be predicted, and where there is something: (B, N_t, P) and a bool of the same shape."""
+        """Targets, and where they exist: (B, N_t, P) and a bool of the same shape."""
         body, present = body[:, :: self.config.downsample], present[:, :: self.config.downsample]
         value, seen = self._moved(body, present) if self.config.target == "motion" else (body, present)
         there = seen[..., None].expand_as(value)  # (B, T', V, C)
@@ -210,7 +210,7 @@ class MaskedReconstruction(nn.Module):
         return patches * there, there
 
     def weights(self, body: Tensor, present: Tensor) -> Tensor:
-        """How much every number of every target counts: (B, N_t, P) in (0, 1]."""
+        """Weights of the numbers of every target: (B, N_t, P) in (0, 1]."""
         config = self.config
         value, seen = self._moved(body, present) if config.focal_source == "motion" else (body, present)
         weight = focal_weights(value, seen, config.focal_windows, config.focal_k, config.focal_fusion)  # (B, T, V)

@@ -45,7 +45,7 @@ def keep_ranked(exists: Tensor, energy: Tensor, keep: int, generator: torch.Gene
 
 
 def patch_motion(patches: Tensor, exists: Tensor, joints: int) -> Tensor:
-    """How far a joint's patch is from its patch before: mean absolute difference of their numbers, as MAMP has it.
+    """Distance of a joint's patch from its patch before: mean absolute difference of their numbers, as MAMP has it.
 
     Args:
         patches: (B, L, P), time-major.

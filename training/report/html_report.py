@@ -197,7 +197,7 @@ def _scored(summary: RunSummary) -> str:
 
 
 def _more(summary: RunSummary) -> str:
-    """What else score.json tells: folds, fused runs, neighbours, label subsets."""
+    """Further contents of score.json: folds, fused runs, neighbours, label subsets."""
     parts, rows = [], []
     for key, value in summary.score.items():
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
@@ -225,7 +225,7 @@ def _brief(value: object) -> object:
 
 
 def _reconstructed(summary: RunSummary) -> str:
-    """What pre-training sees and predicts; drawn now where the run's state is newer than its picture."""
+    """Figure of pre-training inputs and predictions; drawn now where the run's state is newer than its picture."""
     stage = RunFolder(summary.folder if summary.verb == "pretrain" else summary.folder / "pretrain")
     drawn = stage.folder / "reconstruction.svg"
     if not stage.state.is_file():
@@ -334,7 +334,7 @@ def _run_page(summary: RunSummary, page: Path) -> str:
 
 
 def _same_test(runs: Sequence[RunSummary]) -> bool:
-    """Whether the scores are about the same clips."""
+    """True if the scores are about the same clips."""
     return len({frozenset(a.clip for a in summary.answers) for summary in runs}) == 1
 
 
@@ -388,7 +388,7 @@ def _comparison(runs: Sequence[RunSummary], page: Path) -> str:
 
 
 def _init(summary: RunSummary) -> str:
-    """Which run it started from, without the folders above that."""
+    """Initial run, without the folders above it."""
     init = summary.settings.get("init")
     return "/".join(Path(str(init)).parts[-4:-2]) if init else "scratch"
 

@@ -75,7 +75,7 @@ def quiet_panel(panel: Axes) -> None:
 
 
 def columns(rows: Rows) -> list[str]:
-    """What the rows hold besides time, in an order that does not depend on the run.
+    """Columns of the rows besides time, in a fixed order.
 
     >>> columns([{"epoch": 1, "lr": 0.1, "validation_top1": 0.5, "loss": 2.0, "seconds": 1.0}])
     ['loss', 'validation_top1', 'lr']
@@ -136,7 +136,7 @@ def draw_curve(
 
 
 def curve_title(name: str, title: str) -> str:
-    """What a column is called above its curve."""
+    """Title of a column above its curve."""
     return f"{title} loss" if name == "loss" else _NAMES.get(name, name.replace("_", " ").replace("top1", "top-1"))
 
 

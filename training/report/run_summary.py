@@ -40,7 +40,7 @@ FITTED = ("prepare.layout", "prepare.window_s", "prepare.scale", "persons")
 
 
 class Answer(NamedTuple):
-    """What was answered to one test clip."""
+    """Prediction for one test clip."""
 
     clip: str
     truth: str
@@ -59,7 +59,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunSummary:
-    """What the folder of a run tells.
+    """Metrics and settings in the folder of a run.
 
     Attributes:
         folder: The run.
@@ -95,7 +95,7 @@ class RunSummary:
 
     @property
     def name(self) -> str:
-        """What people call the run."""
+        """Name of the run."""
         return f"{self.folder.parent.name}/{self.folder.name}"
 
     @property
@@ -110,7 +110,7 @@ class RunSummary:
 
     @property
     def finished(self) -> bool:
-        """Whether every stage had its epochs."""
+        """True if every stage had its epochs."""
         return all(len(rows) >= self.epochs.get(stage, 0) for stage, rows in self.stages.items())
 
     def figures(self) -> dict[str, float]:
@@ -289,7 +289,7 @@ def changed(verb: str, values: Mapping[str, Any]) -> tuple[Change, ...] | None:
 
 
 def read_run(folder: Path) -> RunSummary:
-    """What the folder of a run tells.
+    """Metrics and settings in the folder of a run.
 
     Raises:
         ReadError: If this is no run folder, or a file in it is damaged.

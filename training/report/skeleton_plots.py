@@ -69,7 +69,7 @@ def sides(layout: Layout) -> tuple[int, ...]:
 
 
 def floor_of(points: Points, frames: NDArray[np.int64], layout: Layout) -> float:
-    """Where the feet are in most of the moments; NaN for a layout or a clip without feet.
+    """Height of the feet in most of the moments; NaN for a layout or a clip without feet.
 
     The median, because a jump must leave the floor and one lost foot must not lower it.
     """
@@ -97,7 +97,7 @@ def _ends(layout: Layout) -> set[int]:
 
 
 def _middle(points: Points, frame: int) -> float:
-    """Where a moment is centred: halfway between the outermost joints."""
+    """Centre of a moment: halfway between the outermost joints."""
     x = points[:, frame, :, 0]
     return float((np.nanmin(x) + np.nanmax(x)) / 2) if np.isfinite(x).any() else float("nan")
 
@@ -222,7 +222,7 @@ def strips_figure(strips: Sequence[Strip], title: str = "") -> Figure:
 
 
 def wrong_title(truth: str, answer: str, prob: float, name: str) -> str:
-    """What stands above a wrongly answered clip.
+    """Title of a misclassified clip.
 
     >>> wrong_title("wave", "clap", 0.931, "a1.mat")
     'wave  →  answered clap, 93 %   ·   a1.mat'

@@ -60,7 +60,7 @@ class Fold:
 
     @property
     def score(self) -> Score:
-        """How good the answers are."""
+        """Metrics of the predictions."""
         return score(self.answers.probs, self.answers.labels)
 
 

@@ -65,7 +65,7 @@ def open_teacher(path: Path) -> Teacher:
 def distill_loss(
     student: Tensor, teacher: Tensor, labels: Tensor, config: DistillConfig, label_smoothing: float = 0.0
 ) -> Tensor:
-    """How far a student is from its teacher's answers and from the labels, meaned over clips.
+    """Distillation loss: distance from the teacher's predictions and from the labels, mean over clips.
 
     alpha T^2 KL(softmax(teacher / T) || softmax(student / T)) + (1 - alpha) cross-entropy(student, labels)
 
@@ -310,7 +310,7 @@ def compare(teacher: Teacher, student: Classifier, store: Store, which: Mask, de
 
 
 def comparison_line(beside: dict[str, float], on: str) -> str:
-    """What `compare` found, for a person."""
+    """Format the result of `compare`."""
     small, large = beside["parameters"], beside["teacher_parameters"]
     line = (
         f"{small / 1e6:.3f} M parameters instead of {large / 1e6:.3f} M ({small / large - 1:+.1%}); "

@@ -72,7 +72,7 @@ def new_classifier(encoder: Backbone, classes: int, config: FinetuneConfig, seed
 
 
 def _named(init: Path | None) -> str:
-    """What a model started from, by its content: a path would tell strangers about this machine."""
+    """Hash of the initial checkpoint; a path would reveal something about this machine."""
     if init is None:
         return "scratch"
     if not init.is_file():

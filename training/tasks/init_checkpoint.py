@@ -115,7 +115,7 @@ def check_unchanged(made: Recipe, origin: InitCheckpoint) -> None:
 
 
 def check_clips(origin: InitCheckpoint, prepare: PrepareConfig, store: Store, *, transfer: bool) -> tuple[str, ...]:
-    """Whether the checkpoint can see these recordings, and what a person should know if it can.
+    """True if the checkpoint can see these recordings, and what a person should know if it can.
 
     Args:
         origin: The checkpoint.
@@ -162,7 +162,7 @@ def check_clips(origin: InitCheckpoint, prepare: PrepareConfig, store: Store, *,
 
 
 def clips_learned_from(card: Card, store: Store, test: Mask) -> int:
-    """How many of the clips to test on a model learned from; 0 if it learned from other recordings."""
+    """Number of test clips that a model was trained on; 0 if it was trained on other recordings."""
     if card.data.get("hash") != store.content_hash:
         return 0
     name, seed = str(card.data.get("split", "all")), int(card.recipe.get("seed", 0))

@@ -43,7 +43,7 @@ from amr_edge.training.tasks.init_checkpoint import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a person typed after `amr-edge pretrain`, `finetune`, `train`, `distill` or `probe`."""
+    """Options of `amr-edge pretrain`, `finetune`, `train`, `distill` and `probe`."""
 
     verb: str
     data: Path | None
@@ -72,7 +72,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SplitMasks:
-    """What teaches, what examines, what chooses the epoch, and what a person should know about it.
+    """Training, test and validation masks, with notes.
 
     Attributes:
         train: (N,) bool.
@@ -123,12 +123,12 @@ class Work:
 
     @property
     def chosen_by(self) -> str:
-        """What decides which epoch is reported: never the test part."""
+        """Criterion for the reported epoch: never the test part."""
         return "last" if self.validate is None else f"validation subjects {self.validate}"
 
 
 def machine_of(order: Order) -> RunOptions:
-    """What the order computes on."""
+    """Device and precision of the job."""
     device = choose_device(order.device)
     return RunOptions(
         device=device,

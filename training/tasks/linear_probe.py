@@ -85,7 +85,7 @@ class ProbeConfig:
             )
 
     def summary(self) -> str:
-        """What was done, in words."""
+        """Description of the probe, in words."""
         views = {0: "a new view of every clip in every epoch", 1: "whole clips, not augmented"}.get(
             self.views, f"{self.views} views of every clip, computed once and taken in turns"
         )
@@ -138,7 +138,7 @@ def _parts(clips: int) -> list[NDArray[np.int64]]:
 
 
 def features_by_epoch(frozen: Frozen, clips: Clips, views: Views, config: ProbeConfig, seed: int) -> Epoch:
-    """What the linear layer learns from in each epoch; cached views are computed now.
+    """Features of each epoch for the linear layer; cached views are computed now.
 
     Args:
         frozen: The encoder.
@@ -403,7 +403,7 @@ def ready(order: Order, *, variant: str, share: float, method: str) -> Ready:
 
 
 def _config_fields(probe: Ready) -> dict[str, object]:
-    """What every report of a probe says."""
+    """Fields of every report of a probe."""
     config_values: dict[str, object] = {
         "run": str(probe.run.folder),
         "encoder": str(probe.origin.path),

@@ -46,7 +46,7 @@ def new_pretext(encoder: Encoder, recipe: Recipe, seed: int) -> MaskedReconstruc
 
 
 def describe(store: Store, split: str, train: Mask) -> dict[str, object]:
-    """What a card says of the data a model was trained on."""
+    """Description of the training data for a card."""
     return {
         "name": store.dataset,
         "terms": store.terms,

@@ -27,7 +27,7 @@ class PretrainResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestMetrics:
-    """How good the weights that count are on the test part.
+    """Metrics of the selected weights on the test part.
 
     Attributes:
         top1: Share of clips whose most probable class is the label.

@@ -120,7 +120,7 @@ def _open_error(path: Path, error: OSError) -> ReadError:
 
 
 def _companion(reader: Reader, path: Path) -> bool:
-    """Whether a file belongs to a data set without being a recording: angles, labels, official splits."""
+    """True if a file belongs to a data set without being a recording: angles, labels, official splits."""
     known: Callable[[Path], bool] | None = getattr(reader, "companion", None)
     return known is not None and known(path)
 
@@ -130,7 +130,7 @@ def find(
     format: str = "auto",  # noqa: A002 - the option's own word
     reader: Reader | None = None,
 ) -> Found:
-    """What to read at `root`, a file or a folder that is searched with all its folders.
+    """Find the recordings at `root`, a file or a folder that is searched with all its folders.
 
     Args:
         root: The file or folder.

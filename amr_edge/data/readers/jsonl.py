@@ -75,7 +75,7 @@ class JsonlFrame:
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a .jsonl whose first line is our header, or an empty one."""
+    """True if it is a .jsonl whose first line is our header, or an empty one."""
     if path.suffix != ".jsonl":
         return False
     try:
@@ -107,7 +107,7 @@ def _is_number(value: object) -> bool:
 
 
 def parse_header(line: str | bytes, where: str) -> Header:
-    """What the first line says.
+    """Parse the first line.
 
     Args:
         line: The line.
@@ -153,7 +153,7 @@ def parse_header(line: str | bytes, where: str) -> Header:
 
 
 def parse_frame(line: str | bytes, header: Header, where: str) -> JsonlFrame:
-    """Who a later line says was seen.
+    """Parse the people of a later line.
 
     Args:
         line: The line.

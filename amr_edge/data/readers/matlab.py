@@ -57,7 +57,7 @@ def _elements(raw: bytes, order: Order) -> Iterator[_Element]:
 
 
 def _inflate(data: bytes) -> bytes:
-    """What a compressed element holds."""
+    """Decompress an element."""
     unpacker = zlib.decompressobj()
     raw = unpacker.decompress(data, _INFLATED_MOST)
     if unpacker.unconsumed_tail:

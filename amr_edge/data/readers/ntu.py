@@ -60,7 +60,7 @@ _BODY_FIELDS, _JOINT_FIELDS = 10, 12
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Body:
-    """What Kinect calls one body: the frames it was seen in, its joints there, and how much they move."""
+    """One body of Kinect: the frames it was seen in, its joints there, and how much they move."""
 
     frames: NDArray[np.int64]  # (t,), rising
     poses: Poses  # (t, V, C)
@@ -90,7 +90,7 @@ def named(name: str) -> tuple[str | None, int | None, int | None]:
 
 
 def recognizes(path: Path) -> bool:
-    """Whether the name ends as Kinect v2 skeleton texts do."""
+    """True if the name ends as Kinect v2 skeleton texts do."""
     return path.suffix == ".skeleton"
 
 
@@ -182,7 +182,7 @@ def denoise(bodies: list[_Body]) -> list[_Body]:
 
 
 def _seats(bodies: list[_Body]) -> list[list[_Body]]:
-    """Who continues whom: at most two persons, each one or more bodies that do not overlap in time."""
+    """Assign bodies to seats: at most two persons, each one or more bodies that do not overlap in time."""
     seats: list[list[_Body]] = [[], []]
     for body in bodies:
         for seat in seats:

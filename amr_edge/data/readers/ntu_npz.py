@@ -37,7 +37,7 @@ _WIDTH = _PERSONS * len(NTU25) * 3
 
 
 def recognizes(path: Path) -> bool:
-    """Whether an .npz has clips and labels under NTU's names."""
+    """True if an .npz has clips and labels under NTU's names."""
     if path.suffix != ".npz":
         return False
     try:

@@ -46,7 +46,7 @@ _FILE = re.compile(r"a\d{2}_s(\d{2})_e\d{2}_v(\d{2})\.json")
 
 
 def recognizes(path: Path) -> bool:
-    """Whether the name is that of a Northwestern-UCLA clip."""
+    """True if the name is that of a Northwestern-UCLA clip."""
     return _FILE.fullmatch(path.name) is not None
 
 

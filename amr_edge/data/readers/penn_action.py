@@ -49,12 +49,12 @@ _PARTS = {1: ("train",), -1: ("test",)}
 
 
 def recognizes(path: Path) -> bool:
-    """Whether the name is that of a Penn Action annotation."""
+    """True if the name is that of a Penn Action annotation."""
     return _FILE.fullmatch(path.name) is not None
 
 
 def _only(value: Variable) -> float | str | None:
-    """What MATLAB has wrapped in cells or arrays of one element; None if there is more or less than one."""
+    """Unwrap a value from cells or arrays of one element; None if there is more or less than one."""
     while isinstance(value, list):
         if len(value) != 1:
             return None

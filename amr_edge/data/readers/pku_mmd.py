@@ -42,12 +42,12 @@ def _labels_folder(folder: Path) -> bool:
 
 
 def recognizes(path: Path) -> bool:
-    """Whether the name is that of a recording, and its folder does not say that it holds labels."""
+    """True if the name is that of a recording, and its folder does not say that it holds labels."""
     return _FILE.fullmatch(path.name) is not None and not _labels_folder(path.parent)
 
 
 def companion(path: Path) -> bool:
-    """Whether this file belongs to the data set without being a recording of its own: labels and splits."""
+    """True if this file belongs to the data set without being a recording of its own: labels and splits."""
     return (_FILE.fullmatch(path.name) is not None and _labels_folder(path.parent)) or (
         _SPLIT_FILE.fullmatch(path.name) is not None
     )
@@ -107,7 +107,7 @@ def _actions(path: Path) -> list[tuple[int, int, str]]:
 
 
 def _parts(path: Path) -> tuple[str, ...]:
-    """What the split files around `path` say of it."""
+    """Splits that the files around `path` list for it."""
     found = []
     for folder in (path.parent, path.parent.parent, path.parent.parent / "Split"):
         for place in sorted(folder.glob("cross*.txt")):

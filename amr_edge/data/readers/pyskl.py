@@ -122,7 +122,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def recognizes(path: Path) -> bool:
-    """Whether a pickle holds annotations."""
+    """True if a pickle holds annotations."""
     if path.suffix not in (".pkl", ".pickle"):
         return False
     try:

@@ -38,7 +38,7 @@ class Reader(Protocol):
         """Class names in the order of the labels; None takes the labels that occur, sorted."""
 
     def recognizes(self, path: Path) -> bool:
-        """Whether a file is of this format, by its name and if need be its first bytes; never raises."""
+        """True if a file is of this format, by its name and if need be its first bytes; never raises."""
 
     def read(self, path: Path) -> Iterator[Clip]:
         """The clips of one file.

@@ -15,7 +15,7 @@ CLASSES: tuple[str, ...] | None = None
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a store."""
+    """True if it is a store."""
     return path.suffix == ".npz" and is_store(path)
 
 

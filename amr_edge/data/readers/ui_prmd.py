@@ -59,13 +59,13 @@ def _room(path: Path) -> tuple[str, str]:
 
 
 def recognizes(path: Path) -> bool:
-    """Whether this is a file of Kinect positions; its angles and the Vicon files are companions."""
+    """True if this is a file of Kinect positions; its angles and the Vicon files are companions."""
     match = _FILE.fullmatch(path.name)
     return match is not None and match[4] == "positions" and _room(path) == ("Kinect", "Positions")
 
 
 def companion(path: Path) -> bool:
-    """Whether this file belongs to the data set without being a recording of its own."""
+    """True if this file belongs to the data set without being a recording of its own."""
     match = _FILE.fullmatch(path.name)
     if match is None:
         return False
@@ -73,7 +73,7 @@ def companion(path: Path) -> bool:
 
 
 def forward_kinematics(offsets: NDArray[np.float64], angles_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where the joints are, from what the two files say.
+    """Positions of the joints, from the two files.
 
     Args:
         offsets: (T, 22, 3), the waist's position and the other joints' offsets in the frames they hang from.

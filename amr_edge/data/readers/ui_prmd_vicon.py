@@ -95,12 +95,12 @@ def _room(path: Path) -> tuple[str, ...]:
 
 
 def recognizes(path: Path) -> bool:
-    """Whether this is a file of Vicon positions."""
+    """True if this is a file of Vicon positions."""
     return _FILE.fullmatch(path.name) is not None and _room(path) == ("Vicon", "Positions")
 
 
 def companion(path: Path) -> bool:
-    """Whether this file belongs to the data set without being a recording of this reader."""
+    """True if this file belongs to the data set without being a recording of this reader."""
     match = _KINECT.fullmatch(path.name)
     if match is None:
         return False
@@ -108,7 +108,7 @@ def companion(path: Path) -> bool:
 
 
 def _markers(path: Path) -> dict[str, Points]:
-    """What a file says of every marker: (T, 3) millimetres in the axes of the file, NaN where it was lost."""
+    """Positions of every marker of a file: (T, 3) millimetres in the axes of the file, NaN where it was lost."""
     points = number_rows(path, len(MARKERS) * 3).reshape(-1, len(MARKERS), 3)  # (T, 39, 3)
     if not len(points):
         raise ReadError(f"{path}: expected rows of {len(MARKERS) * 3} numbers, found no frame; leave the file out")
@@ -220,7 +220,7 @@ def _made_of(marker: str) -> str:
 
 
 def rebuilt(path: Path) -> tuple[Lost, ...]:
-    """Which markers of a file were lost that a joint is made of, and what became of them.
+    """The lost markers of a file that joints need, and how they were restored.
 
     Raises:
         ReadError: If the file is damaged or foreign.

@@ -60,7 +60,7 @@ _FILE = re.compile(r"a(\d{1,2})_s(\d{1,2})_t(\d{1,2})_skeleton\.mat")
 
 
 def recognizes(path: Path) -> bool:
-    """Whether the name is that of a UTD-MHAD skeleton."""
+    """True if the name is that of a UTD-MHAD skeleton."""
     return _FILE.fullmatch(path.name) is not None
 
 

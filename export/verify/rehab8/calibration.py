@@ -181,7 +181,7 @@ def _threshold(label: int, left_out: Sequence[LeftOut], live: Sequence[Probs]) -
 def _gave(
     card: Card, left_out: Sequence[LeftOut], live: Sequence[Probs], everything: tuple[NDArray[np.float64], Labels]
 ) -> dict[str, Any]:
-    """What the card would have answered: shares of windows by part."""
+    """Accuracy of the card on windows, by part."""
     probs, labels = everything
     before = {each.part.name: score(each.probs, each.part.labels).top1 for each in left_out}
     after = {

@@ -116,7 +116,7 @@ class Part:
 
 
 def windows(recording: Recording, window_s: float, every_s: float = EVERY_S) -> list[tuple[float, float]]:
-    """When the windows of a recording begin and end, in seconds on its clock.
+    """Start and end of the windows of a recording, in seconds on its clock.
 
     >>> still = Recording(
     ...     poses=np.zeros((1, 4, 15, 3), np.float32), times_s=np.array([2.0, 3.0, 4.0, 5.0]), layout="canonical15"
@@ -188,7 +188,7 @@ def cut(name: str, recordings: Iterable[Recording], card: Card, *, every_s: floa
 
 
 def parts(streams: Sequence[Stream], people: Sequence[int], card: Card, *, vicon_learned: bool = True) -> list[Part]:
-    """What UI-PRMD has to say about a model that has not learned from some people.
+    """Test parts of UI-PRMD for a model trained without some people.
 
     Args:
         streams: Of everybody, both sensors.
@@ -255,7 +255,7 @@ def decide(probs: NDArray[np.floating], card: Card, *, thresholds: bool) -> Labe
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PartScore:
-    """What a model says of a part, on one budget, in one way of deciding.
+    """Confusion of a model on a part, for one budget and one decision rule.
 
     Attributes:
         part: Its name.

@@ -45,7 +45,7 @@ class Reps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """How often the hint was right about people who were left out.
+    """Accuracy of the hint on people left out.
 
     Attributes:
         reps: How many repetitions it was tested on.
@@ -67,7 +67,7 @@ class Trust:
 
     @property
     def clearly(self) -> bool:
-        """Whether it is worth showing."""
+        """True if it is worth showing."""
         return self.people_low >= CLEARLY
 
 

@@ -41,7 +41,7 @@ _NORMALIZE = Normalization(PrepareConfig(layout="canonical15", bones="unit", vie
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentationConfig:
-    """How much may change; 0 switches a change off.
+    """Strength of each augmentation; 0 switches it off.
 
     Attributes:
         mirror: Share of the windows that are mirrored.
@@ -173,7 +173,7 @@ def rotations(vectors: Floats) -> Floats:
 
 
 def instants(rng: np.random.Generator, count: int, frames: int, fps: float, config: AugmentationConfig) -> Floats:
-    """When in a stream the frames of a window are taken from: (count, frames) seconds from its start, never falling.
+    """Instants of the frames of windows in a stream: (count, frames) seconds from its start, never falling.
 
     Another tempo throughout, a little faster here and slower there, and in some windows time stands still for a while.
     """
@@ -256,7 +256,7 @@ def walk(rng: np.random.Generator, count: int, frames: int, keys: int) -> Floats
 
 
 def arm_movements(rng: np.random.Generator, progress: Floats) -> Floats:
-    """What arms may do during a leg exercise: (N, T) progress -> (N, T, 2, 2, 3) directions along (outward, up, front).
+    """Arm movements during a leg exercise: (N, T) progress -> (N, T, 2, 2, 3) directions along (outward, up, front).
 
     They are held still, go along with the exercise, or go their own ways; both alike or each for itself.
     """
@@ -293,7 +293,7 @@ def with_arms(bones: Floats, directions: Floats, which: Flags, frames: Floats) -
 
 
 def arms_of(bones: Floats, frames: Floats) -> Floats:
-    """Where the arms point: the `directions` that `with_arms` takes, (N, T, 2, 2, 3)."""
+    """Directions of the arms: the `directions` that `with_arms` takes, (N, T, 2, 2, 3)."""
     sides = []
     for side, joints in enumerate(ARMS):
         own = np.einsum("ntij,ntsi->ntsj", frames, unit(bones[:, :, list(joints)]))

@@ -21,7 +21,7 @@ FRAMES, WINDOW_S = 64, 4.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RehabRecipe:
-    """How `rehab8` is made.
+    """Settings of `rehab8`.
 
     Attributes:
         recipe: The encoder, the pretext, the classifier and their optimisers.
@@ -59,7 +59,7 @@ class RehabRecipe:
             )
 
     def to_dict(self) -> dict[str, object]:
-        """What a card and a run say of it."""
+        """Fields for the card and the run."""
         values = asdict(self)
         del values["recipe"]
         return values

@@ -93,7 +93,7 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """What it is called in a table: "kinect m01 s03"."""
+        """Name in tables: "kinect m01 s03"."""
         return f"{self.sensor} m{self.exercise:02d} s{self.subject:02d}{'' if self.correct else ' incorrect'}"
 
 
@@ -238,7 +238,7 @@ def to_recording(stream: Stream) -> Recording:
 
 
 def of_recording(recording: Recording) -> Stream:
-    """What `to_recording` made a recording of.
+    """Inverse of `to_recording`.
 
     Raises:
         DataError: If the recording is no such one.

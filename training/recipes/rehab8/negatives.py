@@ -35,7 +35,7 @@ from amr_edge.training.recipes.rehab8.windowing import Numbers, Pool, cut, fille
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NegativesConfig:
-    """How often each kind of nothing is drawn, relative to the others.
+    """Relative frequency of each kind of negative.
 
     Attributes:
         still: Standing still with a little sway, or a pose of any exercise held.

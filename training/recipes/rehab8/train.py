@@ -39,7 +39,7 @@ NONE_BIAS = 1.0
 
 
 class Lesson(NamedTuple):
-    """What a step learns from.
+    """One training batch.
 
     Attributes:
         values: (N, T, 15, 3), 0 where absent.

@@ -24,7 +24,7 @@ LIFE_S = 40.0  # of one recording
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Material:
-    """What windows are cut from.
+    """Sources of training windows.
 
     Attributes:
         recorded: Streams of people.
@@ -95,17 +95,17 @@ def _synthetic(recording: Recording) -> Stream:
 
 
 def _is_trained_variant(recording: Recording) -> bool:
-    """Whether a set shows its group: an arm that is raised forward is also how people point, push and take."""
+    """True if a set shows its group: an arm that is raised forward is also how people point, push and take."""
     return recording.label != NONE and "flexion" not in recording.source
 
 
 def _whole(stream: Stream) -> bool:
-    """Whether every joint is seen at some time, which a path without gaps needs."""
+    """True if every joint is seen at some time, which a path without gaps needs."""
     return bool(present_joints(stream.poses).any(axis=0).all())
 
 
 def material(streams: Sequence[Stream], made: Store | None, subjects: Sequence[int], recipe: RehabRecipe) -> Material:
-    """What a model learns from.
+    """Training data of a model.
 
     Args:
         streams: Of UI-PRMD.
