@@ -87,8 +87,14 @@ def export_onnx(
     from amr_edge.export.export_onnx import export_run
 
     file_name(precision)  # refuses what is no precision
+    source = _model(run)
+    if source.suffix in EXPORTED:
+        raise ConfigError(
+            f"{source}: expected a run folder or a checkpoint, got an exported model; it runs as it is: "
+            f"amr-edge live {run}"
+        )
     return export_run(
-        _folder(run),
+        source,
         data=_path(data),
         name=split,
         out=_path(out),
@@ -120,11 +126,12 @@ def export_tensorrt(
     """Build a TensorRT engine for this machine and prove it: `amr-edge export RUN --trt`.
 
     Args:
-        run: As in `export_onnx`; or a ready .onnx, for which no torch is needed.
+        run: As in `export_onnx`; or a ready .onnx or the name of a bundled model, for which no torch is needed.
         precision: "fp32", "fp16" or "int8-static"; a ready file has its own.
         data: As in `export_onnx`.
         split: As in `export_onnx`.
-        out: The engine; None is RUN/export/model.engine, or beside a ready file.
+        out: The engine; None is RUN/export/model.engine, or beside a ready file; of a bundled model, the
+            working directory.
         budget: Share of the tokens, a constant of the engine, in (0, 1]; None takes the card's.
         max_people: Clips that the engine takes at once.
         workspace_mb: Scratch memory.
@@ -140,7 +147,7 @@ def export_tensorrt(
         MissingError: If TensorRT, its GPU or memory is not here; the ready file stays.
     """
     return build_engine(
-        _folder(run),
+        _model(run),
         data=_path(data),
         name=split,
         out=_path(out),
@@ -192,6 +199,7 @@ def budget_curve(
     split: str | None = None,
     engine: str | None = None,
     picture: str | Path | None = None,
+    dry_run: bool = False,
 ) -> BudgetCurve:
     """Accuracy on every token budget, beside as many random tokens: `amr-edge evaluate --budgets`.
 
@@ -204,6 +212,7 @@ def budget_curve(
         split: As in `evaluate`.
         engine: As in `evaluate`.
         picture: Draw it here, as PNG; None draws a run's into its folder.
+        dry_run: Measure only: leave the run's card as it is and draw no picture that `picture` does not name.
 
     Raises:
         ConfigError: If a budget means nothing or the file has its own built in, or data or split are not known.
@@ -219,18 +228,18 @@ def budget_curve(
     curve = measure_curve(
         path, _path(data), split, shares, np.random.default_rng(0), engine=AUTO if engine is None else engine
     )
-    drawn = _path(picture) or (path / "budget_curve.png" if path.is_dir() else None)
+    drawn = _path(picture) or (path / "budget_curve.png" if path.is_dir() and not dry_run else None)
     if drawn is not None:
         draw_curve(curve, f"{path.name} on {curve.store.name} ({curve.split})", drawn)
-    kept = path.is_dir() and data is None and split is None
-    if kept:
+    in_card = path.is_dir() and data is None and split is None and not dry_run
+    if in_card:
         keep_curve(RunFolder(path), curve)
-    return BudgetCurve(curve=curve, picture=drawn, in_card=kept)
+    return BudgetCurve(curve=curve, picture=drawn, in_card=in_card)
 
 
 def _model_path(model: str | Path | TrainResult | None, engine: str | None) -> Path:
     """The file or folder to score."""
-    path = bundled() if model is None else resolve_model_path(_folder(model))
+    path = bundled() if model is None else _model(model)
     if engine is not None and (path.is_dir() or path.suffix == ".safetensors"):
         raise ConfigError(
             f"--engine runs exported files, {path} is answered by torch; name its export/model.onnx or leave it away"
@@ -238,8 +247,9 @@ def _model_path(model: str | Path | TrainResult | None, engine: str | None) -> P
     return path
 
 
-def _folder(run: str | Path | TrainResult) -> Path:
-    return run.run if isinstance(run, TrainResult) else Path(run)
+def _model(model: str | Path | TrainResult) -> Path:
+    """The run folder or file, of a bundled model by its name."""
+    return model.run if isinstance(model, TrainResult) else resolve_model_path(model)
 
 
 def _path(path: str | Path | None) -> Path | None:

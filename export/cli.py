@@ -7,7 +7,6 @@ import click
 from amr_edge.errors import ConfigError
 from amr_edge.export import api
 from amr_edge.metrics import copies_in_words, report
-from amr_edge.pretrained import resolve_model_path
 from amr_edge.terminal import note, to_json
 
 
@@ -129,6 +128,9 @@ def export(
 @click.option("--budgets", help="Accuracy against cost on shares of the tokens: 1,0.5,0.25,0.15,0.1.")
 @click.option("--engine", help="Runs an exported file, as in `amr-edge live`.  [default: auto]")
 @click.option("--out", type=click.Path(path_type=Path), help="The curve's picture.  [default: RUN/budget_curve.png]")
+@click.option(
+    "--dry-run", is_flag=True, help="With --budgets: leave the run's card as it is, draw no picture unless --out."
+)
 @click.option("--json", "as_json", is_flag=True, help="The score as JSON on stdout.")
 def evaluate(
     model: Path,
@@ -137,6 +139,7 @@ def evaluate(
     budgets: str | None,
     engine: str | None,
     out: Path | None,
+    dry_run: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Score MODEL (a run folder, a checkpoint, an exported .onnx or rehab8) on recordings with labels.
@@ -144,9 +147,9 @@ def evaluate(
     With --budgets the same clips are answered on every budget, and on as many random tokens as the control; the curve
     of a run folder on its own data goes into its card.
     """
-    model = resolve_model_path(model)
     if budgets is not None:
-        _evaluate_budgets(model, data, split, budgets, out, engine=engine, as_json=as_json)
+        measured = api.budget_curve(model, budgets, data=data, split=split, engine=engine, picture=out, dry_run=dry_run)
+        click.echo(to_json(measured.to_dict()) if as_json else _curve_text(model, measured, dry_run=dry_run))
         return
     if out is not None:
         raise ConfigError("--out is the picture of the curve; give --budgets with it")
@@ -158,30 +161,23 @@ def evaluate(
         click.echo("\n".join(filter(None, (*lines, copies_in_words(result.apart)))))
 
 
-def _evaluate_budgets(
-    model: Path,
-    data: Path | None,
-    split: str | None,
-    budgets: str,
-    out: Path | None,
-    *,
-    engine: str | None,
-    as_json: bool,
-) -> None:
-    """Measure the curve, draw it, and keep it in the card of the run that it belongs to."""
-    measured = api.budget_curve(model, budgets, data=data, split=split, engine=engine, picture=out)
-    curve, picture, kept = measured.curve, measured.picture, measured.in_card
-    if as_json:
-        click.echo(to_json(measured.to_dict()))
-        return
-    click.echo(f"{model} on {curve.store} (split {curve.split}, {curve.clips} clips)\n{curve.text()}")
-    if picture is not None:
-        click.echo(f"picture: {picture}")
-    if kept:
-        click.echo(f"the curve is in the run's card\nnext: amr-edge export {model} --onnx")
+def _curve_text(model: Path, measured: api.BudgetCurve, *, dry_run: bool) -> str:
+    """The curve as a table, what was written, and the next command."""
+    curve = measured.curve
+    lines = [f"{model} on {curve.store} (split {curve.split}, {curve.clips} clips)", curve.text()]
+    if measured.picture is not None:
+        lines.append(f"picture: {measured.picture}")
+    if measured.in_card:
+        lines.append(f"written: the curve is in the run's card, {model}/weights, and goes into its next export")
+    elif dry_run:
+        lines.append("dry run: the card was not changed")
     elif model.is_dir():
-        click.echo("the curve is not in the run's card, because it is not of the run's own data and split")
-    elif model.suffix == ".onnx":
-        click.echo(f"next: amr-edge live {model} --source 0 --budget {curve.points[-1].share:g}")
-    else:
-        click.echo(f"next: amr-edge export {model} --onnx")
+        lines.append("the curve is not in the run's card, because it is not of the run's own data and split")
+    exported = model.suffix == ".onnx" or not model.exists()  # what does not exist by this name is a bundled model
+    share = f"{curve.points[-1].share:g}"
+    lines.append(
+        f"next: amr-edge live {model} --source 0 --budget {share}"
+        if exported
+        else f"next: amr-edge export {model} --onnx"
+    )
+    return "\n".join(lines)

@@ -24,6 +24,7 @@ from amr_edge.export.verify.parity import Answer, Limits, Parity, compare
 from amr_edge.export.verify.verification_data import Part, part_of, run_folder
 from amr_edge.optional_dependencies import require
 from amr_edge.preprocess import Clip
+from amr_edge.pretrained import is_bundled
 from amr_edge.runtime.inference.cuda import open_cuda
 from amr_edge.runtime.inference.io_contract import Session, check_contract, takes_budget
 from amr_edge.runtime.inference.onnx_metadata import read_onnx
@@ -222,6 +223,8 @@ def _answer_of(session: Session) -> Answer:
 def _engine_of(ready: Path) -> Path:
     """model.engine.onnx and model.onnx are both built into model.engine."""
     name = ready.name.removesuffix(".onnx")
+    if is_bundled(ready):  # the installation is left as it is
+        return Path(f"{name}.engine")
     return ready.with_name(name if name.endswith(".engine") else name + ".engine")
 
 

@@ -63,3 +63,17 @@ def test_what_means_nothing_is_refused(run: RunFolder, call: object, words: str)
     with pytest.raises(ConfigError, match=words):
         call(run.folder)  # type: ignore[operator]
     assert not Path(run.folder / "export").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("--onnx", "expected a run folder or a checkpoint"), ("--trt", "an engine needs a fixed number of tokens")],
+)
+def test_export_finds_a_bundled_model_by_its_name(
+    option: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command(["export", "rehab8", option]) != 0
+    message = capsys.readouterr().err
+    assert "rehab8.onnx" in message
+    assert words in message

@@ -159,7 +159,14 @@ def test_the_command_measures_draws_and_keeps(run: RunFolder, capfd: pytest.Capt
     assert len(load_classifier(run.last)[1].budget_curve) == 3
 
 
-def test_a_curve_on_other_data_is_told_but_not_kept(
+def test_a_dry_run_measures_and_writes_nothing(run: RunFolder, capfd: pytest.CaptureFixture[str]) -> None:
+    before = {file: file.read_bytes() for file in run.folder.rglob("*") if file.is_file()}
+    assert amr_edge(["evaluate", str(run.folder), "--budgets", "1,0.5", "--dry-run"]) == 0
+    assert "dry run: the card was not changed" in capfd.readouterr().out
+    assert {file: file.read_bytes() for file in run.folder.rglob("*") if file.is_file()} == before
+
+
+def test_a_curve_on_other_data_is_printed_but_not_written(
     run: RunFolder, store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     picture = tmp_path / "seen.png"
