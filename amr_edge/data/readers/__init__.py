@@ -162,7 +162,8 @@ def find(
     others: list[Path] = []
     unopenable: list[Path] = []
     for path, opens in _walk(root):
-        known = next((each for each in candidates if path.is_file() and each.recognizes(path)), None) if opens else None
+        is_regular = opens and path.is_file()  # a pipe would wait for its writer
+        known = next((each for each in candidates if is_regular and each.recognizes(path)), None)
         if known is not None:
             found.setdefault(known.NAME, []).append(path)
         elif not any(_companion(each, path) for each in candidates):

@@ -258,3 +258,11 @@ def test_importing_the_readers_loads_no_parser_and_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_named_pipe_in_a_folder_is_no_recording_and_is_not_waited_for(tmp_path: Path) -> None:
+    fill(tmp_path)
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    found = readers.find(tmp_path)
+    assert (len(found.files), found.others) == (3, (tmp_path / "pipe.jsonl",))
