@@ -47,7 +47,7 @@ HOWS: tuple[How, ...] = ("most probable", "as live")
 
 
 class Predictor(Protocol):
-    """A model that predict windows: one that is being trained, or an exported one in a session."""
+    """A model that predicts the class of windows: one that is being trained, or an exported one in a session."""
 
     @property
     def card(self) -> Card:
@@ -75,12 +75,12 @@ class TrainedModel:
         self._model.eval()
         with torch.inference_mode():
             batch = to_batch(Clip(values, present), torch.device("cpu"))
-            kept = None
+            visible = None
             if len(self._ranks) < self.card.tokens:
-                kept = self._choice(batch.body, batch.present, self._ranks)
-            predict = self._model.classify(batch, kept).softmax(dim=1).numpy()
+                visible = self._choice(batch.body, batch.present, self._ranks)
+            probs = self._model.classify(batch, visible).softmax(dim=1).numpy()
         self._model.train(was_training)
-        return np.asarray(predict, dtype=np.float32)
+        return np.asarray(probs, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -262,8 +262,8 @@ class PartScore:
         budget: Share of the tokens.
         how: "most probable" takes the class with the highest probability; "as live" first applies the temperature,
             the ranges of motion and the thresholds of the card.
-        confusion: (K, K) windows, rows are right classes, columns predict.
-        streams: (K, K) the same for whole recordings, decide by the mean of their windows.
+        confusion: (K, K) windows, rows are right classes, columns predictions.
+        streams: (K, K) the same for whole recordings, decided by the mean of their windows.
     """
 
     part: str
@@ -298,7 +298,7 @@ class PartScore:
             "right": round(self.right, 4),
             "recordings": int(self.streams.sum()),
             "recordings_right": round(self.streams_right, 4),
-            "predict": {
+            "answers": {
                 classes[k]: {classes[j]: int(self.confusion[k, j]) for j in np.flatnonzero(self.confusion[k]).tolist()}
                 for k in here
             },
@@ -349,7 +349,7 @@ class Evaluation:
     scores: tuple[PartScore, ...]
 
     def of(self, part: str, budget: float, how: How = "as live") -> PartScore:
-        """One score_part.
+        """The score of a part.
 
         Raises:
             DataError: If it was not scored.
@@ -364,7 +364,7 @@ class Evaluation:
         return {"classes": self.classes, "rows": [each.to_dict(self.classes) for each in self.scores]}
 
     def text(self) -> str:
-        """One line for each score_part, then what is confused most."""
+        """One line for each score, then the most frequent confusions."""
         rows = [
             (
                 each.part,
@@ -378,7 +378,7 @@ class Evaluation:
             )
             for each in self.scores
         ]
-        header = ("part", "budget", "decide", "windows", "right %", "recordings", "right %", "taken for")
+        header = ("part", "budget", "decided", "windows", "right %", "recordings", "right %", "taken for")
         return table(rows, header)
 
     def wrong(self, each: PartScore, most: int = 2) -> str:

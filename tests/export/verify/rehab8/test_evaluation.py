@@ -217,8 +217,9 @@ def test_an_evaluation_names_its_errors_and_finds_its_scores() -> None:
     found = evaluate(lambda budget: Always(card(), (0.4, 0.5, 0.1)), [part], (1.0, 0.5))
     assert len(found.scores) == 4
     assert "squat as arm raise 4 of 4" in found.text()
+    assert found.text().split()[:3] == ["part", "budget", "decided"]
     assert found.of("x", 0.5, "as live").right == 0.0
-    assert found.to_dict()["rows"][0]["predict"] == {"squat": {"arm raise": 4}}
+    assert found.to_dict()["rows"][0]["answers"] == {"squat": {"arm raise": 4}}
     with pytest.raises(DataError, match="was not scored"):
         found.of("x", 0.1)
     with pytest.raises(ConfigError, match="at least one part"):
