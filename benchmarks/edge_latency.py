@@ -37,7 +37,7 @@ from amr_edge.export.verify.verification_data import Part, part_of
 from amr_edge.metrics import score
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.runtime.bench.measure import MeasureConfig, Timed, measure
-from amr_edge.runtime.bench.models import asking
+from amr_edge.runtime.bench.models import inference_call
 from amr_edge.runtime.bench.synthetic_inputs import moving_clips
 from amr_edge.runtime.hardware.machine import context, machine
 from amr_edge.runtime.inference.session import Session, open_session
@@ -168,7 +168,7 @@ def open_rows(
                         file_bytes=file.stat().st_size,
                         macs=macs(EncoderConfig(**card.encoder), session.tokens),
                         tokens=session.tokens,
-                        ask=asking(session, values, present),
+                        ask=inference_call(session, values, present),
                         session=session,
                     )
                 )

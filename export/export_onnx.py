@@ -23,7 +23,7 @@ from amr_edge.export.verify.verification_report import PROVEN_ON, ExportResult, 
 from amr_edge.preprocess import Clip
 from amr_edge.runtime.bench.compare import Ratio, paired
 from amr_edge.runtime.bench.measure import MeasureConfig, measure
-from amr_edge.runtime.bench.models import asking
+from amr_edge.runtime.bench.models import inference_call
 from amr_edge.runtime.bench.synthetic_inputs import moving_clips
 from amr_edge.runtime.inference.onnx_metadata import read_onnx
 from amr_edge.runtime.inference.session import Session, open_session
@@ -128,7 +128,7 @@ def _pace(candidate: Path, fp32: Path, engine: str) -> Ratio | None:
     files = [open_session(file, engine=engine, threads=1) for file in (candidate, fp32)]
     values, present = moving_clips(files[0].card, 1, np.random.default_rng(0))
     timed = measure(
-        [asking(session, values, present) for session in files],
+        [inference_call(session, values, present) for session in files],
         MeasureConfig(warmup_s=0.2, seconds=1.5, count=16, turn_s=0.1),
         now=time.perf_counter,
         sleep=time.sleep,

@@ -28,7 +28,7 @@ def split_of(card: Card, name: str | None) -> str:
     return found
 
 
-def chosen(store: Store, card: Card, name: str) -> Mask:
+def test_mask(store: Store, card: Card, name: str) -> Mask:
     """(N,) the test part of a split, or everything for "all"."""
     if name == "all":
         return np.ones(len(store), dtype=np.bool_)
@@ -50,7 +50,7 @@ def accuracy(session: Session, store: Store, name: str | None) -> dict[str, Any]
     """
     card = session.card
     name = split_of(card, name)
-    which = chosen(store, card, name)
+    which = test_mask(store, card, name)
     place = {label: k for k, label in enumerate(card.classes)}
     known = np.array([place.get(label, -1) for label in store.classes] + [-1], dtype=np.int64)
     labels = known[store.labels]  # (N,) an unlabelled recording is -1 and takes the last

@@ -20,34 +20,82 @@ from amr_edge.runtime.bench.accuracy import accuracy
 from amr_edge.runtime.bench.compare import paired
 from amr_edge.runtime.bench.energy import energy_per_inference
 from amr_edge.runtime.bench.measure import MeasureConfig, Timed, measure
-from amr_edge.runtime.bench.models import Spec, Subject, asking, open_one, open_subjects
-from amr_edge.runtime.bench.throughput import under_load
+from amr_edge.runtime.bench.models import LoadedModel, RowSpec, inference_call, load_models, load_session
+from amr_edge.runtime.bench.throughput import measure_throughput
 from amr_edge.runtime.hardware.machine import context, cores, waited_s
-from amr_edge.runtime.hardware.power import Watch, idle_watts, unreadable_rapl, watch
+from amr_edge.runtime.hardware.power import Trace, idle_watts, unreadable_rapl, watch
 from amr_edge.runtime.inference.session import AUTO
 from amr_edge.terminal import note
 
-__all__ = ["Bench", "BenchRow", "bench", "measured"]
+__all__ = ["Bench", "BenchOptions", "BenchRow", "bench", "run_benchmark"]
 
-WAITED = 0.05  # share of the time that a run may wait for a core which others hold
+MAX_WAITED = 0.05  # share of the time that a run may wait for a core which others hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """What is measured and how, for `amr-edge bench` and for Python.
+
+    Attributes:
+        models: Exported files, run folders or names of bundled models.
+        people: Persons per run; a row for each number.
+        budgets: Shares of the tokens; a row for each, None is the card's own.
+        engines: Inference engines; a row for each.
+        threads: Threads of one inference.
+        rebuild: Build a TensorRT engine that does not fit this machine again.
+        measure: Warm-up, duration, turns and pace.
+        throughput: One caller for each core instead of one run after the other.
+        data: A store for the accuracy; None measures latency alone.
+        split: Split whose test part is scored, or "all"; None is the model's own.
+    """
+
+    models: tuple[Path, ...] = (Path(DEFAULT),)
+    people: tuple[int, ...] = (1,)
+    budgets: tuple[float | None, ...] = (None,)
+    engines: tuple[str, ...] = (AUTO,)
+    threads: int = 1
+    rebuild: bool = False
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    throughput: bool = False
+    data: Path | None = None
+    split: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.throughput and self.measure.pace_fps is not None:
+            raise ConfigError("throughput never waits and a pace does; choose one")
+
+    @property
+    def mode(self) -> str:
+        """How runs follow each other: "throughput", "paced" or "back to back"."""
+        return "throughput" if self.throughput else "paced" if self.measure.pace_fps is not None else "back to back"
+
+    def specs(self) -> list[RowSpec]:
+        """A row for each model, engine, budget and number of people."""
+        return [
+            RowSpec(path=path, threads=self.threads, people=people, budget=budget, engine=engine, rebuild=self.rebuild)
+            for path in self.models
+            for engine in self.engines
+            for budget in self.budgets
+            for people in self.people
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchRow:
-    """A model, opened in one way, and what it took.
+    """Measured latency of a model on one engine, budget and number of people.
 
     Attributes:
-        name: What it is called in the table.
-        engine: What computed.
-        precision: In which arithmetic.
-        threads: Of one inference.
-        people: Answered by one run.
+        name: Its name in the table.
+        engine: Inference engine.
+        precision: Arithmetic.
+        threads: Threads of one inference.
+        people: Persons per run.
         budget: Share of the tokens.
-        tokens: How many those are.
+        tokens: Number of tokens.
         count: Runs, none of them left out.
         latency_ms: "min", "p50", "p90", "p95", "p99", "p99.9", "max", "mean", "sd", of all runs.
-        valid: Whether nothing speaks against the numbers.
-        reasons: What does.
+        valid: True if the numbers may be published.
+        reasons: Why not, if they may not.
         top1: Accuracy on the store that was given; None without one.
         versus_first: Times as long as the first row, with its bounds; None for the first row.
         line: The whole row of the JSON report.
@@ -74,7 +122,7 @@ class Bench:
     """A report.
 
     Attributes:
-        rows: One for each model, engine, budget and number of people, measured in turns.
+        rows: One for each model, engine, budget and number of people, measured interleaved.
         context: The machine.
         report: The whole JSON report.
     """
@@ -126,39 +174,19 @@ def bench(
         ReadError: If a model or the store cannot be read.
         DataError: If no clip of the store has a label that a model knows.
     """
-    config = MeasureConfig(warmup_s=warmup_s, seconds=seconds, count=count, turn_s=turn_s, pace_fps=pace_fps)
-    if throughput and pace_fps is not None:
-        raise ConfigError("throughput never waits and a pace does; choose one")
-    specs = specs_of(
-        [Path(model) for model in models] or [Path(DEFAULT)],
-        engines=engines,
-        budgets=list(budgets) or [None],
-        people=people,
+    options = BenchOptions(
+        models=tuple(Path(model) for model in models) or (Path(DEFAULT),),
+        people=tuple(people),
+        budgets=tuple(budgets) or (None,),
+        engines=tuple(engines),
         threads=threads,
+        measure=MeasureConfig(warmup_s=warmup_s, seconds=seconds, count=count, turn_s=turn_s, pace_fps=pace_fps),
+        throughput=throughput,
+        data=None if data is None else Path(data),
+        split=split,
     )
-    subjects = open_subjects(specs, np.random.default_rng(0))
-    store = None if data is None else open_store(data)
-    report = measured(subjects, config, throughput=throughput, store=store, split=split)
+    report = run_benchmark(load_models(options.specs(), np.random.default_rng(0)), options)
     return Bench(rows=tuple(_typed(row) for row in report["rows"]), context=report["context"], report=report)
-
-
-def specs_of(
-    models: Sequence[Path],
-    *,
-    engines: Sequence[str],
-    budgets: Sequence[float | None],
-    people: Sequence[int],
-    threads: int,
-    rebuild: bool = False,
-) -> list[Spec]:
-    """A row for each model, engine, budget and number of people."""
-    return [
-        Spec(path=path, threads=threads, people=who, budget=share, engine=name, rebuild=rebuild)
-        for path in models
-        for name in engines
-        for share in budgets
-        for who in people
-    ]
 
 
 def _typed(row: Mapping[str, Any]) -> BenchRow:
@@ -180,121 +208,134 @@ def _typed(row: Mapping[str, Any]) -> BenchRow:
     )
 
 
-def measured(
-    subjects: Sequence[Subject],
-    config: MeasureConfig,
-    *,
-    throughput: bool,
-    store: Store | None,
-    split: str | None,
-    command: str = "",
-    root: Path = Path("/"),
+def run_benchmark(
+    subjects: Sequence[LoadedModel], options: BenchOptions, *, command: str = "", root: Path = Path("/")
 ) -> dict[str, Any]:
-    """Time the subjects with the meters of the machine under `root` running, and make the report (docs/bench.md).
+    """Time the models with the power and temperature meters running, and build the report (docs/bench.md).
 
     Args:
-        subjects: What is timed.
-        config: How.
-        throughput: A caller for each core instead of one after the other.
-        store: Labelled recordings, for the accuracy beside the latency.
-        split: Whose test part counts, or "all"; None is the model's own.
-        command: What was typed, for the report.
-        root: Where the machine's meters are read.
+        subjects: The opened models, one a row.
+        options: How they are measured.
+        command: The command line, for the report.
+        root: Root of the file tree in which the machine's meters are read.
     """
-    found = context(root=root)
-    eyes = watch(root)
+    store = None if options.data is None else open_store(options.data)
+    machine = context(root=root)
+    meters = watch(root)
     if unreadable_rapl(root):
         note("power: this machine counts energy but only root may read it; run as root for watts and joules")
-    idle = idle_watts(eyes, now=time.perf_counter, sleep=time.sleep, seconds=1.0)
-    rates: list[float | None] = [None] * len(subjects)
+    idle = idle_watts(meters, now=time.perf_counter, sleep=time.sleep, seconds=1.0)
     waited_before_s, begun_s = waited_s(), time.perf_counter()
-    with eyes.running(time.perf_counter):
-        if throughput:
-            timed = []
-            for place, subject in enumerate(subjects):
-                # An engine may refuse two callers at once: each has a session of its own.
-                more = range(cores() // subject.spec.threads - 1)
-                callers = [subject.session, *(open_one(subject.spec) for _ in more)]
-                runs, rates[place] = under_load(
-                    [asking(session, *subject.clips) for session in callers],
-                    seconds=config.seconds,
-                    warmup_s=config.warmup_s,
-                    now=time.perf_counter,
-                )
-                timed.append(runs)
-        else:
-            with _telling(f"measuring {len(subjects)} row{'s' if len(subjects) > 1 else ''}") as tell:
-                timed = measure(
-                    [subject.ask for subject in subjects],
-                    config,
-                    now=time.perf_counter,
-                    sleep=time.sleep,
-                    rng=np.random.default_rng(0),
-                    tell=tell,
-                )
+    with meters.running(time.perf_counter):
+        timed, rates = _time_under_load(subjects, options) if options.throughput else _time_in_turns(subjects, options)
     passed_s, waited_after_s = time.perf_counter() - begun_s, waited_s()
-    evidence = [f"throttled: {', '.join(sorted(eyes.trace.slowed))}"] if eyes.trace.slowed else []
-    if waited_before_s is not None and waited_after_s is not None and not throughput:
+    evidence = [f"throttled: {', '.join(sorted(meters.trace.slowed))}"] if meters.trace.slowed else []
+    if waited_before_s is not None and waited_after_s is not None and not options.throughput:
         share = (waited_after_s - waited_before_s) / passed_s
-        found["waited"] = round(share, 4)
-        if share > WAITED:
+        machine["waited"] = round(share, 4)
+        if share > MAX_WAITED:
             evidence.append(
-                f"disturbed: it waited {share:.0%} of the time for a core that others held ({WAITED:.0%} is allowed)"
+                f"disturbed: it waited {share:.0%} of the time for a core that others held "
+                f"({MAX_WAITED:.0%} is allowed)"
             )
-    mode = "throughput" if throughput else "paced" if config.pace_fps is not None else "back to back"
+    conditions = _Conditions(
+        options=options, evidence=tuple(evidence), trace=meters.trace, idle_watts=idle, store=store
+    )
     rows = [
-        _row(subject, runs, timed[0], place, mode, config, evidence, rates[place], eyes, idle, store, split)
-        for place, (subject, runs) in enumerate(zip(subjects, timed, strict=True))
+        _row(subject, runs, timed[0] if place else None, rate, conditions)
+        for place, (subject, runs, rate) in enumerate(zip(subjects, timed, rates, strict=True))
     ]
-    found["hottest_c"] = eyes.trace.temperatures
-    made = report.report(rows, context=found, config=config, command=command, time_s=time.time())
-    if eyes.meters:
-        made["power_trace"] = {"times_s": eyes.trace.times_s, "watts": eyes.trace.watts, "meters": list(eyes.meters)}
-    return made
+    machine["hottest_c"] = meters.trace.temperatures
+    result = report.report(rows, context=machine, config=options.measure, command=command, time_s=time.time())
+    if meters.meters:
+        trace = meters.trace
+        result["power_trace"] = {"times_s": trace.times_s, "watts": trace.watts, "meters": list(meters.meters)}
+    return result
+
+
+def _time_under_load(subjects: Sequence[LoadedModel], options: BenchOptions) -> tuple[list[Timed], list[float | None]]:
+    """Every run of each model with a caller for each core, and runs per second of the whole machine."""
+    timed, rates = [], []
+    for subject in subjects:
+        # An engine may refuse two callers at once: each has a session of its own.
+        more = range(cores() // subject.spec.threads - 1)
+        callers = [subject.session, *(load_session(subject.spec) for _ in more)]
+        runs, rate = measure_throughput(
+            [inference_call(session, *subject.clips) for session in callers],
+            seconds=options.measure.seconds,
+            warmup_s=options.measure.warmup_s,
+            now=time.perf_counter,
+        )
+        timed.append(runs)
+        rates.append(rate)
+    return timed, list(rates)
+
+
+def _time_in_turns(subjects: Sequence[LoadedModel], options: BenchOptions) -> tuple[list[Timed], list[float | None]]:
+    """Every run of each model, measured interleaved; no rate but that of the runs themselves."""
+    with _progress_bar(f"measuring {len(subjects)} row{'s' if len(subjects) > 1 else ''}") as on_progress:
+        timed = measure(
+            [subject.ask for subject in subjects],
+            options.measure,
+            now=time.perf_counter,
+            sleep=time.sleep,
+            rng=np.random.default_rng(0),
+            on_progress=on_progress,
+        )
+    return timed, [None] * len(subjects)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Conditions:
+    """What all rows of a report share.
+
+    Attributes:
+        options: How they were measured.
+        evidence: Reasons from outside the runs that make them INVALID.
+        trace: Samples of the meters.
+        idle_watts: Power before the measurement; None without a meter.
+        store: Labelled recordings for the accuracy; None without any.
+    """
+
+    options: BenchOptions
+    evidence: tuple[str, ...]
+    trace: Trace
+    idle_watts: float | None
+    store: Store | None
 
 
 def _row(
-    subject: Subject,
-    runs: Timed,
-    first: Timed,
-    place: int,
-    mode: str,
-    config: MeasureConfig,
-    evidence: list[str],
-    rate: float | None,
-    eyes: Watch,
-    idle: float | None,
-    store: Store | None,
-    split: str | None,
+    subject: LoadedModel, runs: Timed, first: Timed | None, rate: float | None, conditions: _Conditions
 ) -> dict[str, Any]:
-    card = subject.session.card
-    ratio = paired(runs.turns_ms(), first.turns_ms()) if place and mode != "throughput" else None
+    """One row of the report; `first` are the runs of the first row, None for that row itself."""
+    options, session, store = conditions.options, subject.session, conditions.store
+    ratio = None if first is None or options.throughput else paired(runs.turns_ms(), first.turns_ms())
     if store is not None:
         note(f"accuracy of {subject.name}")
     return {
         **report.row(
             subject.to_dict(),
             runs,
-            mode=mode,
-            config=config,
-            answers_per_run=len(subject.clips[0]),
-            evidence=evidence,
-            per_second=rate if rate is not None else config.pace_fps,
-            power=energy_per_inference(eyes.trace, runs, idle),
-            accuracy=None if store is None else accuracy(subject.session, store, split),
-            versus_first=None if ratio is None else {**ratio.to_dict(), "words": ratio.words()},
+            mode=options.mode,
+            pace_fps=options.measure.pace_fps,
+            people=len(subject.clips[0]),
+            evidence=conditions.evidence,
+            runs_per_s=rate if rate is not None else options.measure.pace_fps,
         ),
+        "versus_first": None if ratio is None else {**ratio.to_dict(), "words": ratio.words()},
+        "power": energy_per_inference(conditions.trace, runs, conditions.idle_watts),
+        "accuracy": None if store is None else accuracy(session, store, options.split),
         "requested_engine": subject.spec.engine,
         "requested_budget": subject.spec.budget,
         # What a card states was not measured in an engine's own, coarser arithmetic.
         "stated_top1": None
         if subject.spec.engine.endswith("bf16")
-        else suggest.stated_accuracy(card, subject.session.tokens),
+        else suggest.stated_accuracy(session.card, session.tokens),
     }
 
 
 @contextmanager
-def _telling(label: str) -> Iterator[Callable[[float], None]]:
+def _progress_bar(label: str) -> Iterator[Callable[[float], None]]:
     """A progress bar for a share in [0, 1]; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None

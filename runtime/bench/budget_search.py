@@ -7,7 +7,7 @@ import numpy as np
 
 from amr_edge.errors import ConfigError
 from amr_edge.runtime.bench.measure import MeasureConfig, measure, summarize
-from amr_edge.runtime.bench.models import asking
+from amr_edge.runtime.bench.models import inference_call
 from amr_edge.runtime.bench.synthetic_inputs import moving_clips
 from amr_edge.runtime.inference.session import Session
 
@@ -16,7 +16,7 @@ SHORT = MeasureConfig(warmup_s=0.1, seconds=0.3, count=20, turn_s=0.3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class BudgetSearchResult:
     """The budget that was chosen.
 
     Attributes:
@@ -61,7 +61,7 @@ def largest_that_holds(
     now: Callable[[], float],
     sleep: Callable[[float], None],
     rng: np.random.Generator,
-) -> Held:
+) -> BudgetSearchResult:
     """Climb the ladder of budgets while the time is kept, on moving bodies of the model's own shape.
 
     Args:
@@ -80,7 +80,7 @@ def largest_that_holds(
 
     def tried(share: float) -> tuple[float, Session]:
         session = open_at(share)
-        ask = asking(session, *moving_clips(session.card, people, rng))
+        ask = inference_call(session, *moving_clips(session.card, people, rng))
         (timed,) = measure([ask], SHORT, now=now, sleep=sleep, rng=rng)
         return summarize(timed.values()).percentiles["p90"], session
 
@@ -94,4 +94,6 @@ def largest_that_holds(
             break
         best = (share, p90_ms, session)
     share, p90_ms, session = best
-    return Held(session=session, share=share, p90_ms=p90_ms, target_ms=target_ms, people=people, beyond=beyond)
+    return BudgetSearchResult(
+        session=session, share=share, p90_ms=p90_ms, target_ms=target_ms, people=people, beyond=beyond
+    )

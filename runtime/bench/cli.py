@@ -12,14 +12,13 @@ import click
 import numpy as np
 
 from amr_edge.data import readers
-from amr_edge.data.store import open_store
 from amr_edge.errors import ConfigError
 from amr_edge.runtime.bench import end_to_end, event_latency, report, suggest
-from amr_edge.runtime.bench.api import measured, specs_of
-from amr_edge.runtime.bench.compare import against, check, milliseconds, percent, read_report
-from amr_edge.runtime.bench.html_report import page
+from amr_edge.runtime.bench.api import BenchOptions, run_benchmark
+from amr_edge.runtime.bench.compare import check_limits, compare_reports, parse_milliseconds, parse_percent, read_report
+from amr_edge.runtime.bench.html_report import html_page
 from amr_edge.runtime.bench.measure import MeasureConfig
-from amr_edge.runtime.bench.models import Subject, open_subjects
+from amr_edge.runtime.bench.models import LoadedModel, load_models
 from amr_edge.runtime.hardware.machine import cores
 from amr_edge.runtime.inference.session import AUTO, ENGINES
 from amr_edge.runtime.sources.open_source import SourceConfig
@@ -44,33 +43,41 @@ def _numbers(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Param
 
 @click.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--people", default="1", show_default=True, callback=_numbers(int), help="Answered by one run: 1,2,5.")
+@click.option("--people", default="1", show_default=True, callback=_numbers(int), help="Persons per run: 1,2,5.")
 @click.option("--budget", callback=_numbers(float), help="Shares of the tokens: 0.25,0.5,1.  [default: the card's]")
 @click.option("--engine", default=AUTO, show_default=True, help=f"{AUTO}, or with commas: {', '.join(ENGINES)}.")
-@click.option("--rebuild", is_flag=True, help="Build a TensorRT engine that does not fit this machine again.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of one inference.")
-@click.option("--seconds", type=click.FloatRange(min=0), default=5.0, show_default=True, help="Each row at least.")
-@click.option("--count", type=click.IntRange(min=2), default=100, show_default=True, help="Runs of each row at least.")
-@click.option("--warmup", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds, uncounted.")
-@click.option("--turn", type=click.FloatRange(min=0), default=0.2, show_default=True, help="Seconds, then another row.")
-@click.option("--pace", type=click.FloatRange(min=0, min_open=True), help="Run at a camera's frames per second.")
-@click.option("--throughput", is_flag=True, help="As much as the machine can do: a caller for each core.")
-@click.option("--e2e", metavar="SOURCE", help="Time the whole chain of `live` on a source, with its stages.")
-@click.option("--action-latency", metavar="SOURCE", help="Onset to event on recordings with labelled stretches.")
-@click.option("--format", "format_", type=click.Choice(readers.FORMATS), default="auto", help="Of recorded skeletons.")
-@click.option("--pose", "pose_", default="full", show_default=True, help="Pose model of --e2e with pictures.")
-@click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Stop --e2e after so many seconds of it.")
-@click.option("--data", type=click.Path(path_type=Path), help="A store: accuracy beside the latency.")
-@click.option("--split", help="Whose test part counts, or all.  [default: the model's own]")
-@click.option("--compare", "old", type=click.Path(path_type=Path), help="A report of --out to stand beside.")
-@click.option("--max-regression", metavar="5%", help="Exit 1 if a row is slower than in --compare by more.")
-@click.option("--max-p99", metavar="20ms", help="Exit 1 if a row's 99th percentile is above.")
+@click.option("--rebuild", is_flag=True, help="Build a TensorRT engine again if it does not fit.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of one inference.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=5.0, show_default=True, help="Minimum seconds of a row."
+)
+@click.option("--count", type=click.IntRange(min=2), default=100, show_default=True, help="Minimum runs of a row.")
+@click.option("--warmup", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Seconds of warm-up.")
+@click.option("--turn", type=click.FloatRange(min=0), default=0.2, show_default=True, help="Seconds of each turn.")
+@click.option(
+    "--pace",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Start runs at this frame rate.",
+)
+@click.option("--throughput", is_flag=True, help="Measure throughput with one caller for each core.")
+@click.option("--e2e", metavar="SOURCE", help="Time the whole pipeline of `live` on a source, stage by stage.")
+@click.option("--action-latency", metavar="SOURCE", help="Delay from onset to event on recordings with labelled spans.")
+@click.option(
+    "--format", "format_", type=click.Choice(readers.FORMATS), default="auto", help="Format of skeleton files."
+)
+@click.option("--pose", "pose_", default="full", show_default=True, help="Pose model for images in --e2e.")
+@click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Stop --e2e after this many seconds.")
+@click.option("--data", type=click.Path(path_type=Path), help="A store to measure accuracy on.")
+@click.option("--split", help="Split whose test part is scored, or all.  [default: the model's own]")
+@click.option("--compare", "old", type=click.Path(path_type=Path), help="An earlier report of --out to compare with.")
+@click.option("--max-regression", metavar="5%", help="Exit 1 if a row is slower than in --compare by more than this.")
+@click.option("--max-p99", metavar="20ms", help="Exit 1 if the 99th percentile of a row is above this.")
 @click.option("--suggest", "suggest_", is_flag=True, help="Try models, budgets and threads; name the best.")
-@click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), help="What --suggest must keep (p99).")
+@click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), help="Latency limit of --suggest (p99).")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the report as JSON (docs/bench.md).")
-@click.option("--markdown", "markdown_", type=click.Path(path_type=Path), help="Write it as Markdown.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write it as a page with plots.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--markdown", "markdown_", type=click.Path(path_type=Path), help="Write the report as Markdown.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write the report as an HTML page with plots.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def bench(
     models: tuple[Path, ...],
     people: list[int],
@@ -106,28 +113,36 @@ def bench(
     MODEL is an exported model.onnx or a run folder. With several models, people or budgets there is a row for each;
     they are measured interleaved, so that a machine which grows warm or busy does so for all alike.
     """
-    config = MeasureConfig(warmup_s=warmup, seconds=seconds, count=count, turn_s=turn, pace_fps=pace)
-    allowed = percent(max_regression) if max_regression is not None else None
-    slowest_ms = milliseconds(max_p99) if max_p99 is not None else None
+    options = BenchOptions(
+        models=models,
+        people=tuple(people),
+        budgets=tuple(budget) if budget else (None,),
+        engines=tuple(engine.split(",")),
+        threads=threads,
+        rebuild=rebuild,
+        measure=MeasureConfig(warmup_s=warmup, seconds=seconds, count=count, turn_s=turn, pace_fps=pace),
+        throughput=throughput,
+        data=data,
+        split=split,
+    )
+    allowed = parse_percent(max_regression) if max_regression is not None else None
+    slowest_ms = parse_milliseconds(max_p99) if max_p99 is not None else None
     _sensible(throughput=throughput, pace=pace, suggesting=suggest_, target_ms=target_ms, old=old, allowed=allowed)
     before = None if old is None else read_report(old)
-    store = None if data is None else open_store(data)
-    shares: list[float | None] = list(budget) if budget else [None]
+    specs = options.specs()
     if suggest_:
-        engines = suggest.engines_here(models[0], note) if engine == AUTO else engine.split(",")
-        specs = suggest.candidates(models, engines=engines, budgets=shares, threads=suggest.threads_to_try(cores()))
-    else:
-        specs = specs_of(
-            models, engines=engine.split(","), budgets=shares, people=people, threads=threads, rebuild=rebuild
+        engines = suggest.engines_here(models[0], note) if engine == AUTO else options.engines
+        specs = suggest.candidates(
+            models, engines=engines, budgets=options.budgets, threads=suggest.threads_to_try(cores())
         )
-    subjects = open_subjects(specs, np.random.default_rng(0))
+    subjects = load_models(specs, np.random.default_rng(0))
     for session in {subject.session.title: subject for subject in subjects}.values():
         note(f"model: {session.session.title}")
     command = _without_home(shlex.join(["amr-edge", *sys.argv[1:]]))
-    result = measured(subjects, config, throughput=throughput, store=store, split=split, command=command)
+    result = run_benchmark(subjects, options, command=command)
     _add_chain(result, subjects[0], e2e, action_latency, format_, pose_, limit, pace)
     if before is not None and old is not None:
-        result["compared"] = against(result, before, str(old))
+        result["compared"] = compare_reports(result, before, str(old))
     if suggest_ and target_ms is not None:
         row = suggest.best(result["rows"], target_ms)
         place = result["rows"].index(row)
@@ -141,14 +156,14 @@ def bench(
     for path, text in (
         (out, to_json(result, indent=1) + "\n"),
         (markdown_, report.markdown(result)),
-        (html, page(result)),
+        (html, html_page(result)),
     ):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             note(f"written: {path}")
     click.echo(to_json(result) if as_json else _for_people(result, specs[0].path))
-    check(result, max_p99_ms=slowest_ms, max_regression=allowed)
+    check_limits(result, max_p99_ms=slowest_ms, max_regression=allowed)
 
 
 def _sensible(
@@ -161,8 +176,6 @@ def _sensible(
     allowed: float | None,
 ) -> None:
     """Refuse options that contradict each other or do nothing alone."""
-    if throughput and pace is not None:
-        raise ConfigError("--throughput never waits and --pace does; choose one")
     if suggesting != (target_ms is not None):
         raise ConfigError("--suggest and --target-ms belong together: --suggest --target-ms 20")
     if suggesting and (throughput or pace is not None):
@@ -173,7 +186,7 @@ def _sensible(
 
 def _add_chain(
     result: dict[str, Any],
-    subject: Subject,
+    subject: LoadedModel,
     e2e: str | None,
     action_latency: str | None,
     format_: str,

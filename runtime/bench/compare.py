@@ -3,7 +3,7 @@
 Within one run two models had their turns in the same rounds: the ratios of their turns' medians, round by round, are
 free of drift, and an interval for their median follows from counting alone (no shape of noise is assumed). Between two
 runs only the medians of their parts are there, and what changed in the machine in between is not; such a comparison
-never claims more than `APART`.
+never claims more than `UNPAIRED_TOLERANCE`.
 """
 
 import json
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from amr_edge.errors import CheckFailedError, ConfigError, ReadError
 
-SURE = 0.99
+CONFIDENCE = 0.99
 # Forty openings of one file, each beside a second opening, differed by up to 1 % with bounds that did not hold 1: where
 # a session's memory lies is part of its speed. Two models that differ by less than twice that are the same.
-TOGETHER = 0.02
+PAIRED_TOLERANCE = 0.02
 # Runs of one file in a row, each in a process of its own, differed by up to 3 % on a virtual machine, whose speed
 # wandered by 15 % over half an hour: compare runs that were made close together.
-APART = 0.03
+UNPAIRED_TOLERANCE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Ratio:
         }
 
 
-def median_between(values: NDArray[np.float64], sure: float = SURE) -> tuple[float, float]:
+def median_between(values: NDArray[np.float64], sure: float = CONFIDENCE) -> tuple[float, float]:
     """Bounds of the median of what (n,) values were drawn from: two of the values, found by counting.
 
     A value lies below the median with probability a half, so how many of n do is binomial. Fewer than eight values
@@ -102,7 +102,7 @@ def paired(new_ms: NDArray[np.float64], old_ms: NDArray[np.float64]) -> Ratio | 
     ratios = ratios[np.isfinite(ratios)]
     if len(ratios) < 8:
         return None
-    return Ratio(float(np.median(ratios)), *median_between(ratios), TOGETHER)
+    return Ratio(float(np.median(ratios)), *median_between(ratios), PAIRED_TOLERANCE)
 
 
 def unpaired(new_ms: Sequence[float], old_ms: Sequence[float], new_p50: float, old_p50: float) -> Ratio:
@@ -112,7 +112,7 @@ def unpaired(new_ms: Sequence[float], old_ms: Sequence[float], new_p50: float, o
         low, high = median_between(np.array(blocks, dtype=np.float64))
         spread += ((high - low) / 2 / middle) ** 2
     value, half = new_p50 / old_p50, math.sqrt(spread)
-    return Ratio(value, value * (1 - half), value * (1 + half), APART)
+    return Ratio(value, value * (1 - half), value * (1 + half), UNPAIRED_TOLERANCE)
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def read_report(path: Path) -> dict[str, Any]:
 KEY = ("mode", "people", "budget", "threads", "engine", "precision")
 
 
-def matched(new: dict[str, Any], old: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def matching_rows(new: dict[str, Any], old: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """The rows of two reports that measure the same thing: by name and way of asking, or the only row of each."""
     pairs = []
     for row in new["rows"]:
@@ -160,13 +160,13 @@ def _way(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row.get(key) for key in KEY)
 
 
-def against(new: dict[str, Any], old: dict[str, Any], where: str) -> list[dict[str, Any]]:
+def compare_reports(new: dict[str, Any], old: dict[str, Any], where: str) -> list[dict[str, Any]]:
     """Ratios of each row of a report to the same row of an older one.
 
     Raises:
         ReadError: If no row of the old report measures what a row of the new one does, or one holds no numbers.
     """
-    pairs = matched(new, old)
+    pairs = matching_rows(new, old)
     if not pairs:
         names = ", ".join(str(row.get("name")) for row in old["rows"]) or "nothing"
         raise ReadError(
@@ -198,13 +198,13 @@ def against(new: dict[str, Any], old: dict[str, Any], where: str) -> list[dict[s
     return found
 
 
-def percent(text: str) -> float:
+def parse_percent(text: str) -> float:
     """A share written as "5%".
 
     Raises:
         ConfigError: If it is not.
 
-    >>> percent("5%")
+    >>> parse_percent("5%")
     0.05
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
@@ -213,13 +213,13 @@ def percent(text: str) -> float:
     return float(found.group(1)) / 100
 
 
-def milliseconds(text: str) -> float:
+def parse_milliseconds(text: str) -> float:
     """A time written as "20ms", "0.02s" or "20" (milliseconds).
 
     Raises:
         ConfigError: If it is none, or not above 0.
 
-    >>> milliseconds("0.02s")
+    >>> parse_milliseconds("0.02s")
     20.0
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|)\s*", text)
@@ -229,8 +229,10 @@ def milliseconds(text: str) -> float:
     return value
 
 
-def check(report: dict[str, Any], *, max_p99_ms: float | None = None, max_regression: float | None = None) -> None:
-    """Hold a report against its gates.
+def check_limits(
+    report: dict[str, Any], *, max_p99_ms: float | None = None, max_regression: float | None = None
+) -> None:
+    """Check a report against its limits.
 
     Args:
         report: With "rows" and, for a regression, "compared".

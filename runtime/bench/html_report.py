@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no network: distributions, accuracy against latency, power over time."""
+"""The report as one HTML page without network: distributions, accuracy against latency, power over time."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -110,7 +110,7 @@ def _legend(names: Sequence[str]) -> str:
     return f"<p>{' &nbsp; '.join(marks)}</p>"
 
 
-def latencies(rows: Sequence[Mapping[str, Any]]) -> str:
+def latency_plot(rows: Sequence[Mapping[str, Any]]) -> str:
     """Share of runs that were done after so many milliseconds, one line a row; the tail is where a line is flat."""
     spans = [row["distribution"]["edges_ms"] for row in rows]
     axes = Axes((min(s[0] for s in spans), max(s[-1] for s in spans)), (0.0, 100.0), log_x=True)
@@ -126,7 +126,7 @@ def latencies(rows: Sequence[Mapping[str, Any]]) -> str:
     return _drawing("".join(parts), "distribution of latencies") + _legend([str(row["name"]) for row in rows])
 
 
-def frontier(rows: Sequence[Mapping[str, Any]]) -> str:
+def accuracy_plot(rows: Sequence[Mapping[str, Any]]) -> str:
     """Accuracy against median latency; the line joins the rows that no other beats in both."""
     known = [(row, known_accuracy(row)) for row in rows]
     points = [(row, 100 * value) for row, value in known if value is not None]
@@ -153,14 +153,14 @@ def frontier(rows: Sequence[Mapping[str, Any]]) -> str:
     return _drawing("".join(parts), "accuracy against latency")
 
 
-def power(trace: Mapping[str, Any] | None) -> str:
+def power_plot(trace: Mapping[str, Any] | None) -> str:
     """Watts of each meter over the measurement."""
     if not trace or not trace["watts"]:
         return "<p>No power meter could be read on this machine.</p>"
     times_s = [t - trace["times_s"][0] for t in trace["times_s"]]
     finite = [w for values in trace["watts"].values() for w in values if w is not None and math.isfinite(w)]
     if not finite:
-        return "<p>The power meters of this machine did not answer.</p>"
+        return "<p>The power meters of this machine gave no value.</p>"
     axes = Axes((0.0, times_s[-1]), (0.0, max(finite)))
     parts = [axes.frame("seconds", "watts")]
     for k, values in enumerate(trace["watts"].values()):
@@ -169,7 +169,7 @@ def power(trace: Mapping[str, Any] | None) -> str:
     return _drawing("".join(parts), "power over time") + _legend(list(trace["watts"]))
 
 
-def page(result: Mapping[str, Any]) -> str:
+def html_page(result: Mapping[str, Any]) -> str:
     """The whole report as HTML."""
     header, cells = columns(result["rows"])
     marks = {"VALID": ' class="good"', "INVALID": ' class="bad"'}
@@ -191,8 +191,8 @@ def page(result: Mapping[str, Any]) -> str:
         f"<ul>{doubts}</ul>"
         f"<p>Milliseconds of {escape(result['timed'])}. Transfers {escape(result['transfers'])}. "
         "Nothing is trimmed.</p>"
-        f"<h2>Distribution</h2>{latencies(result['rows'])}"
-        f"<h2>Accuracy against latency</h2>{frontier(result['rows'])}"
-        f"<h2>Power</h2>{power(result.get('power_trace'))}"
+        f"<h2>Distribution</h2>{latency_plot(result['rows'])}"
+        f"<h2>Accuracy against latency</h2>{accuracy_plot(result['rows'])}"
+        f"<h2>Power</h2>{power_plot(result.get('power_trace'))}"
         f"<h2>Context</h2><pre>{escape(facts)}</pre><pre>{escape(result['command'])}</pre></html>\n"
     )

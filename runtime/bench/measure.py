@@ -1,4 +1,4 @@
-"""How long does it take: warmed up, long enough, in turns with whatever it is compared to, every run counted.
+"""Latency of calls: warmed up, measured long enough and interleaved, with every run counted.
 
 Pure of engines and of the machine: what is timed is a call, the clock and the waiting are arguments. A measurement
 is made of turns. In a turn one subject works for `turn_s`; a round gives every subject one turn, in an order drawn
@@ -166,7 +166,7 @@ def measure(
     now: Callable[[], float],
     sleep: Callable[[float], None],
     rng: np.random.Generator,
-    tell: Callable[[float], None] = lambda _: None,
+    on_progress: Callable[[float], None] = lambda _: None,
 ) -> list[Timed]:
     """Time calls, in turns.
 
@@ -176,7 +176,7 @@ def measure(
         now: Seconds on a fine clock that never goes back, such as `time.perf_counter`.
         sleep: Waits for so many seconds.
         rng: Draws the order of each round.
-        tell: Called after every turn with the share that is done.
+        on_progress: Called after every turn with the share that is done.
 
     Returns:
         The runs of each subject.
@@ -205,7 +205,7 @@ def measure(
             min(spent / config.seconds if config.seconds else 1.0, len(timed.times_ms) / config.count)
             for spent, timed in zip(spent_s, done, strict=True)
         ]
-        tell(min(1.0, min(shares)))
+        on_progress(min(1.0, min(shares)))
     return done
 
 
@@ -271,7 +271,7 @@ def _paced(
     timed.turns.append(Turn(begun_s, now(), first, len(timed.times_ms)))
 
 
-def doubts(timed: Timed) -> list[str]:
+def invalid_reasons(timed: Timed) -> list[str]:
     """Why the numbers of a run should not be published, in the run's own evidence; empty if they may be."""
     count, found = len(timed.times_ms), []
     if count < ENOUGH:

@@ -17,7 +17,7 @@ from amr_edge.skeleton import Mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class RowSpec:
     """One row of a report before it is measured.
 
     Attributes:
@@ -42,7 +42,7 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class LoadedModel:
     """A model that is ready to be timed.
 
     Attributes:
@@ -54,7 +54,7 @@ class Subject:
         ask: One forward: NumPy arrays in, checked probabilities out.
     """
 
-    spec: Spec
+    spec: RowSpec
     name: str
     file: Path
     session: Session
@@ -82,7 +82,7 @@ class Subject:
         }
 
 
-def open_subjects(specs: Sequence[Spec], rng: np.random.Generator) -> list[Subject]:
+def load_models(specs: Sequence[RowSpec], rng: np.random.Generator) -> list[LoadedModel]:
     """Open each model once per threads and budget, and make its clips; the same people for all.
 
     Raises:
@@ -96,20 +96,20 @@ def open_subjects(specs: Sequence[Spec], rng: np.random.Generator) -> list[Subje
     for spec, file, name in zip(specs, files, names, strict=True):
         key = (file, spec.engine, spec.threads, spec.budget)
         if key not in sessions or specs.count(spec) > 1:  # a model measured against itself is opened twice
-            sessions[key] = open_one(spec)
+            sessions[key] = load_session(spec)
         session = sessions[key]
         values, present = moving_clips(session.card, spec.people, np.random.default_rng(seed))
-        ask = asking(session, values, present)
-        found.append(Subject(spec=spec, name=name, file=file, session=session, clips=(values, present), ask=ask))
+        ask = inference_call(session, values, present)
+        found.append(LoadedModel(spec=spec, name=name, file=file, session=session, clips=(values, present), ask=ask))
     return found
 
 
-def open_one(spec: Spec) -> Session:
+def load_session(spec: RowSpec) -> Session:
     """The session that a row asks for."""
     return open_session(spec.path, engine=spec.engine, threads=spec.threads, budget=spec.budget, rebuild=spec.rebuild)
 
 
-def asking(session: Session, values: NDArray[np.float32], present: Mask) -> Callable[[], object]:
+def inference_call(session: Session, values: NDArray[np.float32], present: Mask) -> Callable[[], object]:
     """One forward of a session on clips, as a call."""
 
     def ask() -> object:
@@ -118,7 +118,7 @@ def asking(session: Session, values: NDArray[np.float32], present: Mask) -> Call
     return ask
 
 
-def _names(specs: Sequence[Spec], files: Sequence[Path]) -> list[str]:
+def _names(specs: Sequence[RowSpec], files: Sequence[Path]) -> list[str]:
     """File names without ending, with as much of their folders as tells them apart, and what varies beside the file."""
     places = [file.resolve() for file in files]
     short = {place: _called(place) for place in places}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amr_edge.runtime.bench.measure import MeasureConfig, Timed, doubts, summarize
+from amr_edge.runtime.bench.measure import MeasureConfig, Timed, invalid_reasons, summarize
 from amr_edge.terminal import table
 
 SCHEMA = 2
@@ -25,36 +25,30 @@ def row(
     timed: Timed,
     *,
     mode: str,
-    config: MeasureConfig,
-    answers_per_run: int,
+    pace_fps: float | None = None,
+    people: int,
     evidence: Sequence[str] = (),
-    per_second: float | None = None,
-    power: Mapping[str, Any] | None = None,
-    accuracy: Mapping[str, Any] | None = None,
-    versus_first: Mapping[str, Any] | None = None,
+    runs_per_s: float | None = None,
 ) -> dict[str, Any]:
-    """One row of a report.
+    """The timing part of a report's row.
 
     Args:
         about: Name, file, engine, people and so on.
         timed: Its runs.
         mode: "back to back", "paced" or "throughput".
-        config: How it was measured.
-        answers_per_run: People (or scenes) that one run answers.
-        evidence: Reasons from outside the runs why they should not be published: throttling, waiting.
-        per_second: Runs per second of the whole machine; None takes one run after the other.
-        power: What a run cost.
-        accuracy: How good it is.
-        versus_first: How it stands to the first row of the report.
+        pace_fps: Frames per second of a paced run.
+        people: Persons (or scenes) that one run predicts for.
+        evidence: Reasons from outside the runs that make them INVALID: throttling, waiting.
+        runs_per_s: Runs per second of the whole machine; None takes one run after the other.
     """
     values = timed.values()
     found = summarize(values)
-    reasons = [*doubts(timed), *evidence]
-    rate = per_second if per_second is not None else 1e3 / found.mean
+    reasons = [*invalid_reasons(timed), *evidence]
+    rate = runs_per_s if runs_per_s is not None else 1e3 / found.mean
     return {
         **about,
         "mode": mode,
-        "pace_fps": config.pace_fps,
+        "pace_fps": pace_fps,
         "valid": not reasons,
         "reasons": reasons,
         "count": found.count,
@@ -64,12 +58,9 @@ def row(
         "latency_ms": found.to_dict(),
         "cv": round(found.cv, 5),
         "runs_per_s": round(rate, 3),
-        "answers_per_s": round(rate * answers_per_run, 3),
+        "answers_per_s": round(rate * people, 3),
         "blocks_ms": [round(value, 5) for value in timed.blocks_ms()],
         "distribution": distribution(values),
-        "versus_first": versus_first,
-        "power": power,
-        "accuracy": accuracy,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, MissingError
 from amr_edge.pretrained import resolve_model_path
-from amr_edge.runtime.bench.models import Spec
+from amr_edge.runtime.bench.models import RowSpec
 from amr_edge.runtime.inference.session import AUTO, ENGINES, open_session
 
 WITHIN = 0.005  # accuracies that are closer are equal: the faster one is better then
@@ -16,7 +16,7 @@ WITHIN = 0.005  # accuracies that are closer are equal: the faster one is better
 
 def candidates(
     paths: Sequence[Path], *, engines: Sequence[str], budgets: Sequence[float | None], threads: Sequence[int]
-) -> list[Spec]:
+) -> list[RowSpec]:
     """Every way to open every model file; a run folder stands for all models that were exported in it.
 
     Args:
@@ -30,7 +30,7 @@ def candidates(
         inside = sorted((path / "export").glob("*.onnx")) + sorted((path / "export").glob("*.engine"))
         files += inside or [resolve_model_path(path)]
     return [
-        Spec(path=file, threads=count, budget=budget, engine=engine)
+        RowSpec(path=file, threads=count, budget=budget, engine=engine)
         for file in dict.fromkeys(files)
         for engine in (engines if file.suffix == ".onnx" else [AUTO])
         for budget in budgets

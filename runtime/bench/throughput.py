@@ -8,7 +8,7 @@ from amr_edge.errors import ConfigError
 from amr_edge.runtime.bench.measure import Timed, Turn
 
 
-def under_load(
+def measure_throughput(
     asks: Sequence[Callable[[], object]],
     *,
     seconds: float,

@@ -16,11 +16,11 @@ from amr_edge.data.recording import Recording, Span
 from amr_edge.data.store import write_store
 from amr_edge.errors import CheckFailedError
 from amr_edge.runtime.bench import suggest
-from amr_edge.runtime.bench.cli import measured
-from amr_edge.runtime.bench.html_report import page
+from amr_edge.runtime.bench.api import BenchOptions, run_benchmark
+from amr_edge.runtime.bench.html_report import html_page
 from amr_edge.runtime.bench.measure import MeasureConfig
-from amr_edge.runtime.bench.models import Spec, open_subjects
-from amr_edge.runtime.bench.throughput import under_load
+from amr_edge.runtime.bench.models import RowSpec, load_models
+from amr_edge.runtime.bench.throughput import measure_throughput
 from amr_edge.runtime.cli import live
 
 WriteModel = Callable[..., Path]
@@ -87,7 +87,7 @@ def test_throughput_counts_all_callers(main: Main, write_model: WriteModel) -> N
 
 
 def test_callers_work_at_the_same_time_and_a_refusal_ends_them() -> None:
-    timed, rate = under_load([lambda: time.sleep(0.01)] * 4, seconds=0.3, warmup_s=0.0, now=time.perf_counter)
+    timed, rate = measure_throughput([lambda: time.sleep(0.01)] * 4, seconds=0.3, warmup_s=0.0, now=time.perf_counter)
     assert rate > 200  # one after the other would be 100 a second
     assert len(timed.times_ms) > 60
 
@@ -95,7 +95,7 @@ def test_callers_work_at_the_same_time_and_a_refusal_ends_them() -> None:
         raise CheckFailedError("no")
 
     with pytest.raises(CheckFailedError, match="no"):
-        under_load([refuse], seconds=1.0, warmup_s=0.0, now=time.perf_counter)
+        measure_throughput([refuse], seconds=1.0, warmup_s=0.0, now=time.perf_counter)
 
 
 def test_reports_are_written_in_every_form_and_read_back(
@@ -248,7 +248,7 @@ def test_a_page_shows_power_and_the_frontier_when_they_are_known(main: Main, wri
         row["stated_top1"] = top1
         row["name"] = "<b>" + row["name"]
     said["power_trace"] = {"times_s": [0.0, 0.5, 1.0], "watts": {"VDD_IN": [None, 5.0, 6.0]}}
-    html = page(said)
+    html = html_page(said)
     assert html.count("<svg") == 3
     assert "<b>a" not in html
 
@@ -276,9 +276,9 @@ def test_a_machine_that_is_slowed_down_makes_every_row_invalid_and_a_board_tells
     write_model: WriteModel, jetson_tree: Callable[..., Path], slowed: int
 ) -> None:
     root = jetson_tree("orin-nano", slowed=slowed)
-    subjects = open_subjects([Spec(path=write_model(), engine="onnxruntime")], np.random.default_rng(0))
-    config = MeasureConfig(seconds=0.3, warmup_s=0.0)
-    said = measured(subjects, config, throughput=False, store=None, split=None, root=root)
+    subjects = load_models([RowSpec(path=write_model(), engine="onnxruntime")], np.random.default_rng(0))
+    options = BenchOptions(measure=MeasureConfig(seconds=0.3, warmup_s=0.0))
+    said = run_benchmark(subjects, options, root=root)
     (row,) = said["rows"]
     throttled = [reason for reason in row["reasons"] if reason.startswith("throttled")]
     assert throttled == (["throttled: cpu-throttle-alert"] if slowed else [])

@@ -8,7 +8,7 @@ import pytest
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.bench.budget_search import LADDER, Held, largest_that_holds
+from amr_edge.runtime.bench.budget_search import LADDER, BudgetSearchResult, largest_that_holds
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.skeleton import Mask
 
@@ -44,7 +44,7 @@ class Sleeper:
         return np.zeros((len(values), len(self.card.classes)), np.float32)
 
 
-def held(machine: Machine, target_ms: float, people: int = 1) -> Held:
+def held(machine: Machine, target_ms: float, people: int = 1) -> BudgetSearchResult:
     rng = np.random.default_rng(0)
     return largest_that_holds(machine.open_at, target_ms, people, now=machine.now, sleep=machine.sleep, rng=rng)
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from amr_edge.errors import AmrError, CheckFailedError, ConfigError, ReadError
 from amr_edge.runtime.bench.compare import (
     Ratio,
-    against,
-    check,
+    check_limits,
+    compare_reports,
     median_between,
-    milliseconds,
     paired,
-    percent,
+    parse_milliseconds,
+    parse_percent,
     read_report,
     unpaired,
 )
@@ -82,45 +82,45 @@ def report(*rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def compared(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    return {**new, "compared": against(new, old, "old.json")}
+    return {**new, "compared": compare_reports(new, old, "old.json")}
 
 
 def test_a_gate_passes_what_is_no_slower_and_stops_what_is() -> None:
     old = report(row("a", 10.0))
-    check(compared(report(row("a", 10.3)), old), max_regression=0.05)
-    check(compared(report(row("a", 8.0)), old), max_regression=0.05)
+    check_limits(compared(report(row("a", 10.3)), old), max_regression=0.05)
+    check_limits(compared(report(row("a", 8.0)), old), max_regression=0.05)
     with pytest.raises(CheckFailedError, match=r"10\.0% slower than before, 5\.0% is allowed"):
-        check(compared(report(row("a", 11.0)), old), max_regression=0.05)
+        check_limits(compared(report(row("a", 11.0)), old), max_regression=0.05)
 
 
 def test_a_gate_stops_when_noise_hides_what_it_should_see() -> None:
     noisy = compared(report(row("a", 10.0, spread=0.3)), report(row("a", 10.0)))
     with pytest.raises(CheckFailedError, match=r"hides a change of 5\.0%"):
-        check(noisy, max_regression=0.05)
+        check_limits(noisy, max_regression=0.05)
 
 
 def test_a_gate_on_the_tail_names_the_row() -> None:
-    check(report(row("a", 10.0)), max_p99_ms=20)
+    check_limits(report(row("a", 10.0)), max_p99_ms=20)
     with pytest.raises(CheckFailedError, match=r"a: p99 is 12 ms, 11\.5 ms is allowed"):
-        check(report(row("a", 10.0)), max_p99_ms=11.5)
+        check_limits(report(row("a", 10.0)), max_p99_ms=11.5)
 
 
 def test_invalid_numbers_pass_no_gate_and_without_a_gate_stop_nothing() -> None:
-    check(report(row("a", 10.0, valid=False)))
+    check_limits(report(row("a", 10.0, valid=False)))
     with pytest.raises(CheckFailedError, match="a is INVALID"):
-        check(report(row("a", 10.0, valid=False)), max_p99_ms=1000)
+        check_limits(report(row("a", 10.0, valid=False)), max_p99_ms=1000)
 
 
 def test_rows_are_compared_with_rows_that_were_asked_in_the_same_way() -> None:
     old = report(row("a", 10.0), {**row("a", 50.0), "people": 5})
-    (found,) = against(report({**row("a", 50.0), "people": 5}), old, "old.json")
+    (found,) = compare_reports(report({**row("a", 50.0), "people": 5}), old, "old.json")
     assert found["same"]
     with pytest.raises(ReadError, match="none of its rows"):
-        against(report(row("b", 1.0), row("c", 1.0)), old, "old.json")
+        compare_reports(report(row("b", 1.0), row("c", 1.0)), old, "old.json")
 
 
 def test_two_single_rows_are_compared_whatever_their_names() -> None:
-    (found,) = against(report(row("new", 20.0)), report(row("old", 10.0)), "old.json")
+    (found,) = compare_reports(report(row("new", 20.0)), report(row("old", 10.0)), "old.json")
     assert found["words"] == "2.00x slower"
 
 
@@ -144,16 +144,18 @@ def test_what_is_no_report_is_refused_by_name(tmp_path: Path, text: str) -> None
 @pytest.mark.parametrize("broken", [{"latency_ms": {}}, {"blocks_ms": ["x"]}, {"latency_ms": {"p50": 0}}])
 def test_a_row_without_numbers_is_refused(broken: dict[str, Any]) -> None:
     with pytest.raises(AmrError, match="holds no latencies"):
-        against(report(row("a", 10.0)), json.loads(json.dumps(report({**row("a", 10.0), **broken}))), "old.json")
+        compare_reports(
+            report(row("a", 10.0)), json.loads(json.dumps(report({**row("a", 10.0), **broken}))), "old.json"
+        )
 
 
 def test_shares_and_times_are_read_with_their_units() -> None:
-    assert percent(" 2.5 %") == 0.025
-    assert milliseconds("20") == milliseconds("20ms") == milliseconds("0.02 s") == 20
+    assert parse_percent(" 2.5 %") == 0.025
+    assert parse_milliseconds("20") == parse_milliseconds("20ms") == parse_milliseconds("0.02 s") == 20
     for text in ("5", "five%", "-1%"):
         with pytest.raises(ConfigError, match="5%"):
-            percent(text)
+            parse_percent(text)
     for text in ("0", "x", "20 m", "-2ms"):
         with pytest.raises(ConfigError, match="20ms"):
-            milliseconds(text)
-    assert math.isclose(percent("100%"), 1)
+            parse_milliseconds(text)
+    assert math.isclose(parse_percent("100%"), 1)

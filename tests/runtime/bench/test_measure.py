@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.bench.measure import ENOUGH, MeasureConfig, Timed, doubts, measure, summarize
+from amr_edge.runtime.bench.measure import ENOUGH, MeasureConfig, Timed, invalid_reasons, measure, summarize
 
 
 class Clock:
@@ -145,7 +145,7 @@ def test_a_model_that_is_slower_than_its_pace_is_late_and_invalid() -> None:
     clock = Clock()
     (timed,) = run(Slow(clock, takes_s=0.05), clock=clock, seconds=6.0, warmup_s=0.0, pace_fps=30.0, turn_s=1.0)
     assert timed.late > 0.9 * len(timed.times_ms)
-    assert any("late" in reason for reason in doubts(timed))
+    assert any("late" in reason for reason in invalid_reasons(timed))
 
 
 def filled(values_ms: list[float]) -> Timed:
@@ -156,18 +156,18 @@ def filled(values_ms: list[float]) -> Timed:
 
 def test_a_steady_run_of_enough_is_valid() -> None:
     rng = np.random.default_rng(0)
-    assert doubts(filled((10 + rng.normal(0, 0.3, ENOUGH)).tolist())) == []
+    assert invalid_reasons(filled((10 + rng.normal(0, 0.3, ENOUGH)).tolist())) == []
 
 
 def test_too_few_runs_are_invalid() -> None:
-    (reason,) = doubts(filled([10.0] * (ENOUGH - 1)))
+    (reason,) = invalid_reasons(filled([10.0] * (ENOUGH - 1)))
     assert "too few runs: 99" in reason
 
 
 def test_a_run_that_slows_down_by_a_fifth_is_unstable() -> None:
-    (reason,) = doubts(filled(np.linspace(10, 12, 500).tolist()))
+    (reason,) = invalid_reasons(filled(np.linspace(10, 12, 500).tolist()))
     assert reason.startswith("unstable")
-    assert doubts(filled(np.linspace(10, 10.5, 500).tolist())) == []
+    assert invalid_reasons(filled(np.linspace(10, 10.5, 500).tolist())) == []
 
 
 @pytest.mark.parametrize(("count", "known"), [(50, "p95"), (100, "p99"), (999, "p99"), (1000, "p99.9")])

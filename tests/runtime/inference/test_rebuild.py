@@ -9,7 +9,7 @@ import pytest
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
-from amr_edge.runtime.bench.models import Spec, open_subjects
+from amr_edge.runtime.bench.models import RowSpec, load_models
 from amr_edge.runtime.inference.session import open_session
 
 
@@ -23,7 +23,7 @@ def test_a_report_names_the_precision_of_the_card_whatever_the_file_is_called(
     write_model: Callable[..., Path], card_of: Callable[..., Card]
 ) -> None:
     path = write_model(replace(card_of(), precision="int8-static"), name="half.fp16.onnx")
-    (subject,) = open_subjects([Spec(path=path, engine="onnxruntime")], np.random.default_rng(0))
+    (subject,) = load_models([RowSpec(path=path, engine="onnxruntime")], np.random.default_rng(0))
     said = subject.to_dict()
     assert (said["precision"], said["engine"]) == ("int8-static", "onnxruntime")
     assert said["providers"] == ["CPUExecutionProvider"]
