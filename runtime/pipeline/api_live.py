@@ -5,8 +5,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from inspect import signature
 from pathlib import Path
@@ -20,9 +20,12 @@ from amr_edge.errors import ConfigError
 from amr_edge.runtime.inference.session import AUTO
 from amr_edge.runtime.pipeline.api_model import Model, load
 from amr_edge.runtime.pipeline.live_options import LiveOptions
+from amr_edge.runtime.pipeline.outputs import check_delivered, start_sinks
 from amr_edge.runtime.pipeline.pipeline import LivePipeline
 from amr_edge.runtime.pipeline.records import LiveRecord
-from amr_edge.runtime.sources.open_source import open_source
+from amr_edge.runtime.sinks.async_sink import AsyncSink, Record, Sink
+from amr_edge.runtime.sinks.open_sink import is_video, open_sink
+from amr_edge.runtime.sources.open_source import is_live, open_source
 from amr_edge.runtime.sources.protocols import ImageSource, SkeletonSource
 from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun, take_of
 from amr_edge.runtime.stage_timer import Stages
@@ -54,8 +57,36 @@ def _live(options: LiveOptions) -> Generator[LiveRecord, None, None]:
     stages = Stages(time.perf_counter, np.random.default_rng(0))
     explainer = options.explainer(loaded.session, allowance_ms=None)
 
+    videos = [sink for sink in options.to if isinstance(sink, str) and is_video(sink)]
+    if videos or isinstance(options.to, str):
+        raise ConfigError(
+            f"live(to=...) expects a list of sinks of records, got {options.to!r}; a video is written by the command: "
+            "amr-edge live --save"
+        )
+    sinks = [open_sink(sink) for sink in options.to]
+
     def recognize(emit: Callable[[LiveRecord], None], left: threading.Event) -> None:
-        pipeline = LivePipeline(loaded.session, config=config, stages=stages, emit=emit, note=note, explainer=explainer)
+        live = isinstance(source, str | SkeletonSource | ImageSource) and is_live(source, options.format)
+        with _started(sinks, replay=not live and not options.speed, note=note) as outlets:
+            pass_through(outlets, emit, left)
+
+    def pass_through(
+        outlets: Sequence[AsyncSink[Record]], emit: Callable[[LiveRecord], None], left: threading.Event
+    ) -> None:
+        def emit_everywhere(record: LiveRecord) -> None:
+            for outlet in outlets:
+                outlet.put(record.line)
+            emit(record)
+
+        pipeline = LivePipeline(
+            loaded.session,
+            config=config,
+            stages=stages,
+            emit=emit_everywhere,
+            note=note,
+            explainer=explainer,
+            deliveries=lambda: [outlet.report().to_dict() for outlet in outlets],
+        )
         if isinstance(source, str | Path | SkeletonSource | ImageSource):
             with open_source(
                 str(source) if isinstance(source, Path) else source,
@@ -100,6 +131,7 @@ def _function(options: Callable[P, LiveOptions]) -> Callable[P, Generator[LiveRe
             ReadError: If the source or the model cannot be read.
             LayoutError: If the model cannot be fed from the source.
             ClipError: If the source's poses or times contradict each other.
+            CheckFailedError: At the end, if a sink of `to` did not get everything.
         """
         return _live(options(*args, **kwargs))
 
@@ -114,6 +146,27 @@ def _function(options: Callable[P, LiveOptions]) -> Callable[P, Generator[LiveRe
 
 
 live = _function(LiveOptions)
+
+
+@contextmanager
+def _started(
+    sinks: Iterable[Sink[Record]], *, replay: bool, note: Callable[[str], None]
+) -> Iterator[list[AsyncSink[Record]]]:
+    """Sinks at work.
+
+    Raises:
+        CheckFailedError: At the end, if one of them did not get everything.
+    """
+    outlets = start_sinks(sinks, replay=replay, note=note)
+    try:
+        yield outlets
+    except BaseException:
+        for outlet in outlets:
+            outlet.hurry(PATIENCE_S)
+        raise
+    finally:
+        deliveries = [outlet.close() for outlet in outlets]
+    check_delivered(deliveries)
 
 
 class _Left(Exception):  # noqa: N818 - nothing is wrong

@@ -22,11 +22,6 @@ class LiveCommandOptions(LiveOptions):
         emit: "all", "predictions" or "events".
     """
 
-    to: tuple[str, ...] = option(
-        (),
-        "Further output: FILE.jsonl, .csv, .srt, .mp4, mqtt://HOST/TOPIC, http(s)://HOOK, ws://HOST/PATH, ws://:PORT.",
-        multiple=True,
-    )
     save: Path | None = option(None, "Write an MP4 with skeletons and labels.", type=click.Path(path_type=Path))
     show: bool = option(default=False, text="Show a window.")
     ui: int | None = option(
@@ -53,7 +48,7 @@ class LiveCommandOptions(LiveOptions):
     def outputs_config(self, *, live: bool) -> OutputsConfig:
         """Where the records go; a recording at full speed waits for slow outputs."""
         return OutputsConfig(
-            to=(*self.to, *([] if self.save is None else [str(self.save)])),
+            to=(*map(str, self.to), *([] if self.save is None else [str(self.save)])),
             predictions=self.emit != "events",
             events=self.emit != "predictions",
             schema=int(self.schema),

@@ -21,6 +21,7 @@ from amr_edge.runtime.pipeline.attribution import ExplainConfig, Explainer
 from amr_edge.runtime.pipeline.one_euro import STRENGTHS
 from amr_edge.runtime.pipeline.pipeline import LiveConfig
 from amr_edge.runtime.pose.open_pose import PoseEstimator
+from amr_edge.runtime.sinks.async_sink import Record, Sink
 from amr_edge.runtime.sources.protocols import STALE_S, ImageSource, SkeletonSource, SourceConfig
 
 Source = str | Path | Recording | Iterable[Recording] | SkeletonSource | ImageSource
@@ -37,6 +38,7 @@ class LiveOptions:
         source: In Python also recordings, or a source of your own (docs/extending.md), which you close.
         model: What `load` takes, or a loaded model; None is the bundled one.
         pose: In Python also an estimator of your own, which you close.
+        to: In Python also sinks of your own, and no .mp4.
         settings: FIELD=VALUE, in Python also {"events.confirm_s": 1.0}.
         note: Called with each line for the person; None logs them to "amr_edge" as information.
     """
@@ -90,6 +92,11 @@ class LiveOptions:
         None,
         "Share of the tokens to encode.  [default: the card's]",
         type=click.FloatRange(0, 1, min_open=True),
+    )
+    to: Sequence[str | Sink[Record]] = option(
+        (),
+        "Further output: FILE.jsonl, .csv, .srt, .mp4, mqtt://HOST/TOPIC, http(s)://HOOK, ws://HOST/PATH, ws://:PORT.",
+        multiple=True,
     )
     note: Callable[[str], None] | None = None
 

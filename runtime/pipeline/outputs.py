@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.runtime.pipeline.records import DEFAULT_SCHEMA, LiveRecord
 from amr_edge.runtime.render.draw import Scene
-from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig, Record
+from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig, Delivery, Record, Sink
 from amr_edge.runtime.sinks.files import StandardOutput
 from amr_edge.runtime.sinks.open_sink import is_video, open_sink
 from amr_edge.runtime.sinks.video import VideoSink
@@ -128,7 +128,6 @@ class Outputs:
         for sink in sinks:
             if isinstance(sink, WebSocketServer):
                 note(f"serving {sink.title}")
-        patience_s = PATIENCE_S if config.replay else 0.0
         stdout = StandardOutput(partial(os.write, _stdout()))
         self._stdout: AsyncSink[Record] = AsyncSink(
             stdout,
@@ -136,10 +135,7 @@ class Outputs:
             note=self.note,
             minor=_is_minor,
         )
-        self._sinks: list[AsyncSink[Record]] = [
-            AsyncSink(sink, AsyncSinkConfig(wait_for_room_s=patience_s), note=self.note, minor=_is_minor)
-            for sink in sinks
-        ]
+        self._sinks = start_sinks(sinks, replay=config.replay, note=self.note)
         drawing = AsyncSinkConfig(
             room=PICTURES, wait_for_room_s=DRAWING_S if config.replay else 0.0, close_s=DRAWING_S, give_up_s=0.0
         )
@@ -205,9 +201,7 @@ class Outputs:
         for delivery in done:
             if delivery.failures and delivery.whole:
                 self.note(f"{delivery.to}: {delivery.sent} records, after {delivery.failures} failures")
-        missing = [delivery.sentence() for delivery in [*done, stdout] if not delivery.whole]
-        if missing:
-            raise CheckFailedError("; ".join(missing))
+        check_delivered([*done, stdout])
 
     def _window(self, environ: Mapping[str, str]) -> Window | None:
         why = no_display(environ)
@@ -215,6 +209,23 @@ class Outputs:
             self._person(f"--show: {why}; going on without a window, --ui shows the same in a browser")
             return None
         return Window(mirror=self._config.mirror, note=self.note)
+
+
+def start_sinks(sinks: Iterable[Sink[Record]], *, replay: bool, note: Callable[[str], None]) -> list[AsyncSink[Record]]:
+    """Each sink with its thread and queue; a replay waits for a full one, and predictions are lost before events."""
+    config = AsyncSinkConfig(wait_for_room_s=PATIENCE_S if replay else 0.0)
+    return [AsyncSink(sink, config, note=note, minor=_is_minor) for sink in sinks]
+
+
+def check_delivered(deliveries: Iterable[Delivery]) -> None:
+    """Report what is missing on the other side of a sink.
+
+    Raises:
+        CheckFailedError: If anything is.
+    """
+    missing = [delivery.sentence() for delivery in deliveries if not delivery.whole]
+    if missing:
+        raise CheckFailedError("; ".join(missing))
 
 
 def _is_minor(record: Record) -> bool:

@@ -1,5 +1,6 @@
 """`live` with a source and an estimator of one's own gives what it gives for a recording."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 
 from amr_edge import PredictionRecord, Recording, live, load
-from amr_edge.errors import ConfigError
+from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.runtime.frame import Frame, Image
+from amr_edge.runtime.sinks.async_sink import Record, RefusedError
 from amr_edge.runtime.sources.recorded import take_of
 from amr_edge.skeleton import Layout, layout
 
@@ -77,6 +79,51 @@ def test_own_sources_and_estimators_give_the_predictions_of_the_recording(
     assert len(expected) > 3
     assert predictions(source=Sensor(recording)) == expected
     assert predictions(source=Pictures(recording), pose=Oracle(recording)) == expected
+
+
+class ListSink:
+    """A sink of one's own."""
+
+    title = "a list"
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.records: list[Record] = []
+        self._fails = fails
+
+    def open(self) -> None: ...
+
+    def send(self, item: Record) -> None:
+        if self._fails:
+            raise RefusedError("not this one")
+        self.records.append(item)
+
+    def drop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_every_record_goes_to_the_sinks_as_well(
+    write_model: Callable[..., Path], people: Callable[..., Recording], tmp_path: Path
+) -> None:
+    model = load(write_model(), engine="onnxruntime", threads=1)
+    mine = ListSink()
+    records = list(live(people(np.random.default_rng(0)), model, to=[mine, str(tmp_path / "out.jsonl")]))
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [record["type"] for record in mine.records] == [line["type"] for line in lines]
+    assert len(lines) == len(records) > 3
+
+
+def test_a_sink_that_lost_something_fails_the_run_at_its_end(
+    write_model: Callable[..., Path], people: Callable[..., Recording]
+) -> None:
+    model = load(write_model(), engine="onnxruntime", threads=1)
+    with pytest.raises(CheckFailedError, match="did not get there"):
+        list(live(people(np.random.default_rng(0)), model, to=[ListSink(fails=True)]))
+    with pytest.raises(ConfigError, match="there is no such sink"):
+        live(people(np.random.default_rng(0)), model, to=["ftp://host"])
+    for to in ("out.csv", ["out.mp4"]):
+        with pytest.raises(ConfigError, match="expects a list of sinks"):
+            live(people(np.random.default_rng(0)), model, to=to)
 
 
 def test_pictures_of_ones_own_without_an_estimator_are_refused(
