@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -17,14 +18,17 @@ def _need(condition: bool, sentence: str) -> None:  # noqa: FBT001
         raise ConfigError(sentence)
 
 
-def override(config: Config, settings: Sequence[str], *, renamed: Mapping[str, str] = NOTHING_RENAMED) -> Config:
-    """A copy of `config` with "finetune.optim.epochs=30"-like settings applied, all at once.
+def override(
+    config: Config, settings: Mapping[str, object] | Sequence[str], *, renamed: Mapping[str, str] = NOTHING_RENAMED
+) -> Config:
+    """A copy of `config` with {"finetune.optim.epochs": 30} or "finetune.optim.epochs=30" applied, all at once.
 
     Settings that fit only together may come in any order; of two of the same field the last counts.
 
     Args:
         config: A frozen dataclass, whose fields may be dataclasses.
-        settings: FIELD=VALUE, fields of groups as GROUP.FIELD; a value is parsed as the type of the present one.
+        settings: Fields and values, or FIELD=VALUE; fields of groups as GROUP.FIELD. A value that is text is parsed as
+            the type of the present one.
         renamed: Earlier names of the outermost fields -> the present ones.
 
     Raises:
@@ -35,21 +39,32 @@ def override(config: Config, settings: Sequence[str], *, renamed: Mapping[str, s
     >>> override(PrepareConfig(), ["frames=32"]).frames
     32
     """
-    for setting in settings:
-        _need("=" in setting, f"a setting is FIELD=VALUE, got '{setting}'")
-    parsed = [(setting.partition("=")[0].split("."), setting) for setting in settings]
-    return cast("Config", _override(config, parsed, renamed))
+    pairs = settings if isinstance(settings, Mapping) else parse_settings(settings)
+    return cast("Config", _override(config, [(name.split("."), name, value) for name, value in pairs.items()], renamed))
 
 
-def _override(config: Any, settings: Sequence[tuple[list[str], str]], renamed: Mapping[str, str]) -> Any:
-    """Apply settings, each with what is left of the way to its field."""
+def parse_settings(texts: Sequence[str]) -> dict[str, object]:
+    """The fields that `--set FIELD=VALUE` gives; of two of the same field the last counts.
+
+    Raises:
+        ConfigError: If one has no "=".
+
+    >>> parse_settings(["finetune.optim.epochs=30"])
+    {'finetune.optim.epochs': '30'}
+    """
+    for text in texts:
+        _need("=" in text, f"a setting is FIELD=VALUE, got '{text}'")
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
+
+def _override(config: Any, settings: Sequence[tuple[list[str], str, object]], renamed: Mapping[str, str]) -> Any:
+    """Apply settings, each with what is left of the way to its field, its whole name and its value."""
     names = [f.name for f in fields(config)]
-    own: dict[str, str] = {}
-    inner: dict[str, list[tuple[list[str], str]]] = {}
+    own: dict[str, object] = {}
+    inner: dict[str, list[tuple[list[str], str, object]]] = {}
     changes: dict[str, Any] = {}
-    for written, setting in settings:
+    for written, whole, value in settings:
         path = [renamed.get(written[0], written[0]), *written[1:]]
-        whole, _, text = setting.partition("=")
         if path[0] not in names:
             close = get_close_matches(path[0], names, n=1)
             meant = f"; did you mean '{close[0]}'" if close else ""
@@ -57,28 +72,39 @@ def _override(config: Any, settings: Sequence[tuple[list[str], str]], renamed: M
         current = getattr(config, path[0])
         if len(path) > 1:
             _need(is_dataclass(current), f"there is no setting '{whole}'; '{path[0]}' has no fields")
-            inner.setdefault(path[0], []).append((path[1:], setting))
+            inner.setdefault(path[0], []).append((path[1:], whole, value))
             continue
         _need(not is_dataclass(current), f"'{whole}' is a group; set one of its fields: {_names(current)}")
-        changes[path[0]], own[whole] = _parse(current, text, whole), setting
+        changes[path[0]], own[whole] = _parse(current, value, whole), value
     changes |= {name: _override(getattr(config, name), deeper, {}) for name, deeper in inner.items()}
     try:
         return replace(config, **changes)
     except ConfigError as cause:
         if not own or any(whole in str(cause) for whole in own):
             raise
-        raise ConfigError(f"{', '.join(own.values())}: {cause}") from cause
+        raise ConfigError(f"{', '.join(f'{whole}={_text(value)}' for whole, value in own.items())}: {cause}") from cause
 
 
 def _names(config: Any) -> str:
     return ", ".join(f.name for f in fields(config)) if is_dataclass(config) else ""
 
 
-def _parse(current: Any, text: str, whole: str) -> Any:
+def _text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _parse(current: Any, value: object, whole: str) -> Any:
+    """The value as the type of the present one: text is parsed, a number may stand for a float."""
     kind: Any = type(current)
     try:
         if kind is tuple:
-            return tuple(type(current[0])(part) for part in text.split(","))
-        return kind(text)
+            parts = (
+                value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+            )
+            return tuple(_parse(current[0], part, whole) for part in parts)
+        number = {int: Integral, float: Real}.get(kind, kind)
+        if isinstance(value, str) or (isinstance(value, number) and not (isinstance(value, bool) and kind is not bool)):
+            return kind(value)
     except ValueError as cause:
-        raise ConfigError(f"'{whole}' expects {kind.__name__} like {current!r}, got '{text}'") from cause
+        raise ConfigError(f"'{whole}' expects {kind.__name__} like {current!r}, got '{value}'") from cause
+    raise ConfigError(f"'{whole}' expects {kind.__name__} like {current!r}, got '{_text(value)}'")

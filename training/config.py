@@ -1,7 +1,7 @@
 """Every setting of training, its default and what it may be; a recipe is a function that returns them all."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
@@ -521,8 +521,10 @@ RENAMED_FIELDS = {"distil": "distill"}
 Config = TypeVar("Config")
 
 
-def override(config: Config, settings: Sequence[str]) -> Config:
-    """A copy of `config` with "finetune.optim.epochs=30"-like settings applied; see `amr_edge.settings.override`.
+def override(config: Config, settings: Mapping[str, object] | Sequence[str]) -> Config:
+    """A copy of `config` with {"finetune.optim.epochs": 30} or "finetune.optim.epochs=30" applied.
+
+    See `amr_edge.settings.override`.
 
     >>> override(amr_small(), ["encoder.width=64"]).encoder.width
     64

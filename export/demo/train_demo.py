@@ -22,17 +22,18 @@ from amr_edge.runtime.stage_timer import Stages
 from amr_edge.synthetic import CLASSES, DATASET, IDLE, TERMS, continuous, corpus, subject
 from amr_edge.terminal import table, to_json
 from amr_edge.training.engine.run_folder import RunFolder
-from amr_edge.training.tasks.run_job import Order, run_job
+from amr_edge.training.tasks.options import TrainOptions
+from amr_edge.training.tasks.run_job import run_task
 
 WINDOW_S = 2.0
 PEOPLE = 20
 HELD_OUT = 4  # an even number: people whom the training never sees
-SETTINGS = (
-    "pretrain.optim.epochs=5",
-    "finetune.optim.epochs=20",
-    "finetune.optim.batch=16",
-    "finetune.budget=0.1,0.25",
-)
+SETTINGS = {
+    "pretrain.optim.epochs": 5,
+    "finetune.optim.epochs": 20,
+    "finetune.optim.batch": 16,
+    "finetune.budget": (0.1, 0.25),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +104,7 @@ def _people(seed: int) -> Iterator[Recording]:
 
 
 def _train(folder: Path, data: Path, seed: int, threads: int | None) -> tuple[RunFolder, dict[str, object]]:
-    order = Order(
-        verb="train",
+    options = TrainOptions(
         data=data,
         recipe="amr-small",
         settings=SETTINGS,
@@ -113,10 +113,9 @@ def _train(folder: Path, data: Path, seed: int, threads: int | None) -> tuple[Ru
         threads=threads,
         project=folder / "runs",
         name="demo",
-        resume=None,
         split="xsub",
     )
-    _, answer = run_job(order)
+    answer = run_task(options)[1].to_dict()
     return RunFolder(Path(str(answer["run"]))), answer
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +10,18 @@ import torch
 from torch import nn
 
 from amr_edge.data.clips import Clips
-from amr_edge.data.splits import available_splits, split
-from amr_edge.data.store import Store, open_store
+from amr_edge.data.splits import available_splits
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.metrics import score
-from amr_edge.skeleton import Mask, layout
+from amr_edge.skeleton import layout
 from amr_edge.training.asma.config import SIDES, AsmaRecipe, asma_recipe, from_dict
-from amr_edge.training.asma.stages import learn_from, pretrain_side, teach
+from amr_edge.training.asma.options import AsmaOptions
+from amr_edge.training.asma.stages import AsmaJob, pretrain_side, train_student, train_teacher
 from amr_edge.training.config import override
 from amr_edge.training.data.batch import Batch, fit_to_data, to_batch
-from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.distributed import world
 from amr_edge.training.engine.interrupts import OutOfTimeError
-from amr_edge.training.engine.run_folder import RunFolder, environment, new_run
+from amr_edge.training.engine.run_folder import environment, new_run
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.dual_encoder import DualEncoder
 from amr_edge.training.models.stgcn import GraphEncoder
@@ -30,103 +29,63 @@ from amr_edge.training.models.stgcn import macs as graph_macs
 from amr_edge.training.models.token_selection import macs
 from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.tasks.evaluate import evaluate_run
+from amr_edge.training.tasks.job import TrainJob, log_start, open_data, reopen, run_options, split_masks
 from amr_edge.training.tasks.predict import predict
 
 TURNS = 20  # in which teacher and student are timed, one after the other
 PER_TURN = 5  # answers in a turn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AsmaOrder:
-    """Options of `amr-edge asma`."""
-
-    data: Path | None
-    split: str | None
-    recipe: str
-    settings: tuple[str, ...]
-    seed: int
-    machine: RunOptions
-    threads: int | None
-    project: Path
-    name: str | None
-    resume: Path | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    """A run that is ready to go."""
-
-    store: Store
-    split: str
-    train: Mask
-    test: Mask
-    recipe: AsmaRecipe
-    run: RunFolder
-    seed: int
-    resume: bool
-
-
-def _sides(store: Store, name: str, seed: int) -> tuple[Mask, Mask, tuple[str, ...]]:
-    if name == "all":
-        everything = np.ones(len(store), dtype=np.bool_)
-        return everything, ~everything, ()
-    chosen = split(store, name, seed=seed)
-    return chosen.train, chosen.test, chosen.warnings
-
-
-def _fresh(order: AsmaOrder) -> _Work:
-    if order.data is None:
-        raise ConfigError("--data is missing; `amr-edge data convert SRC DST.npz` makes the file it wants")
-    store = open_store(order.data)
-    name = order.split or available_splits(store)[0]
-    train, test, warnings = _sides(store, name, order.seed)
-    made = override(asma_recipe(order.recipe), order.settings)
+def create_job(options: AsmaOptions) -> AsmaJob:
+    """A job that starts now, with its settings written to its run folder."""
+    store = open_data(options)
+    name = options.split or available_splits(store)[0]
+    masks = split_masks(store, name, seed=options.seed)
+    made = override(asma_recipe(options.recipe), options.overrides)
     persons = min(made.persons, int(store.persons.max()))
-    made = replace(made, prepare=fit_to_data(made.prepare, store, train), persons=persons)
-    if not (train & (np.asarray(store.labels) >= 0)).any():
+    made = replace(made, prepare=fit_to_data(made.prepare, store, masks.train), persons=persons)
+    if not (masks.train & (store.labels >= 0)).any():
         raise DataError(
             f"{store.path}: no recording of the training part has a label, and the teacher's linear probe needs some; "
             "`amr-edge pretrain` learns without"
         )
-    run = new_run(order.project, "asma", order.name or made.name)
+    machine = run_options(options)
+    run = new_run(Path(options.project), "asma", options.name or made.name)
     settings = {
         "verb": "asma",
-        "data": str(order.data.resolve()),
+        "data": str(store.path.resolve()),
         "data_hash": store.content_hash,
         "split": name,
-        "seed": order.seed,
+        "seed": options.seed,
     }
     for folder in (run, run.stage("teacher")):
         # Both hold a model that can be evaluated and exported on the same recordings.
         folder.write_json("config.json", {**settings, "asma": asdict(made)})
     run.write_json("environment.json", environment())
-    run.log(f"run: {run.folder}")
-    run.log(f"data: {order.data}, {int(train.sum())} clips to learn from, {int(test.sum())} to test on (split {name})")
-    for warning in warnings:
-        run.log(f"note: {warning}")
-    return _Work(
-        store=store, split=name, train=train, test=test, recipe=made, run=run, seed=order.seed, resume=False
-    )  # fmt: skip
-
-
-def _resumed(order: AsmaOrder, folder: Path) -> _Work:
-    run = RunFolder(folder)
-    config_values = run.config()
-    settings, name, seed = (
-        config_values.get("asma"),
-        str(config_values.get("split")),
-        int(str(config_values.get("seed", 0))),
+    job = TrainJob(
+        store=store, split=name, masks=masks, recipe=made, run=run, machine=machine, seed=options.seed, command="asma"
     )
-    if config_values.get("verb") != "asma" or not isinstance(settings, dict):
-        raise ConfigError(f"{folder} is a run of `amr-edge {config_values.get('verb')}`; resume it with that command")
-    store = open_store(order.data or Path(str(config_values.get("data"))))
-    if store.content_hash != config_values.get("data_hash"):
-        raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
-    train, test, _ = _sides(store, name, seed)
-    return _Work(
-        store=store, split=name, train=train, test=test, recipe=from_dict(AsmaRecipe, settings), run=run,
-        seed=seed, resume=True,
-    )  # fmt: skip
+    log_start(job, masks.notes)
+    return job
+
+
+def resume_job(options: AsmaOptions, folder: Path) -> AsmaJob:
+    """A job that goes on from where a run folder stopped."""
+    run, config, store = reopen(options, folder)
+    settings, name, seed = config.get("asma"), str(config.get("split")), int(str(config.get("seed", 0)))
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{folder / 'config.json'}: has no settings of ASMa; name a run folder of `amr-edge asma`")
+    return TrainJob(
+        store=store,
+        split=name,
+        masks=split_masks(store, name, seed=seed),
+        recipe=from_dict(AsmaRecipe, settings),
+        run=run,
+        machine=run_options(options),
+        seed=seed,
+        command="asma",
+        resume=True,
+    )
 
 
 def parameters(model: Classifier) -> int:
@@ -191,16 +150,14 @@ def pace(
     return float(np.median(first)), float(np.median(second)), float(np.median(first / second))
 
 
-def set_side_by_side(
-    teacher: Classifier, student: Classifier, work: _Work, device: torch.device, now: Callable[[], float]
-) -> dict[str, float]:
+def compare(teacher: Classifier, student: Classifier, job: AsmaJob, now: Callable[[], float]) -> dict[str, float]:
     """Teacher and student on the same whole clips: size, pace, agreement and, where there are labels, top-1."""
-    known = np.asarray(work.store.labels) >= 0
-    which = work.test & known if (work.test & known).any() else work.train
-    clips = Clips(work.store, which, work.recipe.prepare, work.recipe.persons)
+    store, recipe, device = job.store, job.recipe, job.machine.device
+    which = job.labelled_test if job.labelled_test.any() else job.masks.train
+    clips = Clips(store, which, recipe.prepare, recipe.persons)
     theirs, own = predict(teacher, clips, device), predict(student, clips, device)  # (N, K)
     large, small = parameters(teacher), parameters(student)
-    shape = (work.recipe.prepare.frames, len(layout(work.recipe.prepare.layout)))
+    shape = (recipe.prepare.frames, len(layout(recipe.prepare.layout)))
     teacher_macs, student_macs = (cost(model.encoder, *shape) for model in (teacher, student))
     teacher_ms, student_ms, times_faster = pace(teacher, student, to_batch(clips.whole(np.array([0])), device), now)
     found = {
@@ -215,14 +172,14 @@ def set_side_by_side(
         "clips": len(clips),
         "agreement": float((own.argmax(axis=1) == theirs.argmax(axis=1)).mean()),
     }
-    if (work.test & known).any():
+    if job.labelled_test.any():
         found["teacher_top1"] = score(theirs, clips.labels).top1
         found["student_top1"] = score(own, clips.labels).top1
     return found
 
 
 def summary_lines(found: dict[str, float]) -> str:
-    """Format the result of `set_side_by_side`."""
+    """Format the result of `compare`."""
     small, large = found["parameters"], found["teacher_parameters"]
     line = (
         f"student: {small / 1e6:.3f} M parameters instead of {large / 1e6:.3f} M (−{found['fewer_percent']:.1f} %), "
@@ -236,15 +193,15 @@ def summary_lines(found: dict[str, float]) -> str:
     return line
 
 
-def carry_out(order: AsmaOrder, *, now: Callable[[], float] = time.perf_counter) -> tuple[str, dict[str, object]]:
-    """Do what was ordered.
+def run_asma(options: AsmaOptions, *, now: Callable[[], float] = time.perf_counter) -> tuple[str, dict[str, object]]:
+    """Resolve options to a job and run it.
 
     Args:
-        order: What was typed.
+        options: What was requested.
         now: A clock, seconds.
 
     Returns:
-        What to tell a person, and the same for a machine.
+        A summary for a person, and the same for a program.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C, with everything on disk and the command to resume printed.
@@ -253,52 +210,44 @@ def carry_out(order: AsmaOrder, *, now: Callable[[], float] = time.perf_counter)
     if world().size > 1:
         # The norms and the correlations are a batch's, and a batch would be split among the processes.
         raise ConfigError("`amr-edge asma` runs in one process; start it without torchrun")
-    if order.threads:
-        torch.set_num_threads(order.threads)
-    work = _resumed(order, order.resume) if order.resume else _fresh(order)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    folder = options.resume_path
+    job = create_job(options) if folder is None else resume_job(options, folder)
     try:
-        return _stages(work, order.machine, now)
+        return run_job(job, now)
     except (KeyboardInterrupt, OutOfTimeError):
-        work.run.log(f"go on with: amr-edge asma --resume {work.run.folder}")
+        job.run.log(f"go on with: amr-edge asma --resume {job.run.folder}")
         raise
 
 
-def _stages(work: _Work, machine: RunOptions, now: Callable[[], float]) -> tuple[str, dict[str, object]]:
-    store, train, name, recipe, run = work.store, work.train, work.split, work.recipe, work.run
+def run_job(job: AsmaJob, now: Callable[[], float] = time.perf_counter) -> tuple[str, dict[str, object]]:
+    """Run the stages: two encoders, the teacher, the student, and the comparison of the two; see `run_asma`."""
+    store, masks, run = job.store, job.masks, job.run
     encoders = (run.stage(SIDES[0]), run.stage(SIDES[1]))
     for index, (side, folder) in enumerate(zip(SIDES, encoders, strict=True)):
         # Seeds far apart, so that the two encoders do not start alike and the runs of neighbouring seeds do not meet.
-        pretrain_side(
-            side, store, train, name, recipe, folder,
-            seed=work.seed + 1000 * index, machine=machine, resume=work.resume,
-        )  # fmt: skip
-    schooling = run.stage("teacher")
-    teacher, teacher_card = teach(
-        store, train, name, recipe, schooling,
-        encoders=encoders, seed=work.seed + 2, machine=machine, resume=work.resume,
-    )  # fmt: skip
-    student, card = learn_from(
-        teacher, store, train, name, recipe, run, seed=work.seed + 3, machine=machine, resume=work.resume
-    )
-    found = set_side_by_side(teacher, student, work, machine.device, now)
+        pretrain_side(side, replace(job, run=folder, seed=job.seed + 1000 * index))
+    teacher_run = run.stage("teacher")
+    teacher, teacher_card = train_teacher(replace(job, run=teacher_run, seed=job.seed + 2), encoders)
+    student, card = train_student(replace(job, seed=job.seed + 3), teacher)
+    found = compare(teacher, student, job, now)
     run.write_json("teacher.json", found)  # before the evaluation, whose report shows it
-    if (work.test & (np.asarray(store.labels) >= 0)).any():
-        evaluate_run(schooling, teacher, teacher_card, store, train, work.test, machine.device)
-        evaluate_run(run, student, card, store, train, work.test, machine.device)
-    seconds = sum(row["seconds"] for folder in (*encoders, schooling, run) for row in folder.results())
+    if job.labelled_test.any():
+        for each, model, its_card in ((teacher_run, teacher, teacher_card), (run, student, card)):
+            evaluate_run(each, model, its_card, store, masks.train, masks.test, job.machine.device)
+    seconds = sum(row["seconds"] for folder in (*encoders, teacher_run, run) for row in folder.results())
     text = summary_lines(found)
     run.log(text, show=False)
-    answer: dict[str, object] = {
+    result: dict[str, object] = {
         "run": str(run.folder),
-        "weights": str(run.last),
-        "teacher": str(schooling.last),
-        "recipe": asdict(recipe),
-        "seed": work.seed,
-        "split": name,
+        "weights": str(run.selected),
+        "teacher": str(teacher_run.selected),
+        "recipe": asdict(job.recipe),
+        "seed": job.seed,
+        "split": job.split,
         "seconds": seconds,
         **found,
     }
-    return (
-        f"{text}\nthe last epochs' weights: {run.last}, {schooling.last}\nnext: amr-edge export {run.folder} --onnx",
-        answer,
-    )
+    weights = f"the last epochs' weights: {run.selected}, {teacher_run.selected}"
+    return f"{text}\n{weights}\nnext: amr-edge export {run.folder} --onnx", result

@@ -21,7 +21,6 @@ from amr_edge.training.asma.views import view
 from amr_edge.training.config import GraphConfig, Recipe, student
 from amr_edge.training.data.batch import Batch, to_batch
 from amr_edge.training.engine.checkpoint import load_weights
-from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.run_folder import RunFolder, versions
 from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.models.backbone import Backbone
@@ -33,30 +32,22 @@ from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.tasks.distill import distill_loss
 from amr_edge.training.tasks.finetune import NONE_NAMES, tokens_for_step
+from amr_edge.training.tasks.job import TrainJob
 from amr_edge.training.tasks.pretrain import describe, pretrain
 
+AsmaJob = TrainJob[AsmaRecipe]
 
-def card_for(
-    kind: str,
-    store: Store,
-    split: str,
-    train: Mask,
-    recipe: AsmaRecipe,
-    *,
-    encoder: dict[str, object],
-    recipe_fields: dict[str, object],
-) -> Card:
+
+def card_for(kind: str, job: AsmaJob, *, encoder: dict[str, object], recipe_fields: dict[str, object]) -> Card:
     """The card of a model of this recipe.
 
     Args:
         kind: "encoder" or "classifier".
-        store: What it learns from.
-        split: Name of the split.
-        train: (N,) bool, the part of it.
-        recipe: The settings.
+        job: What it learns from, and the settings.
         encoder: What builds the encoder again: see `build_encoder`.
         recipe_fields: What the card says of the recipe.
     """
+    store, recipe = job.store, job.recipe
     # A graph looks at every joint in every frame.
     patch_frames = encoder.get("patch_frames", 1)
     inner = encoder.get("of")
@@ -73,7 +64,7 @@ def card_for(
         persons=recipe.persons,
         patch_frames=int(str(patch_frames)),
         encoder=encoder,
-        data=describe(store, split, train),
+        data=describe(store, job.split, job.masks.train),
         recipe={"name": recipe.name, **recipe_fields},
         versions=versions(),
     )
@@ -84,39 +75,21 @@ def graph_words(config: GraphConfig) -> dict[str, object]:
     return {"kind": "graph", **asdict(config)}
 
 
-def pretrain_side(
-    side: Side,
-    store: Store,
-    train: Mask,
-    split: str,
-    recipe: AsmaRecipe,
-    run: RunFolder,
-    *,
-    seed: int,
-    machine: RunOptions,
-    resume: bool = False,
-) -> None:
+def pretrain_side(side: Side, job: AsmaJob) -> None:
     """Pre-train the encoder of one mask; its weights are the run's last.
 
     Args:
         side: "central_slow" hides joints of many bones and slow moments, "leaf_fast" those of few and fast ones.
-        store: The recordings.
-        train: (N,) bool, the part to learn from; labels are not looked at.
-        split: Name of the split, for the card.
-        recipe: Settings, already fitted to the data.
-        run: Where weights and results go.
-        seed: Of all randomness; the two sides should have different ones.
-        machine: What to compute on.
-        resume: Go on from the run's state.
+        job: With the run folder and the seed of this side; the two sides should have different ones.
 
     Raises:
         ConfigError: If a step would hold a single clip, which has nothing to be compared with.
     """
+    recipe, machine = job.recipe, job.machine
     if recipe.backbone == "tokens":
-        made = recipe.reconstruction(side)
-        pretrain(store, train, split, made, run, seed=seed, machine=machine, resume=resume)
+        pretrain(job.with_recipe(recipe.reconstruction(side)))
         return
-    clips = Clips(store, train, recipe.prepare, recipe.persons)
+    clips = Clips(job.store, job.masks.train, recipe.prepare, recipe.persons)
     config = recipe.pretrain
     if len(clips) // math.ceil(len(clips) / config.batch) < 2:
         raise ConfigError(
@@ -125,7 +98,7 @@ def pretrain_side(
         )
     skeleton = layout(recipe.prepare.layout)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(job.seed)
         encoder = GraphEncoder(recipe.graph, skeleton)
         module = ThreeStreams(encoder, skeleton, side, recipe.hide, recipe.barlow).to(machine.device)
 
@@ -142,15 +115,15 @@ def pretrain_side(
         step=step,
         saved=nn.ModuleDict({"encoder": encoder}),  # the projector has done its work, and is the larger part by far
         card=card_for(
-            "encoder", store, split, train, recipe,
-            encoder=graph_words(recipe.graph), recipe_fields={"seed": seed, "epochs": config.epochs, "mask": side},
+            "encoder", job,
+            encoder=graph_words(recipe.graph), recipe_fields={"seed": job.seed, "epochs": config.epochs, "mask": side},
         ),
         clips=len(clips),
         config=config,
-        seed=seed,
+        seed=job.seed,
         machine=machine,
     )  # fmt: skip
-    train_loop(stage, run, resume=resume)
+    train_loop(stage, job.run, resume=job.resume)
 
 
 def pre_trained(run: RunFolder) -> Backbone:
@@ -173,30 +146,12 @@ def _labelled(store: Store, train: Mask) -> Mask:
     return labelled
 
 
-def teach(
-    store: Store,
-    train: Mask,
-    split: str,
-    recipe: AsmaRecipe,
-    run: RunFolder,
-    *,
-    encoders: tuple[RunFolder, RunFolder],
-    seed: int,
-    machine: RunOptions,
-    resume: bool = False,
-) -> tuple[Classifier, Card]:
+def train_teacher(job: AsmaJob, encoders: tuple[RunFolder, RunFolder]) -> tuple[Classifier, Card]:
     """Align two frozen encoders and probe the pair with one linear layer.
 
     Args:
-        store: The recordings.
-        train: (N,) bool, the part whose labelled recordings are learned from.
-        split: Name of the split, for the card.
-        recipe: The settings.
-        run: Where weights and results go.
+        job: With the teacher's run folder and seed.
         encoders: The runs of the two sides.
-        seed: Of all randomness.
-        machine: What to compute on.
-        resume: Go on from the run's state.
 
     Returns:
         The teacher of the last epoch, and its card.
@@ -204,17 +159,20 @@ def teach(
     Raises:
         DataError: If no clip of the part has a label.
     """
+    store, recipe, machine = job.store, job.recipe, job.machine
     config = recipe.teacher
-    clips = Clips(store, _labelled(store, train), recipe.prepare, recipe.persons)
+    clips = Clips(store, _labelled(store, job.masks.train), recipe.prepare, recipe.persons)
     skeleton = layout(recipe.prepare.layout)
     inner = graph_words(recipe.graph) if recipe.backbone == "graph" else asdict(recipe.encoder)
     card = card_for(
-        "classifier", store, split, train, recipe,
+        "classifier", job,
         encoder={"kind": "aligned", "heads": config.heads, "of": inner},
-        recipe_fields={"seed": seed, "epochs": config.optim.epochs, "protocol": "linear probe of two aligned encoders"},
+        recipe_fields={
+            "seed": job.seed, "epochs": config.optim.epochs, "protocol": "linear probe of two aligned encoders",
+        },
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(job.seed)
         pair = DualEncoder(pre_trained(encoders[0]), pre_trained(encoders[1]), heads=config.heads)
         model = Classifier(pair, len(store.classes), dropout=config.dropout).to(machine.device)
 
@@ -232,10 +190,10 @@ def teach(
         card=card,
         clips=len(clips),
         config=config.optim,
-        seed=seed,
+        seed=job.seed,
         machine=machine,
     )
-    train_loop(stage, run, resume=resume)
+    train_loop(stage, job.run, resume=job.resume)
     return model.eval(), card
 
 
@@ -255,45 +213,24 @@ def new_student(recipe: AsmaRecipe, classes: int, seed: int) -> tuple[Classifier
         return Classifier(encoder, classes, dropout=config.dropout), words, tokens
 
 
-def learn_from(
-    teacher: Classifier,
-    store: Store,
-    train: Mask,
-    split: str,
-    recipe: AsmaRecipe,
-    run: RunFolder,
-    *,
-    seed: int,
-    machine: RunOptions,
-    resume: bool = False,
-) -> tuple[Classifier, Card]:
+def train_student(job: AsmaJob, teacher: Classifier) -> tuple[Classifier, Card]:
     """Distil a teacher into a student on the training part of a store; unlabelled clips teach by its answers alone.
-
-    Args:
-        teacher: Whom to learn from.
-        store: The recordings.
-        train: (N,) bool, the part to learn from.
-        split: Name of the split, for the card.
-        recipe: The settings.
-        run: Where weights and results go.
-        seed: Of all randomness.
-        machine: What to compute on.
-        resume: Go on from the run's state.
 
     Returns:
         The student of the last epoch, and its card.
     """
+    store, recipe, machine = job.store, job.recipe, job.machine
     config = recipe.student
-    clips = Clips(store, train, recipe.prepare, recipe.persons)
+    clips = Clips(store, job.masks.train, recipe.prepare, recipe.persons)
     skeleton = layout(recipe.prepare.layout)
-    model, words, tokens = new_student(recipe, len(store.classes), seed)
+    model, words, tokens = new_student(recipe, len(store.classes), job.seed)
     model = model.to(machine.device)
     expert = teacher.to(machine.device).eval()
     card = card_for(
-        "classifier", store, split, train, recipe,
+        "classifier", job,
         encoder=words,
         recipe_fields={
-            "seed": seed, "epochs": config.optim.epochs, "student": config.kind,
+            "seed": job.seed, "epochs": config.optim.epochs, "student": config.kind,
             "alpha": recipe.distill.alpha, "temperature": recipe.distill.temperature,
         },
     )  # fmt: skip
@@ -318,8 +255,8 @@ def learn_from(
         card=card,
         clips=len(clips),
         config=config.optim,
-        seed=seed,
+        seed=job.seed,
         machine=machine,
     )
-    train_loop(stage, run, resume=resume)
+    train_loop(stage, job.run, resume=job.resume)
     return model.eval(), card

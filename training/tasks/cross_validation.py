@@ -13,8 +13,7 @@ from amr_edge.terminal import table
 from amr_edge.training.engine.predictions import FILE, SavedPredictions, save_predictions
 from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.report.plots import draw_confusion
-
-EVERY_SUBJECT = "loso"  # the split's name without a subject
+from amr_edge.training.tasks.options import EVERY_SUBJECT
 
 
 def fold_name(subject: int) -> str:

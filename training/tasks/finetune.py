@@ -12,16 +12,12 @@ from torch.nn import functional
 
 from amr_edge.card import Card
 from amr_edge.data.clips import Clips
-from amr_edge.data.store import Store
 from amr_edge.errors import DataError, ReadError
-from amr_edge.skeleton import Mask
 from amr_edge.training.config import FinetuneConfig, Recipe
 from amr_edge.training.data.batch import Batch
-from amr_edge.training.data.label_subsets import Subset
 from amr_edge.training.data.random_views import Views
 from amr_edge.training.engine.checkpoint import load_encoder
-from amr_edge.training.engine.device import RunOptions
-from amr_edge.training.engine.run_folder import RunFolder, versions
+from amr_edge.training.engine.run_folder import versions
 from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.models.backbone import Backbone
 from amr_edge.training.models.build import build_encoder
@@ -30,6 +26,7 @@ from amr_edge.training.models.dual_encoder import DualEncoder
 from amr_edge.training.models.patchify import token_present
 from amr_edge.training.models.token_selection import TokenSelector, choice_of
 from amr_edge.training.objectives.masking import keep_random, keep_ranked
+from amr_edge.training.tasks.job import TrainJob
 from amr_edge.training.tasks.predict import validated
 from amr_edge.training.tasks.pretrain import describe
 
@@ -80,34 +77,8 @@ def _named(init: Path | None) -> str:
     return "sha256:" + hashlib.sha256(init.read_bytes()).hexdigest()
 
 
-def finetune(
-    store: Store,
-    train: Mask,
-    split: str,
-    recipe: Recipe,
-    run: RunFolder,
-    *,
-    init: Path | None,
-    seed: int,
-    machine: RunOptions,
-    subset: Subset | None = None,
-    validation: Mask | None = None,
-    resume: bool = False,
-) -> tuple[Classifier, Card]:
+def finetune(job: TrainJob[Recipe]) -> tuple[Classifier, Card]:
     """Fit a classifier on the labelled clips of the training part of a store.
-
-    Args:
-        store: The recordings.
-        train: (N,) bool, the part to learn from.
-        split: Name of the split, for the card.
-        recipe: Settings, already fitted to the data.
-        run: Where weights and results go.
-        init: A pre-trained or fine-tuned checkpoint; None starts from scratch.
-        seed: Of all randomness.
-        machine: What to compute on.
-        subset: The labelled clips of the part that may be looked at; None takes all.
-        validation: (N,) bool, clips outside `train` that choose the `best` weights; None takes the last.
-        resume: Go on from the run's state.
 
     Returns:
         The classifier of the last epoch, and its card.
@@ -115,6 +86,8 @@ def finetune(
     Raises:
         DataError: If no clip of the part has a label.
     """
+    store, recipe, train, subset, seed = job.store, job.recipe, job.masks.train, job.subset, job.seed
+    validation, device = job.masks.validation, job.machine.device
     config = recipe.finetune
     if subset is not None:
         train = train & subset.mask(len(store))
@@ -123,7 +96,7 @@ def finetune(
         raise DataError(
             "no recording of the training part has a label; fine-tuning needs labels, pre-training does not"
         )
-    views = Views(store, train & labelled, recipe.prepare, recipe.persons, config.augment, machine.device)
+    views = Views(store, train & labelled, recipe.prepare, recipe.persons, config.augment, device)
     card = Card(
         name=recipe.name,
         kind="classifier",
@@ -135,21 +108,21 @@ def finetune(
         patch_frames=recipe.encoder.patch_frames,
         encoder=recipe.described_backbone,
         focal_windows=recipe.pretrain.pretext.focal_windows,
-        data=describe(store, split, train) | ({} if subset is None else {"labels": subset.to_dict()}),
-        recipe={"name": recipe.name, "seed": seed, "epochs": config.optim.epochs, "init": _named(init)},
+        data=describe(store, job.split, train) | ({} if subset is None else {"labels": subset.to_dict()}),
+        recipe={"name": recipe.name, "seed": seed, "epochs": config.optim.epochs, "init": _named(job.init)},
         versions=versions(),
     )
     encoder = new_backbone(card, seed)
-    if init is not None:
-        load_encoder(init, encoder, card)
+    if job.init is not None:
+        load_encoder(job.init, encoder, card)
     if isinstance(encoder, DualEncoder):
         encoder.unfreeze()
-    model = new_classifier(encoder, len(store.classes), config, seed).to(machine.device)
-    choice = choice_of(card).to(machine.device)
+    model = new_classifier(encoder, len(store.classes), config, seed).to(device)
+    choice = choice_of(card).to(device)
 
     def step(indices: NDArray[np.int64], rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         batch = views.batch(indices, rng)
-        labels = torch.from_numpy(views.labels[indices]).to(machine.device, non_blocking=True)  # (N,)
+        labels = torch.from_numpy(views.labels[indices]).to(device, non_blocking=True)  # (N,)
         logits = model.classify(batch, tokens_for_step(batch, config, choice, rng, generator))
         return functional.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
 
@@ -165,8 +138,8 @@ def finetune(
         clips=len(views),
         config=config.optim,
         seed=seed,
-        machine=machine,
-        judge=None if held_out is None else partial(validated, model, held_out, machine.device),
+        machine=job.machine,
+        judge=None if held_out is None else partial(validated, model, held_out, device),
     )
-    train_loop(stage, run, resume=resume)
+    train_loop(stage, job.run, resume=job.resume)
     return model.eval(), card

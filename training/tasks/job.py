@@ -1,7 +1,8 @@
-"""From what a person typed to work that is ready to go: everything decided, everything checked, nothing computed."""
+"""Training jobs: options resolved to data, split, recipe and run folder, everything checked and nothing computed."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 
@@ -21,15 +22,6 @@ from amr_edge.training.data.label_subsets import (
 )
 from amr_edge.training.engine.device import RunOptions, choose_device, choose_precision
 from amr_edge.training.engine.run_folder import RunFolder, new_run, selected_checkpoint
-from amr_edge.training.tasks.distill import (
-    Teacher,
-    check_student,
-    data_of,
-    open_teacher,
-    split_of,
-    teacher_train_overlap,
-    with_teacher_classes,
-)
 from amr_edge.training.tasks.init_checkpoint import (
     InitCheckpoint,
     check_clips,
@@ -39,35 +31,29 @@ from amr_edge.training.tasks.init_checkpoint import (
     recipe_name,
     train_test_overlap,
 )
+from amr_edge.training.tasks.options import (
+    DistillOptions,
+    FinetuneOptions,
+    LearningOptions,
+    PretrainOptions,
+    ProbeOptions,
+    ResumableOptions,
+    TaskOptions,
+    TrainOptions,
+    run_location,
+)
+from amr_edge.training.tasks.teacher import (
+    Teacher,
+    check_student,
+    data_of,
+    open_teacher,
+    split_of,
+    teacher_train_overlap,
+    with_teacher_classes,
+)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """Options of `amr-edge pretrain`, `finetune`, `train`, `distill` and `probe`."""
-
-    verb: str
-    data: Path | None
-    settings: tuple[str, ...]
-    seed: int
-    device: str
-    threads: int | None
-    project: Path
-    name: str | None
-    resume: Path | None
-    split: str | None = None
-    init: Path | None = None
-    validate: str | None = None
-    labels: str | None = None
-    transfer: bool = False
-    recipe: str | None = None
-    teacher: Path | None = None
-    student: str = ""
-    unlabelled: bool = False
-    precision: str = "auto"
-    accumulate: int = 1
-    compile: bool = False
-    time_limit: float = 0.0
-    tensorboard: bool = False
+AnyRecipe = TypeVar("AnyRecipe")
+Other = TypeVar("Other")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,74 +64,107 @@ class SplitMasks:
         train: (N,) bool.
         test: (N,) bool.
         validation: (N,) bool, outside both; None if the last epoch counts.
-        notes: Sentences.
+        notes: Sentences for the log.
     """
 
     train: Mask
     test: Mask
-    validation: Mask | None
+    validation: Mask | None = None
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Work:
-    """A run that is ready to go.
+class TrainJob(Generic[AnyRecipe]):
+    """A run that is ready to start or to resume.
 
     Attributes:
-        store: The recordings.
-        split: What its sides are called.
-        sides: Them.
-        subset: The labels that may be looked at; None for all of the training part.
+        store: The recordings; those of a student have the teacher's classes.
+        split: Name of the split.
+        masks: Its parts.
         recipe: Settings, fitted to the data.
-        run: Where it writes.
-        seed: Of all randomness.
-        machine: What it computes on.
-        init: The checkpoint it starts from.
+        run: Where weights and results go.
+        machine: Device, precision and time limit.
+        seed: Random seed.
+        command: The command whose stages are run.
+        init: The checkpoint to start from; None starts from scratch.
+        subset: The labelled clips that may be used; None for all of the training part.
         resume: Go on from the run's state.
         validate: The subjects that choose the epoch.
-        teacher: Whom a student learns from.
-        unlabelled: A student that does not look at labels.
+        teacher: The teacher of a student.
+        unlabelled: Whether a student ignores labels.
     """
 
     store: Store
     split: str
-    sides: SplitMasks
-    subset: Subset | None
-    recipe: Recipe
+    masks: SplitMasks
+    recipe: AnyRecipe
     run: RunFolder
-    seed: int
     machine: RunOptions
-    init: Path | None
-    resume: bool
+    seed: int = 0
+    command: str = "train"
+    init: Path | None = None
+    subset: Subset | None = None
+    resume: bool = False
     validate: str | None = None
     teacher: Teacher | None = None
     unlabelled: bool = False
 
     @property
-    def chosen_by(self) -> str:
-        """Criterion for the reported epoch: never the test part."""
+    def selected_by(self) -> str:
+        """Criterion for the evaluated epoch: "last", or validation subjects; never the test part."""
         return "last" if self.validate is None else f"validation subjects {self.validate}"
 
+    def with_recipe(self, recipe: Other) -> "TrainJob[Other]":
+        """The same job with a recipe of another kind."""
+        return replace(cast("TrainJob[Other]", self), recipe=recipe)
 
-def machine_of(order: Order) -> RunOptions:
-    """Device and precision of the job."""
-    device = choose_device(order.device)
-    return RunOptions(
-        device=device,
-        precision=choose_precision(order.precision, device),
-        accumulate=order.accumulate,
-        compile=order.compile,
-        time_limit_s=order.time_limit,
-        tensorboard=order.tensorboard,
-    )
+    @property
+    def labelled_test(self) -> Mask:
+        """(N,) bool, the clips of the test part that have a label."""
+        mask: Mask = self.masks.test & (self.store.labels >= 0)
+        return mask
 
 
-def store_of(order: Order, otherwise: Path | None = None) -> Store:
-    """The recordings that the order names."""
-    data = order.data or otherwise
+def run_options(options: TaskOptions) -> RunOptions:
+    """Device, precision and limits of a task."""
+    device = choose_device(options.device)
+    made = RunOptions(device=device, precision=choose_precision(options.precision, device))
+    if isinstance(options, ResumableOptions):
+        made = replace(made, time_limit_s=options.time_limit_s)
+    if isinstance(options, LearningOptions):
+        made = replace(made, accumulate=options.accumulate, compile=options.compile, tensorboard=options.tensorboard)
+    return made
+
+
+def open_data(options: TaskOptions, otherwise: Path | None = None) -> Store:
+    """The recordings that the options name.
+
+    Raises:
+        ConfigError: If they name none.
+    """
+    data = options.data_path or otherwise
     if data is None:
         raise ConfigError("--data is missing; `amr-edge data convert SRC DST.npz` makes the file it wants")
     return open_store(data)
+
+
+def reopen(
+    options: ResumableOptions, folder: Path, store: Store | None = None
+) -> tuple[RunFolder, dict[str, object], Store]:
+    """A run folder to resume, its config and its recordings, if they are not open already.
+
+    Raises:
+        ConfigError: If it is a run of another command.
+        DataError: If the recordings are not those that it was started with.
+    """
+    run = RunFolder(folder)
+    config = run.config()
+    if config.get("verb") != options.command:
+        raise ConfigError(f"{folder} is a run of `amr-edge {config.get('verb')}`; resume it with that command")
+    store = store or open_store(options.data_path or Path(str(config.get("data"))))
+    if store.content_hash != config.get("data_hash"):
+        raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
+    return run, config, store
 
 
 def _validation(store: Store, train: Mask, subjects: str) -> Mask:
@@ -160,7 +179,9 @@ def _validation(store: Store, train: Mask, subjects: str) -> Mask:
     return held_out
 
 
-def sides_of(store: Store, name: str, *, seed: int, validate: str | None, trains_classifier: bool) -> SplitMasks:
+def split_masks(
+    store: Store, name: str, *, seed: int, validate: str | None = None, trains_classifier: bool = False
+) -> SplitMasks:
     """The sides of a split, with the subjects that choose the epoch taken out of its training part.
 
     Args:
@@ -190,24 +211,43 @@ def sides_of(store: Store, name: str, *, seed: int, validate: str | None, trains
     return SplitMasks(train=train, test=test, validation=validation, notes=notes)
 
 
-def _teacher(order: Order) -> Teacher | None:
-    """Whom a student learns from, on the data that the order names or else on the teacher's own."""
-    if order.verb != "distill":
+def open_init(options: TaskOptions) -> InitCheckpoint | None:
+    """The checkpoint that the options start from.
+
+    Raises:
+        ConfigError: If a transfer was requested without a checkpoint.
+    """
+    if not isinstance(options, FinetuneOptions | ProbeOptions):
         return None
-    if order.teacher is None:
-        raise ConfigError("TEACHER is missing; give the run folder or the checkpoint of a fine-tuned model")
-    return open_teacher(selected_checkpoint(order.teacher))
+    if options.init is None:
+        if options.transfer:
+            raise ConfigError("--transfer reads recordings as a checkpoint wants them; give one with --init")
+        return None
+    return open_origin(selected_checkpoint(run_location(options.init)))
 
 
-def _fitted(order: Order, origin: InitCheckpoint | None, store: Store, train: Mask) -> Recipe:
+def choose_labels(labels: str | None, store: Store, train: Mask, split: str, seed: int) -> Subset | None:
+    """The labelled clips that `--labels` allows; None for all.
+
+    Raises:
+        ConfigError: If a class is left without a label.
+    """
+    if labels is None:
+        return None
+    subset = resolve_subset(labels, store, train, split, seed)
+    require_all_classes(store, subset.mask(len(store)), split)
+    return subset
+
+
+def _fitted(options: LearningOptions, origin: InitCheckpoint | None, store: Store, train: Mask) -> Recipe:
     """The requested recipe, fitted to the data or to the checkpoint; what was set by hand stays as it was set."""
-    base = recipe(order.recipe or ("amr-small" if origin is None else recipe_name(origin)))
+    requested = options.recipe if isinstance(options, PretrainOptions | TrainOptions) else None
+    base = recipe(requested or ("amr-small" if origin is None else recipe_name(origin)))
     if origin is not None:
         base = continued(base, origin)
-    made = override(base, order.settings)
-    by_hand = {setting.partition("=")[0] for setting in order.settings}
+    made = override(base, options.overrides)
     # The window is the data's own even with a checkpoint: training stretches these clips, so live must cut the like.
-    kept = {name for name in ("layout", "window_s", "scale", "view") if f"prepare.{name}" in by_hand}
+    kept = {name for name in ("layout", "window_s", "scale", "view") if f"prepare.{name}" in options.overrides}
     if origin is not None:
         kept |= {"layout", "scale", "view"}
         check_unchanged(made, origin)
@@ -216,139 +256,146 @@ def _fitted(order: Order, origin: InitCheckpoint | None, store: Store, train: Ma
     return replace(made, prepare=prepare, persons=min(made.persons, int(store.persons.max())))
 
 
-def origin_of(order: Order) -> InitCheckpoint | None:
-    """The checkpoint that the order starts from.
+def _student_recipe(options: DistillOptions, teacher: Teacher) -> Recipe:
+    made = override(student(options.student, teacher.card.prepare, teacher.card.persons), options.overrides)
+    check_student(made, teacher)
+    return made
 
-    Raises:
-        ConfigError: If a transfer was requested without a checkpoint.
-    """
-    if order.init is None:
-        if order.transfer:
-            raise ConfigError("--transfer reads recordings as a checkpoint wants them; give one with --init")
+
+def _open_teacher(options: LearningOptions, recorded: object = None) -> Teacher | None:
+    """The teacher of `distill`, by default the one that a resumed run has recorded."""
+    if not isinstance(options, DistillOptions):
         return None
-    return open_origin(selected_checkpoint(order.init))
+    if options.teacher is None and recorded is None:
+        raise ConfigError("TEACHER is missing; give the run folder or the checkpoint of a fine-tuned model")
+    return open_teacher(selected_checkpoint(run_location(options.teacher or Path(str(recorded)))))
 
 
-def fresh(order: Order, *, store: Store | None = None, into: RunFolder | None = None) -> Work:
-    """Work that starts now.
+def create_job(
+    options: LearningOptions, *, store: Store | None = None, into: RunFolder | None = None
+) -> TrainJob[Recipe]:
+    """A job that starts now, with its settings written to its run folder.
 
     Args:
-        order: What was typed.
+        options: What was requested.
         store: The recordings, if they are open already.
         into: Where to write; None makes a new run folder.
     """
-    teacher = _teacher(order)
+    teacher = _open_teacher(options)
+    unlabelled = isinstance(options, DistillOptions) and options.unlabelled
     if store is None:
-        store = store_of(order, None if teacher is None else data_of(teacher))
-    data_hash = store.content_hash  # of the file, whatever words a teacher has for it
+        store = open_data(options, None if teacher is None else data_of(teacher))
+    data_hash = store.content_hash  # of the file, before a teacher renames its classes
+    name = options.split
     if teacher is not None:
-        store = with_teacher_classes(store, teacher, unlabelled=order.unlabelled)
-    name = order.split or (split_of(teacher, store) if teacher is not None else None)
-    name = name or ("all" if order.unlabelled else available_splits(store)[0])
-    trains_classifier = order.verb in ("train", "finetune")
-    sides = sides_of(store, name, seed=order.seed, validate=order.validate, trains_classifier=trains_classifier)
-    notes = sides.notes
-    origin = origin_of(order)
-    if teacher is None:
-        made = _fitted(order, origin, store, sides.train)
-        if origin is not None:
-            notes += check_clips(origin, made.prepare, store, transfer=order.transfer) + train_test_overlap(
-                origin, store, sides.test
-            )
+        store = with_teacher_classes(store, teacher, unlabelled=unlabelled)
+        name = name or split_of(teacher, store)
+    name = name or ("all" if unlabelled else available_splits(store)[0])
+    validate = options.validate if isinstance(options, TrainOptions | DistillOptions) else None
+    masks = split_masks(
+        store, name, seed=options.seed, validate=validate, trains_classifier=isinstance(options, TrainOptions)
+    )
+    notes = masks.notes
+    origin = open_init(options)
+    if teacher is not None and isinstance(options, DistillOptions):
+        made = _student_recipe(options, teacher)
+        notes += teacher_train_overlap(teacher, store, masks.test)
     else:
-        made = override(student(order.student, teacher.card.prepare, teacher.card.persons), order.settings)
-        check_student(made, teacher)
-        notes += teacher_train_overlap(teacher, store, sides.test)
-    subset = None
-    if order.labels is not None:
-        subset = resolve_subset(order.labels, store, sides.train, name, order.seed)
-        require_all_classes(store, subset.mask(len(store)), name)
-    if sides.validation is None and made.finetune.optim.patience and order.verb != "pretrain":
+        made = _fitted(options, origin, store, masks.train)
+    if origin is not None:
+        transfer = isinstance(options, FinetuneOptions) and options.transfer
+        notes += check_clips(origin, made.prepare, store, transfer=transfer)
+        notes += train_test_overlap(origin, store, masks.test)
+    labels = options.labels if isinstance(options, TrainOptions) else None
+    subset = choose_labels(labels, store, masks.train, name, options.seed)
+    if masks.validation is None and made.finetune.optim.patience and not isinstance(options, PretrainOptions):
         # Refused here, because `train` would come to it only after hours of pre-training.
         raise ConfigError(
-            f"finetune.optim.patience={made.finetune.optim.patience} needs validation subjects to judge by; name them "
-            "with --validate, or leave it at 0"
+            f"finetune.optim.patience={made.finetune.optim.patience} needs validation subjects; name them with "
+            "--validate, or leave it at 0"
         )
-    machine = machine_of(order)
-    run = into or new_run(order.project, order.verb, order.name or made.name)
-    settings: dict[str, object] = {
-        "verb": order.verb,
-        "data": str(store.path.resolve()),
-        "data_hash": data_hash,
-        "split": name,
-        "seed": order.seed,
-        "init": None if origin is None else str(origin.path.resolve()),
-        "validate": order.validate,
-        "labels": None if subset is None else subset.to_dict(),
-    }
-    if teacher is not None:
-        settings["teacher"] = str(teacher.path.resolve())
-        settings["teacher_sha256"] = teacher.sha256
-        settings["unlabelled"] = order.unlabelled
-    if subset is not None:
-        save_subset(subset, run.folder / FILE)
-    run.write_settings(made, settings)
-    run.log(f"run: {run.folder}")
-    clips = f"{int(sides.train.sum())} clips to learn from, {int(sides.test.sum())} to test on (split {name})"
-    run.log(f"data: {store.path}, {clips}")
-    if subset is not None:
-        run.log(f"labels: {subset.sentence()}")
-    for sentence in notes:
-        run.log(f"note: {sentence}")
-    return Work(
+    machine = run_options(options)
+    job = TrainJob(
         store=store,
         split=name,
-        sides=sides,
-        subset=subset,
+        masks=masks,
         recipe=made,
-        run=run,
-        seed=order.seed,
+        run=into or new_run(Path(options.project), options.command, options.name or made.name),
         machine=machine,
+        seed=options.seed,
+        command=options.command,
         init=None if origin is None else origin.path,
-        resume=False,
-        validate=order.validate,
+        subset=subset,
+        validate=validate,
         teacher=teacher,
-        unlabelled=order.unlabelled,
+        unlabelled=unlabelled,
     )
+    _write_settings(job, data_hash)
+    log_start(job, notes)
+    return job
 
 
-def resumed(order: Order, folder: Path, *, store: Store | None = None) -> Work:
-    """Work that goes on from where a run folder stopped.
+def _write_settings(job: TrainJob[Recipe], data_hash: str) -> None:
+    settings: dict[str, object] = {
+        "verb": job.command,
+        "data": str(job.store.path.resolve()),
+        "data_hash": data_hash,
+        "split": job.split,
+        "seed": job.seed,
+        "init": None if job.init is None else str(job.init.resolve()),
+        "validate": job.validate,
+        "labels": None if job.subset is None else job.subset.to_dict(),
+    }
+    if job.teacher is not None:
+        settings["teacher"] = str(job.teacher.path.resolve())
+        settings["teacher_sha256"] = job.teacher.sha256
+        settings["unlabelled"] = job.unlabelled
+    if job.subset is not None:
+        save_subset(job.subset, job.run.folder / FILE)
+    job.run.write_settings(job.recipe, settings)
+
+
+def log_start(job: TrainJob[AnyRecipe], notes: tuple[str, ...]) -> None:
+    """Log where a job writes, what it learns from, and notes."""
+    job.run.log(f"run: {job.run.folder}")
+    clips = f"{int(job.masks.train.sum())} clips to learn from, {int(job.masks.test.sum())} to test on"
+    job.run.log(f"data: {job.store.path}, {clips} (split {job.split})")
+    if job.subset is not None:
+        job.run.log(f"labels: {job.subset.sentence()}")
+    for sentence in notes:
+        job.run.log(f"note: {sentence}")
+
+
+def resume_job(options: LearningOptions, folder: Path, *, store: Store | None = None) -> TrainJob[Recipe]:
+    """A job that goes on from where a run folder stopped.
 
     Args:
-        order: What was typed.
+        options: What was requested; data, device and limits count, the rest is the run's own.
         folder: The run.
         store: Its recordings, if they are open already.
     """
-    run = RunFolder(folder)
-    made, config_values = run.read_settings()
-    if config_values.get("verb") != order.verb:
-        raise ConfigError(f"{folder} is a run of `amr-edge {config_values.get('verb')}`; resume it with that command")
-    if store is None:
-        store = open_store(order.data or Path(str(config_values["data"])))
-    if store.content_hash != config_values["data_hash"]:
-        raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
-    unlabelled = config_values.get("unlabelled") is True
-    teacher = None
-    if order.verb == "distill":
-        teacher = _teacher(replace(order, teacher=order.teacher or Path(str(config_values["teacher"]))))
+    run, config, store = reopen(options, folder, store)
+    made, _ = run.read_settings()
+    unlabelled = config.get("unlabelled") is True
+    teacher = _open_teacher(options, config.get("teacher"))
     if teacher is not None:
-        if teacher.sha256 != config_values["teacher_sha256"]:
+        if teacher.sha256 != config["teacher_sha256"]:
             raise DataError(f"{teacher.path} is not the teacher that {folder} was started with; give the same file")
         store = with_teacher_classes(store, teacher, unlabelled=unlabelled)
-    name, seed = str(config_values["split"]), int(str(config_values["seed"]))
-    validate = None if config_values["validate"] is None else str(config_values["validate"])
-    sides = sides_of(store, name, seed=seed, validate=validate, trains_classifier=False)
-    return Work(
+    name, seed = str(config["split"]), int(str(config["seed"]))
+    validate = None if config["validate"] is None else str(config["validate"])
+    masks = split_masks(store, name, seed=seed, validate=validate, trains_classifier=False)
+    return TrainJob(
         store=store,
         split=name,
-        sides=sides,
-        subset=load_subset(run.folder / FILE, store, sides.train, name) if config_values.get("labels") else None,
+        masks=masks,
         recipe=made,
         run=run,
+        machine=run_options(options),
         seed=seed,
-        machine=machine_of(order),
-        init=Path(str(config_values["init"])) if config_values["init"] else None,
+        command=options.command,
+        init=Path(str(config["init"])) if config["init"] else None,
+        subset=load_subset(run.folder / FILE, store, masks.train, name) if config.get("labels") else None,
         resume=True,
         validate=validate,
         teacher=teacher,

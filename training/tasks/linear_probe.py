@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ from amr_edge.terminal import progress, table
 from amr_edge.training.config import AugmentConfig, override
 from amr_edge.training.data.batch import Batch, fit_to_data, to_batch
 from amr_edge.training.data.label_subsets import FILE as LABELS
-from amr_edge.training.data.label_subsets import Subset, require_all_classes, resolve_subset, save_subset
+from amr_edge.training.data.label_subsets import Subset, save_subset
 from amr_edge.training.data.random_views import Views
 from amr_edge.training.engine.checkpoint import load_encoder, save_weights
 from amr_edge.training.engine.device import RunOptions
@@ -36,7 +37,8 @@ from amr_edge.training.models.token_selection import choice_of
 from amr_edge.training.report.html_report import write_page
 from amr_edge.training.report.plots import draw_confusion
 from amr_edge.training.tasks.init_checkpoint import InitCheckpoint, check_clips, train_test_overlap
-from amr_edge.training.tasks.job import Order, SplitMasks, machine_of, origin_of, sides_of, store_of
+from amr_edge.training.tasks.job import SplitMasks, choose_labels, open_data, open_init, run_options, split_masks
+from amr_edge.training.tasks.options import ProbeOptions
 from amr_edge.training.tasks.pretrain import describe
 
 NEIGHBOURS = (1, 5, 20)
@@ -261,12 +263,12 @@ def _folded(norm: nn.Module, head: nn.Linear) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ready:
+class ProbeJob:
     """A probe that everything is decided for."""
 
     store: Store
     split: str
-    sides: SplitMasks
+    masks: SplitMasks
     subset: Subset | None
     origin: InitCheckpoint
     card: Card
@@ -285,12 +287,12 @@ class Ready:
     @property
     def _train_mask(self) -> Mask:
         """(N,) the clips whose labels may be looked at."""
-        return self.sides.train if self.subset is None else self.subset.mask(len(self.store))
+        return self.masks.train if self.subset is None else self.subset.mask(len(self.store))
 
     def copied(self) -> Mask:
         """(N_test,) True for the clips to be examined on that are copies of those to learn from; reads the store."""
-        test = self.sides.test & (self.store.labels >= 0)
-        return self.store.duplicates(test, self.sides.train)[test]
+        test = self.masks.test & (self.store.labels >= 0)
+        return self.store.duplicates(test, self.masks.train)[test]
 
     @property
     def learned(self) -> Clips:
@@ -305,104 +307,110 @@ class Ready:
         return Views(self.store, labelled, card.prepare, card.persons, self.config.augment, device)
 
 
-def ready(order: Order, *, variant: str, share: float, method: str) -> Ready:
-    """Decide everything.
-
-    Args:
-        order: What was typed; `init` is the encoder, `settings` are fields of `ProbeConfig`.
-        variant: A key of `VARIANTS`.
-        share: Of a body's tokens to look at.
-        method: "linear" or "knn", for the record.
-
-    Raises:
-        ConfigError: If a setting cannot mean anything.
-        DataError: If no clip to learn from or to test on has a label.
-    """
-    if variant not in VARIANTS:
-        raise ConfigError(f"--variant must be {' or '.join(VARIANTS)}, got '{variant}'")
-    config = override(VARIANTS[variant], order.settings)
-    if not 0 < share <= 1:
-        raise ConfigError(f"--budget is the share of the tokens to look at, in (0, 1], got {share:g}")
-    origin = origin_of(order)
-    if origin is None:
-        raise ConfigError("INIT is missing; give a run folder or a checkpoint of `amr-edge pretrain`")
-    store = store_of(order)
-    name = order.split or available_splits(store)[0]
-    sides = sides_of(store, name, seed=order.seed, validate=order.validate, trains_classifier=True)
-    for side, what in ((sides.train, "learn from"), (sides.test, "test on")):
-        if not (side & (store.labels >= 0)).any():
+def _check_labelled(store: Store, masks: SplitMasks, name: str) -> None:
+    for mask, purpose in ((masks.train, "learn from"), (masks.test, "test on")):
+        if not (mask & (store.labels >= 0)).any():
             raise DataError(
-                f"{store.path}: split '{name}' has no labelled clip to {what}; a probe needs both, choose another split"
+                f"{store.path}: split '{name}' has no labelled clip to {purpose}; a probe needs both, choose another "
+                "split"
             )
+
+
+def _probe_card(
+    origin: InitCheckpoint, store: Store, masks: SplitMasks, name: str, subset: Subset | None, options: ProbeOptions
+) -> Card:
     theirs = origin.card.prepare
-    notes = sides.notes + check_clips(origin, theirs, store, transfer=order.transfer)
-    notes += train_test_overlap(origin, store, sides.test)
-    if origin.card.kind == "classifier":
-        notes += (f"{origin.path} was fine-tuned with labels: this is not an evaluation of pre-training alone",)
-    subset = None
-    if order.labels is not None:
-        subset = resolve_subset(order.labels, store, sides.train, name, order.seed)
-        require_all_classes(store, subset.mask(len(store)), name)
-    window_s = fit_to_data(theirs, store, sides.train).window_s
-    card = replace(
+    return replace(
         origin.card,
         name=f"probe of {origin.card.name}",
         kind="classifier",
         classes=store.classes,
         none_class=None,
         units=store.units,
-        prepare=replace(theirs, window_s=window_s),
+        prepare=replace(theirs, window_s=fit_to_data(theirs, store, masks.train).window_s),
         persons=min(origin.card.persons, int(store.persons.max())),
-        budget=share,
+        budget=options.budget,
         budget_curve=(),
-        data=describe(store, name, sides.train) | ({} if subset is None else {"labels": subset.to_dict()}),
+        data=describe(store, name, masks.train) | ({} if subset is None else {"labels": subset.to_dict()}),
         metrics={},
-        recipe={"name": f"probe {variant}", "seed": order.seed, "init": f"sha256:{origin.sha256}"},
+        recipe={"name": f"probe {options.variant}", "seed": options.seed, "init": f"sha256:{origin.sha256}"},
         versions=versions(),
     )
+
+
+def create_probe(options: ProbeOptions) -> ProbeJob:
+    """Resolve the options of a probe and write them to its run folder.
+
+    Raises:
+        ConfigError: If a setting cannot mean anything.
+        DataError: If no clip to learn from or to test on has a label.
+    """
+    if options.variant not in VARIANTS:
+        raise ConfigError(f"--variant must be {' or '.join(VARIANTS)}, got '{options.variant}'")
+    config = override(VARIANTS[options.variant], options.overrides)
+    if not 0 < options.budget <= 1:
+        raise ConfigError(f"--budget is the share of the tokens to look at, in (0, 1], got {options.budget:g}")
+    origin = open_init(options)
+    if origin is None:
+        raise ConfigError("INIT is missing; give a run folder or a checkpoint of `amr-edge pretrain`")
+    store = open_data(options)
+    name = options.split or available_splits(store)[0]
+    masks = split_masks(store, name, seed=options.seed, validate=options.validate, trains_classifier=True)
+    _check_labelled(store, masks, name)
+    notes = masks.notes + check_clips(origin, origin.card.prepare, store, transfer=options.transfer)
+    notes += train_test_overlap(origin, store, masks.test)
+    if origin.card.kind == "classifier":
+        notes += (f"{origin.path} was fine-tuned with labels: this is not an evaluation of pre-training alone",)
+    subset = choose_labels(options.labels, store, masks.train, name, options.seed)
+    card = _probe_card(origin, store, masks, name, subset, options)
     encoder = build_encoder(origin.card)
     load_encoder(origin.path, encoder, origin.card)
     model = Classifier(encoder, len(store.classes))
-    run = new_run(order.project, "probe", order.name or origin.card.name)
+    probe = ProbeJob(
+        store=store,
+        split=name,
+        masks=masks,
+        subset=subset,
+        origin=origin,
+        card=card,
+        frozen=Frozen(model, card, options.budget, run_options(options)),
+        model=model,
+        config=config,
+        share=options.budget,
+        seed=options.seed,
+        run=new_run(Path(options.project), "probe", options.name or origin.card.name),
+        validate=options.validate,
+    )
+    _write_settings(probe, options)
+    for sentence in notes:
+        probe.run.log(f"note: {sentence}")
+    return probe
+
+
+def _write_settings(probe: ProbeJob, options: ProbeOptions) -> None:
+    run, store, subset = probe.run, probe.store, probe.subset
     config_values = {
         "verb": "probe",
-        "method": method,
+        "method": "knn" if options.knn else "linear",
         "data": str(store.path.resolve()),
         "data_hash": store.content_hash,
-        "split": name,
-        "seed": order.seed,
-        "init": str(origin.path.resolve()),
-        "validate": order.validate,
+        "split": probe.split,
+        "seed": options.seed,
+        "init": str(probe.origin.path.resolve()),
+        "validate": options.validate,
         "labels": None if subset is None else subset.to_dict(),
-        "budget": share,
-        "variant": variant,
-        "probe": asdict(config),
+        "budget": options.budget,
+        "variant": options.variant,
+        "probe": asdict(probe.config),
     }
     run.write_json("config.json", config_values)
     run.write_json("environment.json", environment())
     if subset is not None:
         save_subset(subset, run.folder / LABELS)
         run.log(f"labels: {subset.sentence()}")
-    for sentence in notes:
-        run.log(f"note: {sentence}")
-    return Ready(
-        store=store,
-        split=name,
-        sides=sides,
-        subset=subset,
-        origin=origin,
-        card=card,
-        frozen=Frozen(model, card, share, machine_of(order)),
-        model=model,
-        config=config,
-        share=share,
-        seed=order.seed,
-        run=run,
-        validate=order.validate,
-    )
 
 
-def _config_fields(probe: Ready) -> dict[str, object]:
+def _config_fields(probe: ProbeJob) -> dict[str, object]:
     """Fields of every report of a probe."""
     config_values: dict[str, object] = {
         "run": str(probe.run.folder),
@@ -415,7 +423,7 @@ def _config_fields(probe: Ready) -> dict[str, object]:
     return config_values if probe.subset is None else {**config_values, "labels": probe.subset.to_dict()}
 
 
-def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32], copied: Mask) -> None:
+def _keep(probe: ProbeJob, result: Score, test: Clips, probs: NDArray[np.float32], copied: Mask) -> None:
     """Write per_class.csv, confusion_matrix.png, answers.npz and report.html."""
     run, card = probe.run, probe.card
     run.write_table("per_class.csv", ("class", "clips", "right", "taken_for"), per_class_rows(result, card.classes))
@@ -434,22 +442,22 @@ def _keep(probe: Ready, result: Score, test: Clips, probs: NDArray[np.float32], 
     write_page(run)
 
 
-def _head_line(probe: Ready, learned: Clips, test: Clips) -> str:
+def _head_line(probe: ProbeJob, learned: Clips, test: Clips) -> str:
     tokens = f"{probe.frozen.tokens} of {probe.card.tokens} tokens of a body"
     return f"frozen encoder {probe.origin.path}, {tokens}; {len(learned)} clips to learn from, {len(test)} to test on"
 
 
-def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
+def linear_probe(probe: ProbeJob) -> tuple[str, dict[str, object]]:
     """Linear evaluation: fit, score, and keep a classifier that can be exported.
 
     Returns:
         What to tell a person, and the same for a machine.
     """
     run, config = probe.run, probe.config
-    learned, test = probe.learned, probe.part(probe.sides.test)
+    learned, test = probe.learned, probe.part(probe.masks.test)
     validation = None
-    if probe.sides.validation is not None:
-        held_out = probe.part(probe.sides.validation)
+    if probe.masks.validation is not None:
+        held_out = probe.part(probe.masks.validation)
         validation = (probe.frozen.whole(held_out), held_out.labels)
     by_epoch = features_by_epoch(probe.frozen, learned, probe.views, config, probe.seed)
     fitted = fit_linear(
@@ -490,13 +498,13 @@ def linear_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     )
 
 
-def neighbor_probe(probe: Ready) -> tuple[str, dict[str, object]]:
+def neighbor_probe(probe: ProbeJob) -> tuple[str, dict[str, object]]:
     """Cosine nearest neighbours on whole clips, for 1, 5 and 20 of them; nothing is trained, no epoch is chosen.
 
     Returns:
         What to tell a person, and the same for a machine.
     """
-    learned, test = probe.learned, probe.part(probe.sides.test)
+    learned, test = probe.learned, probe.part(probe.masks.test)
     known, queries = probe.frozen.whole(learned), probe.frozen.whole(test)
     votes = {k: neighbors(known, learned.labels, queries, k, len(probe.card.classes)) for k in NEIGHBOURS}
     results = {k: score(probs, test.labels) for k, probs in votes.items()}
@@ -521,9 +529,9 @@ def neighbor_probe(probe: Ready) -> tuple[str, dict[str, object]]:
     return f"{text}\n{next_line}", answer
 
 
-def carry_out_probe(order: Order, *, variant: str, share: float, knn: bool) -> tuple[str, dict[str, object]]:
-    """Probe as ordered: what to tell a person, and the same for a machine."""
-    if order.threads:
-        torch.set_num_threads(order.threads)
-    probe = ready(order, variant=variant, share=share, method="knn" if knn else "linear")
-    return neighbor_probe(probe) if knn else linear_probe(probe)
+def run_probe(options: ProbeOptions) -> tuple[str, dict[str, object]]:
+    """Probe: a summary for a person, and the same for a program."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    probe = create_probe(options)
+    return neighbor_probe(probe) if options.knn else linear_probe(probe)

@@ -13,11 +13,11 @@ from amr_edge.errors import ConfigError
 from amr_edge.skeleton import Mask, layout
 from amr_edge.training.config import Recipe
 from amr_edge.training.data.random_views import Views
-from amr_edge.training.engine.device import RunOptions
-from amr_edge.training.engine.run_folder import RunFolder, versions
+from amr_edge.training.engine.run_folder import versions
 from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.models.transformer import Encoder
 from amr_edge.training.objectives.masked_reconstruction import MaskedReconstruction
+from amr_edge.training.tasks.job import TrainJob
 
 
 def new_encoder(recipe: Recipe, seed: int) -> Encoder:
@@ -56,35 +56,16 @@ def describe(store: Store, split: str, train: Mask) -> dict[str, object]:
     }
 
 
-def pretrain(
-    store: Store,
-    train: Mask,
-    split: str,
-    recipe: Recipe,
-    run: RunFolder,
-    *,
-    seed: int,
-    machine: RunOptions,
-    resume: bool = False,
-) -> Encoder:
+def pretrain(job: TrainJob[Recipe]) -> Encoder:
     """Fit the recipe's pretext task on the training part of a store.
-
-    Args:
-        store: The recordings.
-        train: (N,) bool, the part to learn from.
-        split: Name of the split, for the card.
-        recipe: Settings, already fitted to the data.
-        run: Where weights and results go.
-        seed: Of all randomness.
-        machine: What to compute on.
-        resume: Go on from the run's state.
 
     Returns:
         The encoder of the last epoch.
     """
-    views = Views(store, train, recipe.prepare, recipe.persons, recipe.pretrain.augment, machine.device)
+    store, recipe, seed, device = job.store, job.recipe, job.seed, job.machine.device
+    views = Views(store, job.masks.train, recipe.prepare, recipe.persons, recipe.pretrain.augment, device)
     encoder = new_encoder(recipe, seed)
-    module = new_pretext(encoder, recipe, seed).to(machine.device)
+    module = new_pretext(encoder, recipe, seed).to(device)
     card = Card(
         name=recipe.name,
         kind="encoder",
@@ -93,7 +74,7 @@ def pretrain(
         persons=recipe.persons,
         patch_frames=recipe.encoder.patch_frames,
         encoder=asdict(recipe.encoder),
-        data=describe(store, split, train),
+        data=describe(store, job.split, job.masks.train),
         recipe={"name": recipe.name, "seed": seed, "epochs": recipe.pretrain.optim.epochs},
         versions=versions(),
     )
@@ -113,7 +94,7 @@ def pretrain(
         clips=len(views),
         config=recipe.pretrain.optim,
         seed=seed,
-        machine=machine,
+        machine=job.machine,
     )
-    train_loop(stage, run, resume=resume)
+    train_loop(stage, job.run, resume=job.resume)
     return encoder

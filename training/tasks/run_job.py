@@ -1,4 +1,4 @@
-"""What the training commands do, from an order to a finished run."""
+"""Run a training job, or one job for each subject: train, select the checkpoint, evaluate, report."""
 
 import json
 from dataclasses import asdict, replace
@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from amr_edge.card import Card
-from amr_edge.data.store import Store, open_store
-from amr_edge.errors import ConfigError, DataError
+from amr_edge.data.store import Store
 from amr_edge.metrics import copies_in_words, report
-from amr_edge.training.config import recipe
+from amr_edge.settings import parse_settings
+from amr_edge.training.config import Recipe, recipe
 from amr_edge.training.data.label_subsets import resolve_subset
 from amr_edge.training.engine.checkpoint import load_classifier, save_weights
 from amr_edge.training.engine.distributed import world
@@ -20,7 +20,6 @@ from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.report.html_report import write_page
 from amr_edge.training.report.plots import draw_curves
 from amr_edge.training.tasks.cross_validation import (
-    EVERY_SUBJECT,
     Fold,
     Summary,
     fold_name,
@@ -28,10 +27,11 @@ from amr_edge.training.tasks.cross_validation import (
     summarize,
     write_folds,
 )
-from amr_edge.training.tasks.distill import Teacher, compare, comparison_line, distill
+from amr_edge.training.tasks.distill import compare, comparison_line, distill
 from amr_edge.training.tasks.evaluate import evaluate_run
 from amr_edge.training.tasks.finetune import finetune
-from amr_edge.training.tasks.job import Order, Work, fresh, origin_of, resumed, sides_of, store_of
+from amr_edge.training.tasks.job import TrainJob, create_job, open_data, open_init, reopen, resume_job, split_masks
+from amr_edge.training.tasks.options import EVERY_SUBJECT, FinetuneOptions, LearningOptions, TrainOptions
 from amr_edge.training.tasks.pretrain import pretrain
 from amr_edge.training.tasks.results import (
     CrossValidationResult,
@@ -43,89 +43,85 @@ from amr_edge.training.tasks.results import (
     TrainResult,
 )
 
-__all__ = ["Order", "run_job", "work_off"]
-
 TaskOutput = tuple[str, Outcome]  # for a person, for a program
 
 
-def run_job(order: Order) -> tuple[str, dict[str, object]]:
-    """Do what was ordered: what to tell a person, and the same for a machine; see `work_off`."""
-    text, outcome = work_off(order)
-    return text, outcome.to_dict()
-
-
-def work_off(order: Order) -> TaskOutput:
-    """Do what was ordered.
+def run_task(options: LearningOptions) -> TaskOutput:
+    """Resolve options to a job, or one for each subject, and run it.
 
     Returns:
-        What to tell a person, and the same for a program.
+        A summary for a person, and the same for a program.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C, with the last finished epoch on disk and the command to resume printed.
     """
-    world()  # before anything can be refused: of several processes one speaks
-    if order.threads:
-        torch.set_num_threads(order.threads)
-    if order.resume is None and order.split == EVERY_SUBJECT and order.verb in ("train", "finetune"):
-        return _leave_one_out(order, None)
-    if order.resume is not None:
-        _, config_values = RunFolder(order.resume).read_settings()
-        if config_values.get("split") == EVERY_SUBJECT:
-            return _leave_one_out(order, order.resume)
-    work = resumed(order, order.resume) if order.resume else fresh(order)
+    world()  # before anything can be refused: of several processes one prints
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    folder = options.resume_path
+    if isinstance(options, TrainOptions) and (
+        options.split == EVERY_SUBJECT if folder is None else RunFolder(folder).config().get("split") == EVERY_SUBJECT
+    ):
+        return _leave_one_out(options)
+    job = create_job(options) if folder is None else resume_job(options, folder)
     try:
-        return _stages(order.verb, work)
+        return run_job(job)
     except KeyboardInterrupt:
-        work.run.log(work.run.go_on())
+        job.run.log(job.run.go_on())
         raise
 
 
-def _pretrain(work: Work, run: RunFolder) -> None:
-    pretrain(
-        work.store,
-        work.sides.train,
-        work.split,
-        work.recipe,
-        run,
-        seed=work.seed,
-        machine=work.machine,
-        resume=work.resume,
-    )
-    draw_curves(run.results(), "pre-training", run.folder / "curves.png")
+def run_job(job: TrainJob[Recipe]) -> TaskOutput:
+    """Run the stages of a job's command; see `run_task`."""
+    if job.command == "pretrain":
+        return _pretrain_and_report(job)
+    return _train_classifier(job) if job.teacher is None else _distill_and_compare(job)
 
 
-def select_checkpoint(run: RunFolder, chosen_by: str) -> tuple[Classifier, Card, str]:
+def _pretrain(job: TrainJob[Recipe]) -> None:
+    pretrain(job)
+    draw_curves(job.run.results(), "pre-training", job.run.folder / "curves.png")
+
+
+def _pretrain_and_report(job: TrainJob[Recipe]) -> TaskOutput:
+    run = job.run
+    _pretrain(job)
+    write_page(run)
+    loss = run.results()[-1]["loss"]
+    text = f"pre-trained: loss {loss:.4f}, weights {run.last}\nnext: amr-edge finetune --data ... --init {run.folder}"
+    return text, PretrainResult(run=run.folder, weights=run.last, loss=loss)
+
+
+def select_checkpoint(run: RunFolder, selected_by: str) -> tuple[Classifier, Card, str]:
     """Write the selected weights, with their epoch in the card, to `weights/best.safetensors`.
 
     Those are the last epoch's, or those that validation chose. `weights/last.safetensors` stays the last epoch's.
 
     Args:
         run: A run that has finished.
-        chosen_by: "last", or what chose.
+        selected_by: "last", or what chose.
 
     Returns:
         The classifier, its card, and the same in words.
     """
     rows = run.results()
     epoch = len(rows)
-    model, card = load_classifier(run.last if chosen_by == "last" else run.best)
+    model, card = load_classifier(run.last if selected_by == "last" else run.best)
     words = f"the last epoch's weights ({epoch})"
-    if chosen_by != "last":
+    if selected_by != "last":
         epoch = 1 + max(range(len(rows)), key=lambda i: rows[i].get("validation_top1", -1.0))
-        words = f"the weights of epoch {epoch} of {len(rows)}, chosen on {chosen_by}"
-    card = replace(card, recipe={**card.recipe, "epoch": epoch, "epoch_chosen_by": chosen_by})
+        words = f"the weights of epoch {epoch} of {len(rows)}, chosen on {selected_by}"
+    card = replace(card, recipe={**card.recipe, "epoch": epoch, "epoch_chosen_by": selected_by})
     save_weights(run.best, model, card)
     return model, card, words
 
 
-def _examine(work: Work, model: Classifier, card: Card) -> tuple[str, TestMetrics | None]:
+def _evaluate(job: TrainJob[Recipe], model: Classifier, card: Card) -> tuple[str, TestMetrics | None]:
     """Score a run on its test part, write its report and keep its answers; nothing if no test clip has a label."""
-    run, store = work.run, work.store
-    examined = work.sides.test & (store.labels >= 0)
-    if not examined.any():
+    if not job.labelled_test.any():
         return "", None
-    sides, device = work.sides, work.machine.device
-    result, apart = evaluate_run(run, model.to(device), card, store, sides.train, sides.test, device)
+    device = job.machine.device
+    result, apart = evaluate_run(job.run, model.to(device), card, job.store, job.masks.train, job.masks.test, device)
     text = "\n".join(filter(None, (report(result, card.classes), copies_in_words(apart))))
     return text, TestMetrics(
         top1=result.top1,
@@ -139,137 +135,106 @@ def _examine(work: Work, model: Classifier, card: Card) -> tuple[str, TestMetric
     )
 
 
-def _distill(work: Work, teacher: Teacher) -> TaskOutput:
-    run, sides = work.run, work.sides
-    distill(
-        work.store,
-        sides.train,
-        work.split,
-        work.recipe,
-        run,
-        teacher=teacher,
-        seed=work.seed,
-        machine=work.machine,
-        unlabelled=work.unlabelled,
-        validation=sides.validation,
-        resume=work.resume,
-    )
-    model, card, which = select_checkpoint(run, work.chosen_by)
-    text, scored = _examine(work, model, card)
+def _distill_and_compare(job: TrainJob[Recipe]) -> TaskOutput:
+    run, teacher = job.run, job.teacher
+    assert teacher is not None  # noqa: S101 - `run_job` has looked
+    distill(job)
+    model, card, which = select_checkpoint(run, job.selected_by)
+    text, metrics = _evaluate(job, model, card)
     lines = [text] if text else []
-    examined = sides.test & (work.store.labels >= 0)
-    beside = compare(teacher, model, work.store, examined if text else sides.train, work.machine.device)
-    run.write_json("teacher.json", beside)
+    comparison = compare(teacher, model, job.store, job.labelled_test if text else job.masks.train, job.machine.device)
+    run.write_json("teacher.json", comparison)
     write_page(run)
     lines.append(
-        comparison_line(beside, on="the test part" if text else "what it learned from; nothing is left to test on")
+        comparison_line(comparison, on="the test part" if text else "what it learned from; nothing is left to test on")
     )
     run.log("\n".join(lines), show=False)
     lines += [f"{which}: {run.selected}", f"next: amr-edge export {run.folder} --onnx"]
     return "\n".join(lines), DistillResult(
         run=run.folder,
         weights=run.selected,
-        recipe=asdict(work.recipe),
-        examined=scored,
-        seed=work.seed,
-        split=work.split,
+        recipe=asdict(job.recipe),
+        examined=metrics,
+        seed=job.seed,
+        split=job.split,
         seconds=sum(row["seconds"] for row in run.results()),
-        beside_the_teacher=beside,
+        beside_the_teacher=comparison,
     )
 
 
-def _stages(verb: str, work: Work) -> TaskOutput:
-    run, init = work.run, work.init
-    if verb == "pretrain":
-        _pretrain(work, run)
-        write_page(run)
-        loss = run.results()[-1]["loss"]
-        text = (
-            f"pre-trained: loss {loss:.4f}, weights {run.last}\nnext: amr-edge finetune --data ... --init {run.folder}"
-        )
-        return text, PretrainResult(run=run.folder, weights=run.last, loss=loss)
-    if work.teacher is not None:
-        return _distill(work, work.teacher)
-    if verb == "train":
+def _train_classifier(job: TrainJob[Recipe]) -> TaskOutput:
+    run, seconds = job.run, 0.0
+    if job.command == "train":
         stage = run.stage("pretrain")
-        _pretrain(work, stage)
-        init = stage.last
-    finetune(
-        work.store,
-        work.sides.train,
-        work.split,
-        work.recipe,
-        run,
-        init=init,
-        seed=work.seed,
-        machine=work.machine,
-        subset=work.subset,
-        validation=work.sides.validation,
-        resume=work.resume,
-    )
-    model, card, which = select_checkpoint(run, work.chosen_by)
-    text, scored = _examine(work, model, card)
+        _pretrain(replace(job, run=stage))
+        job = replace(job, init=stage.selected)
+        seconds = sum(row["seconds"] for row in stage.results())
+    finetune(job)
+    model, card, which = select_checkpoint(run, job.selected_by)
+    text, metrics = _evaluate(job, model, card)
     if text:
         run.log(f"{text}\n{which}", show=False)
     else:
         text = "fine-tuned on everything, nothing left to test on"
-    rows = run.results() + (run.stage("pretrain").results() if verb == "train" else [])
-    if work.subset is not None:
-        text = f"{text}\nlabels: {work.subset.sentence()}"
+    if job.subset is not None:
+        text = f"{text}\nlabels: {job.subset.sentence()}"
     return f"{text}\n{which}: {run.selected}\nnext: amr-edge export {run.folder} --onnx", TrainResult(
         run=run.folder,
         weights=run.selected,
-        recipe=asdict(work.recipe),
-        examined=scored,
-        seed=work.seed,
-        split=work.split,
-        seconds=sum(row["seconds"] for row in rows),
-        labels=None if work.subset is None else work.subset.to_dict(),
+        recipe=asdict(job.recipe),
+        examined=metrics,
+        seed=job.seed,
+        split=job.split,
+        seconds=seconds + sum(row["seconds"] for row in run.results()),
+        labels=None if job.subset is None else job.subset.to_dict(),
     )
 
 
-def _leave_one_out(order: Order, folder: Path | None) -> TaskOutput:
+def _leave_one_out(options: TrainOptions) -> TaskOutput:
     """One run for each subject, who is left out of everything that it learns from; each is a run of its own."""
-    order, store, parent = _folds_begun(order) if folder is None else _folds_resumed(order, folder)
+    if options.resume_path is None:
+        store, parent = _start_folds(options)
+    else:
+        options, store, parent = _resume_folds(options, options.resume_path)
     subjects = subjects_to_leave_out(store)
     folds: list[Fold] = []
     for subject in subjects:
         run = parent.stage(f"folds/s{subject:02d}")
         if not (run.folder / FILE).exists():
             parent.log(f"fold {len(folds) + 1} of {len(subjects)}: subject {subject} is left out")
-            begun = (run.folder / "config.json").exists()
             try:
-                if begun:
-                    work = resumed(order, run.folder, store=store)
+                if (run.folder / "config.json").exists():
+                    job = resume_job(options, run.folder, store=store)
                 else:
-                    work = fresh(replace(order, split=fold_name(subject)), store=store, into=run)
-                _stages(order.verb, work)
+                    job = create_job(replace(options, split=fold_name(subject)), store=store, into=run)
+                run_job(job)
             except KeyboardInterrupt:
-                parent.log(f"go on with: amr-edge {order.verb} --resume {parent.folder}")
+                parent.log(f"go on with: amr-edge {options.command} --resume {parent.folder}")
                 raise
-        score = json.loads((run.folder / "score.json").read_text(encoding="utf-8"))
-        folds.append(
-            Fold(
-                subject=subject,
-                run=run.folder,
-                answers=load_predictions(run.folder / FILE),
-                epoch=int(score["epoch"]),
-                chosen_by=str(score["epoch_chosen_by"]),
-                seconds=sum(
-                    row["seconds"] for stage in (run, RunFolder(run.folder / "pretrain")) for row in stage.results()
-                ),
-            )
-        )
+        folds.append(_finished_fold(subject, run))
     summary = summarize(folds)
     write_folds(parent, summary)
     write_page(parent)
     parent.log(summary.text(), show=False)
-    next_line = f"next: amr-edge {order.verb} --data {store.path} --split all"
-    comparison_line = f"{summary.text()}\neach fold is a run in {parent.folder / 'folds'}\n{next_line}"
-    return comparison_line, _each_left_out(summary, parent, order.seed)
+    next_line = f"next: amr-edge {options.command} --data {store.path} --split all"
+    text = f"{summary.text()}\neach fold is a run in {parent.folder / 'folds'}\n{next_line}"
+    return text, _cross_validation_result(summary, parent, options.seed)
 
 
-def _each_left_out(summary: Summary, parent: RunFolder, seed: int) -> CrossValidationResult:
+def _finished_fold(subject: int, run: RunFolder) -> Fold:
+    score = json.loads((run.folder / "score.json").read_text(encoding="utf-8"))
+    stages = (run, RunFolder(run.folder / "pretrain"))
+    return Fold(
+        subject=subject,
+        run=run.folder,
+        answers=load_predictions(run.folder / FILE),
+        epoch=int(score["epoch"]),
+        chosen_by=str(score["epoch_chosen_by"]),
+        seconds=sum(row["seconds"] for stage in stages for row in stage.results()),
+    )
+
+
+def _cross_validation_result(summary: Summary, parent: RunFolder, seed: int) -> CrossValidationResult:
     mean, deviation = summary.top1
     pooled, own = summary.pooled, [fold.score for fold in summary.folds]
     return CrossValidationResult(
@@ -295,64 +260,60 @@ def _each_left_out(summary: Summary, parent: RunFolder, seed: int) -> CrossValid
     )
 
 
-def _folds_begun(order: Order) -> tuple[Order, Store, RunFolder]:
+def _start_folds(options: TrainOptions) -> tuple[Store, RunFolder]:
     """Open the data and make the folder that the folds lie in."""
-    store = store_of(order)
+    store = open_data(options)
     # Every refusal comes before the first hour of computing.
     for subject in subjects_to_leave_out(store):
         name = fold_name(subject)
-        sides = sides_of(store, name, seed=order.seed, validate=order.validate, trains_classifier=True)
-        if order.labels is not None:
-            resolve_subset(order.labels, store, sides.train, name, order.seed)
-    origin = origin_of(order)
-    name = order.recipe or "amr-small"
+        masks = split_masks(store, name, seed=options.seed, validate=options.validate, trains_classifier=True)
+        if options.labels is not None:
+            resolve_subset(options.labels, store, masks.train, name, options.seed)
+    origin = open_init(options)
+    name = options.recipe or "amr-small"
     made = recipe(name)
-    parent = new_run(order.project, order.verb, order.name or f"{name}-loso")
+    parent = new_run(Path(options.project), options.command, options.name or f"{name}-loso")
     parent.write_settings(
         made,
         {
-            "verb": order.verb,
+            "verb": options.command,
             "data": str(store.path.resolve()),
             "data_hash": store.content_hash,
             "split": EVERY_SUBJECT,
-            "seed": order.seed,
+            "seed": options.seed,
             "init": None if origin is None else str(origin.path.resolve()),
-            "validate": order.validate,
-            "requested_labels": order.labels,
-            "transfer": order.transfer,
-            "requested_recipe": order.recipe,
-            "settings": list(order.settings),
+            "validate": options.validate,
+            "requested_labels": options.labels,
+            "transfer": isinstance(options, FinetuneOptions) and options.transfer,
+            "requested_recipe": options.recipe,
+            "settings": options.overrides,
         },
     )
     parent.log(f"run: {parent.folder}")
-    return order, store, parent
+    return store, parent
 
 
-def _folds_resumed(order: Order, folder: Path) -> tuple[Order, Store, RunFolder]:
-    """The order that the folder was begun with, on the machine of this one."""
-    parent = RunFolder(folder)
-    _, config_values = parent.read_settings()
-    if config_values.get("verb") != order.verb:
-        raise ConfigError(f"{folder} is a run of `amr-edge {config_values.get('verb')}`; resume it with that command")
-    store = open_store(order.data or Path(str(config_values["data"])))
-    if store.content_hash != config_values["data_hash"]:
-        raise DataError(f"{store.path} is not the data that {folder} was started with; give the same file with --data")
+def _resume_folds(options: TrainOptions, folder: Path) -> tuple[TrainOptions, Store, RunFolder]:
+    """The options that the folder was started with, on the device of these."""
+    parent, config, store = reopen(options, folder)
 
     def text(name: str) -> str | None:
-        return None if config_values[name] is None else str(config_values[name])
+        return None if config[name] is None else str(config[name])
 
-    init, settings = text("init"), config_values["settings"]
-    begun = replace(
-        order,
+    settings, init = config["settings"], text("init")
+    if isinstance(settings, list):  # written by earlier versions: FIELD=VALUE
+        settings = parse_settings([str(each) for each in settings])
+    started = replace(
+        options,
         resume=None,
         data=store.path,
         split=EVERY_SUBJECT,
-        seed=int(str(config_values["seed"])),
-        init=None if init is None else Path(init),
+        seed=int(str(config["seed"])),
         validate=text("validate"),
         labels=text("requested_labels"),
-        transfer=config_values["transfer"] is True,
         recipe=text("requested_recipe"),
-        settings=tuple(map(str, settings)) if isinstance(settings, list) else (),
+        settings=settings if isinstance(settings, dict) else {},
     )
-    return begun, store, parent
+    if isinstance(started, FinetuneOptions):
+        started = replace(started, init=None if init is None else Path(init), transfer=config["transfer"] is True)
+    return started, store, parent

@@ -28,6 +28,7 @@ from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.dual_encoder import DualEncoder
 from amr_edge.training.models.stgcn import GraphEncoder
 from amr_edge.training.models.transformer import Encoder
+from amr_edge.training.tasks.job import SplitMasks, TrainJob
 
 CPU = RunOptions(device=torch.device("cpu"))
 TINY = [
@@ -157,8 +158,16 @@ def test_without_labels_there_is_nothing_to_probe(
 def test_a_step_of_a_single_clip_is_refused(tiny_store: Store, tmp_path: Path) -> None:
     made = replace(asma_small(), pretrain=replace(asma_small().pretrain, batch=1))
     which = np.arange(len(tiny_store)) < 5
+    job = TrainJob(
+        store=tiny_store,
+        split="all",
+        masks=SplitMasks(train=which, test=~which),
+        recipe=made,
+        run=RunFolder(tmp_path),
+        machine=CPU,
+    )
     with pytest.raises(ConfigError, match=r"pretrain\.batch=2 or more"):
-        pretrain_side("leaf_fast", tiny_store, which, "all", made, RunFolder(tmp_path), seed=0, machine=CPU)
+        pretrain_side("leaf_fast", job)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.run_folder import RunFolder, new_run
 from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.tasks.finetune import finetune
+from amr_edge.training.tasks.job import SplitMasks, TrainJob
 from amr_edge.training.tasks.pretrain import pretrain
 
 CPU = RunOptions(device=torch.device("cpu"))
@@ -43,13 +44,19 @@ def run_in(folder: Path) -> RunFolder:
     return RunFolder(folder, quiet=True)
 
 
+def job_of(store: Store, recipe: Recipe, run: RunFolder, *, seed: int = 3) -> TrainJob[Recipe]:
+    """Everything is the training part."""
+    everything = np.ones(len(store), dtype=bool)
+    masks = SplitMasks(train=everything, test=~everything)
+    return TrainJob(store=store, split="all", masks=masks, recipe=recipe, run=run, machine=CPU, seed=seed)
+
+
 def test_a_resumed_run_ends_with_the_weights_of_the_uninterrupted_one(
     tmp_path: Path, tiny_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    which = np.ones(len(tiny_store), dtype=bool)
     recipe = tiny(tiny_store)
     straight, broken = run_in(tmp_path / "straight"), run_in(tmp_path / "broken")
-    pretrain(tiny_store, which, "all", recipe, straight, seed=3, machine=CPU)
+    pretrain(job_of(tiny_store, recipe, straight))
 
     seen = 0
     real = Views.batch
@@ -64,9 +71,9 @@ def test_a_resumed_run_ends_with_the_weights_of_the_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(Views, "batch", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            pretrain(tiny_store, which, "all", recipe, broken, seed=3, machine=CPU)
+            pretrain(job_of(tiny_store, recipe, broken))
     assert len(broken.results()) == 2
-    pretrain(tiny_store, which, "all", recipe, broken, seed=3, machine=CPU, resume=True)
+    pretrain(replace(job_of(tiny_store, recipe, broken), resume=True))
 
     expected, _ = load_weights(straight.last)
     resumed, _ = load_weights(broken.last)
@@ -75,12 +82,11 @@ def test_a_resumed_run_ends_with_the_weights_of_the_uninterrupted_one(
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path, tiny_store: Store) -> None:
-    which = np.ones(len(tiny_store), dtype=bool)
     recipe = tiny(tiny_store, "pretrain.optim.epochs=1")
     weights = []
     for seed in (0, 1):
         run = run_in(tmp_path / str(seed))
-        pretrain(tiny_store, which, "all", recipe, run, seed=seed, machine=CPU)
+        pretrain(job_of(tiny_store, recipe, run, seed=seed))
         weights.append(load_weights(run.last)[0]["encoder.embed.weight"])
     assert not torch.equal(*weights)
 
@@ -91,9 +97,8 @@ def test_a_tiny_classifier_learns_left_from_right_and_keeps_the_best_by_validati
     recipe = tiny(tiny_store, "finetune.optim.epochs=25", "finetune.optim.lr=3e-3", "finetune.full_share=0.5")
     train, validation = tiny_store.subjects < 4, tiny_store.subjects == 4
     run = run_in(tmp_path / "run")
-    model, card = finetune(
-        tiny_store, train, "loso:4", recipe, run, init=None, seed=3, machine=CPU, validation=validation
-    )
+    masks = SplitMasks(train=train, test=validation, validation=validation)
+    model, card = finetune(replace(job_of(tiny_store, recipe, run), split="loso:4", masks=masks))
     rows = run.results()
     assert card.classes == ("left", "right")
     assert max(row["validation_top1"] for row in rows) == 1.0

@@ -8,7 +8,8 @@ import pytest
 
 from amr_edge.data.recording import Recording
 from amr_edge.data.store import Store, write_store
-from amr_edge.training.tasks.job import Order, fresh
+from amr_edge.training.tasks.job import create_job
+from amr_edge.training.tasks.options import FinetuneOptions
 
 
 @pytest.fixture
@@ -29,28 +30,16 @@ def flat(tmp_path: Path) -> Store:
     return write_store(tmp_path / "flat.npz", made, dataset="made", terms="made for tests", classes=("a", "b"))
 
 
-def order(store: Store, folder: Path) -> Order:
-    return Order(
-        verb="finetune",
-        data=store.path,
-        settings=(),
-        seed=0,
-        device="cpu",
-        threads=1,
-        project=folder,
-        name=None,
-        resume=None,
-        split="official",
-        recipe="amr-small",
-    )
+def options(store: Store, folder: Path) -> FinetuneOptions:
+    return FinetuneOptions(store.path, device="cpu", threads=1, project=folder, split="official", recipe="amr-small")
 
 
 def test_pixels_are_scaled_by_their_spread_and_keep_the_cameras_view(flat: Store, tmp_path: Path) -> None:
-    prepare = fresh(order(flat, tmp_path)).recipe.prepare
+    prepare = create_job(options(flat, tmp_path)).recipe.prepare
     assert (prepare.scale, prepare.view, prepare.layout) == ("spread", "camera", "penn13")
 
 
 def test_what_was_set_by_hand_stays(flat: Store, tmp_path: Path) -> None:
-    asked = replace(order(flat, tmp_path), settings=("prepare.scale=torso", "prepare.view=body"))
-    prepare = fresh(asked).recipe.prepare
+    changed = replace(options(flat, tmp_path), settings={"prepare.scale": "torso", "prepare.view": "body"})
+    prepare = create_job(changed).recipe.prepare
     assert (prepare.scale, prepare.view) == ("torso", "body")

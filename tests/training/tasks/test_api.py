@@ -1,9 +1,12 @@
 """Training from Python gives what the commands give, typed."""
 
 import json
-from dataclasses import FrozenInstanceError
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields, replace
+from inspect import signature
 from pathlib import Path
 
+import click
 import pytest
 
 from amr_edge import (
@@ -19,7 +22,15 @@ from amr_edge import (
 )
 from amr_edge.cli import run
 from amr_edge.data.store import Store
-from amr_edge.training.tasks.api import distill_settings
+from amr_edge.training import cli
+from amr_edge.training.click_options import build
+from amr_edge.training.tasks.options import (
+    DistillOptions,
+    FinetuneOptions,
+    PretrainOptions,
+    TaskOptions,
+    TrainOptions,
+)
 
 TINY = {
     "prepare.frames": 16,
@@ -114,6 +125,29 @@ def test_what_means_nothing_is_refused_before_anything_is_computed(tiny_store: S
 
 
 def test_alpha_and_temperature_are_settings_of_the_recipe() -> None:
-    assert distill_settings(None, None, unlabelled=False) == {}
-    assert distill_settings(0.5, 2.0, unlabelled=False) == {"distill.alpha": 0.5, "distill.temperature": 2.0}
-    assert distill_settings(None, None, unlabelled=True) == {"distill.alpha": 1.0}
+    assert DistillOptions().overrides == {}
+    assert DistillOptions(alpha=0.5, temperature=2.0).overrides == {"distill.alpha": 0.5, "distill.temperature": 2.0}
+    assert DistillOptions(unlabelled=True).overrides == {"distill.alpha": 1.0}
+    assert DistillOptions(alpha=0.5, settings={"distill.alpha": 0.6}).overrides == {"distill.alpha": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "command"),
+    [
+        (pretrain, PretrainOptions, cli.pretrain),
+        (train, TrainOptions, cli.train),
+        (finetune, FinetuneOptions, cli.finetune),
+        (distill, DistillOptions, cli.distill),
+    ],
+)
+def test_an_option_is_the_same_in_python_and_on_the_command_line(
+    function: Callable[..., object], kind: type[TaskOptions], command: click.Command
+) -> None:
+    declared = {each.name: each.default for each in fields(kind)}
+    assert {name: each.default for name, each in signature(function).parameters.items()} == declared
+    assert {each.name for each in command.params} == {*declared, "as_json"}
+    with command.make_context(kind.command, []) as context:
+        parsed = {name: value for name, value in context.params.items() if name != "as_json"}
+    assert build(kind, parsed) == replace(kind(), settings={})
+    for each in fields(kind):
+        assert f"{each.name}: {each.metadata['help']}" in str(function.__doc__)

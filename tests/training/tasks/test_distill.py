@@ -22,15 +22,9 @@ from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.models.classifier import Classifier
 from amr_edge.training.models.transformer import Encoder
-from amr_edge.training.tasks.distill import (
-    Teacher,
-    compare,
-    distill,
-    distill_loss,
-    open_teacher,
-    teacher_train_overlap,
-    with_teacher_classes,
-)
+from amr_edge.training.tasks.distill import compare, distill, distill_loss
+from amr_edge.training.tasks.job import SplitMasks, TrainJob
+from amr_edge.training.tasks.teacher import Teacher, open_teacher, teacher_train_overlap, with_teacher_classes
 
 CPU = RunOptions(device=torch.device("cpu"))
 SHORT = [
@@ -159,12 +153,22 @@ def test_a_distillation_cannot_hold_nonsense(change: dict[str, float]) -> None:
 
 def make(store: Store, teacher: Teacher, folder: Path, *wishes: str, unlabelled: bool = False) -> RunFolder:
     run = run_in(folder)
-    words = with_teacher_classes(store, teacher, unlabelled=unlabelled)
-    distill(
-        words, store.subjects < 4, "loso:4", recipe_for(teacher, *wishes), run,
-        teacher=teacher, seed=1, machine=CPU, unlabelled=unlabelled,
-    )  # fmt: skip
+    distill(job_of(store, teacher, run, *wishes, unlabelled=unlabelled))
     return run
+
+
+def job_of(store: Store, teacher: Teacher, run: RunFolder, *wishes: str, unlabelled: bool = False) -> TrainJob[Recipe]:
+    return TrainJob(
+        store=with_teacher_classes(store, teacher, unlabelled=unlabelled),
+        split="loso:4",
+        masks=SplitMasks(train=store.subjects < 4, test=store.subjects == 4),
+        recipe=recipe_for(teacher, *wishes),
+        run=run,
+        machine=CPU,
+        seed=1,
+        teacher=teacher,
+        unlabelled=unlabelled,
+    )
 
 
 def same(one: Path, other: Path) -> bool:
@@ -291,11 +295,7 @@ def test_a_resumed_distillation_ends_with_the_weights_of_the_uninterrupted_one(
             make(tiny_store, teacher, tmp_path / "broken", "distill.teacher_budget=0.5")
     broken = RunFolder(tmp_path / "broken", quiet=True)
     assert len(broken.results()) == 1
-    words = with_teacher_classes(tiny_store, teacher, unlabelled=False)
-    distill(
-        words, tiny_store.subjects < 4, "loso:4", recipe_for(teacher, "distill.teacher_budget=0.5"), broken,
-        teacher=teacher, seed=1, machine=CPU, resume=True,
-    )  # fmt: skip
+    distill(replace(job_of(tiny_store, teacher, broken, "distill.teacher_budget=0.5"), resume=True))
     assert same(straight.last, broken.last)
     assert [row["loss"] for row in broken.results()] == [row["loss"] for row in straight.results()]
 
