@@ -12,33 +12,33 @@ from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.engine.stage import Stage
 from amr_edge.training.engine.train_state import Progress, load_state, read_progress, save_state
 
-HALVINGS = 3  # of the learning rate, before a run whose loss is not finite is given up
+MAX_LR_HALVINGS = 3  # of the learning rate, before a run whose loss is not finite is given up
 
 
 class Checkpointer:
-    """Everything that training changes, and its copies in the run's folder.
+    """Everything that training changes, and its checkpoints in the run's folder.
 
     Attributes:
-        adam: The build_optimizer.
-        average: Of the weights, if optim.ema asks for it.
+        optimizer: The optimiser.
+        ema: The moving average of the weights, if optim.ema asks for it.
         progress: How far the run has come.
         rows: Of results.csv.
     """
 
-    def __init__(self, stage: Stage, run: RunFolder, peers: DistributedContext) -> None:
-        self._stage, self._run, self._peers = stage, run, peers
-        self.step = peers.join(stage.module, stage.step)
-        self.adam = build_optimizer(stage.module, stage.encoder, stage.config)
-        self.average = EmaWeights(stage.module, stage.config.ema) if stage.config.ema else None
-        self.progress = Progress(pieces=peers.size * stage.machine.accumulate)
+    def __init__(self, stage: Stage, run: RunFolder, distributed: DistributedContext) -> None:
+        self._stage, self._run, self._distributed = stage, run, distributed
+        self.step = distributed.wrap_step(stage.module, stage.step)
+        self.optimizer = build_optimizer(stage.module, stage.encoder, stage.config)
+        self.ema = EmaWeights(stage.module, stage.config.ema) if stage.config.ema else None
+        self.progress = Progress(micro_batches=distributed.size * stage.machine.accumulate)
         self.rows: list[dict[str, float]] = []
 
-    def where(self) -> str:
+    def position(self) -> str:
         """Progress of the run, in words."""
         steps = f" and {self.progress.steps} steps" if self.progress.steps else ""
         return f"epoch {self.progress.epochs} of {self._stage.config.epochs}{steps}"
 
-    def begin(self) -> None:
+    def save_initial(self) -> None:
         """Write the first checkpoint, which an interrupted first epoch goes back to."""
         with self.writing():
             save_weights(self._run.last, self._stage.saved, self._stage.card)
@@ -46,23 +46,23 @@ class Checkpointer:
 
     def resume(self) -> None:
         """Go back to what was saved last, inside an epoch or at the end of one."""
-        title, run, pieces = self._stage.title, self._run, self.progress.pieces
+        title, run, micro_batches = self._stage.title, self._run, self.progress.micro_batches
         path = run.state
         if run.midway.exists():
             finished, between = read_progress(run.state), read_progress(run.midway)
             if (finished.epochs, finished.halvings) == (between.epochs, between.halvings):
                 path = run.midway
-        self.progress = load_state(path, self._stage.module, self.adam, self.average)
+        self.progress = load_state(path, self._stage.module, self.optimizer, self.ema)
         self.rows = run.results()[: self.progress.epochs]
-        run.log(f"{title}: resumed after {self.where()}")
-        if pieces != self.progress.pieces:
+        run.log(f"{title}: resumed after {self.position()}")
+        if micro_batches != self.progress.micro_batches:
             run.log(
-                f"{title}: batches were cut into {self.progress.pieces} parts before and are into {pieces} now "
-                "(processes times --accumulate), so randomness goes on differently"
+                f"{title}: batches were cut into {self.progress.micro_batches} parts before and are into "
+                f"{micro_batches} now (processes times --accumulate), so randomness goes on differently"
             )
-            self.progress.pieces = pieces
+            self.progress.micro_batches = micro_batches
 
-    def go_back(self) -> None:
+    def restart_epoch(self) -> None:
         """Return to the end of the last epoch, with half the learning rate from there.
 
         Never to a save inside an epoch: when those are made depends on the clock.
@@ -71,13 +71,13 @@ class Checkpointer:
             CheckFailedError: If that has been done often enough.
         """
         title, halvings, epoch = self._stage.title, self.progress.halvings + 1, self.progress.epochs
-        if halvings > HALVINGS:
+        if halvings > MAX_LR_HALVINGS:
             raise CheckFailedError(
                 f"{title}: the loss or its gradient was not finite in epoch {epoch + 1}, also with the learning rate "
-                f"halved {HALVINGS} times; the weights of epoch {epoch} are kept, start again with a lower optim.lr or "
-                "with optim.clip_norm=1"
+                f"halved {MAX_LR_HALVINGS} times; the weights of epoch {epoch} are kept, start again with a lower "
+                "optim.lr or with optim.clip_norm=1"
             )
-        self.progress = load_state(self._run.state, self._stage.module, self.adam, self.average)
+        self.progress = load_state(self._run.state, self._stage.module, self.optimizer, self.ema)
         self.progress.halvings = halvings
         with self.writing():
             self._save()
@@ -86,11 +86,13 @@ class Checkpointer:
                 f"{epoch} with the learning rate times {0.5**halvings:g}"
             )
 
-    def finish(self, row: dict[str, float]) -> None:
-        """Judge, keep and write what an epoch has come to."""
+    def finish_epoch(self, row: dict[str, float]) -> None:
+        """Evaluate an epoch and write its checkpoint, results and state."""
         stage, run, progress = self._stage, self._run, self.progress
-        with self.average.worn() if self.average is not None else nullcontext():
-            score, more = self._peers.from_the_first(stage.judge) if stage.judge is not None else (row["loss"], {})
+        with self.ema.applied() if self.ema is not None else nullcontext():
+            score, more = row["loss"], dict[str, float]()
+            if stage.judge is not None:
+                score, more = self._distributed.broadcast_from_main(stage.judge)
             self.rows.append({**row, **more})
             better = progress.best is None or score < progress.best
             with self.writing():
@@ -113,23 +115,23 @@ class Checkpointer:
         with self.writing():
             self._save()
 
-    def save_midway(self) -> None:
-        """Keep what has been done inside an epoch, beside the state at the end of the last."""
+    def save_mid_epoch(self) -> None:
+        """Save the state inside an epoch, next to the state at the end of the last one."""
         with self.writing():
-            save_state(self._run.midway, self._stage.module, self.adam, self.average, self.progress)
+            save_state(self._run.midway, self._stage.module, self.optimizer, self.ema, self.progress)
 
-    def wear_average(self) -> None:
-        """Leave the module as it was saved."""
-        if self.average is not None:
-            self.average.swap()
+    def swap_in_ema(self) -> None:
+        """Leave the module with the averaged weights, as saved."""
+        if self.ema is not None:
+            self.ema.swap()
 
     def _save(self) -> None:
-        save_state(self._run.state, self._stage.module, self.adam, self.average, self.progress)
+        save_state(self._run.state, self._stage.module, self.optimizer, self.ema, self.progress)
         self._run.midway.unlink(missing_ok=True)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Say what a run that cannot be written to has, and how to go on with it."""
+        """Turn a failed write into an error that states what is saved and how to resume."""
         try:
             yield
         except OSError as cause:

@@ -32,7 +32,7 @@ from torch.nn.parallel import DistributedDataParallel
 from amr_edge.errors import AmrError, CheckFailedError, ConfigError, MissingError
 
 Value = TypeVar("Value")
-FAILED = "amr-edge/failed"  # how many processes have failed; the first one tells why
+FAILED = "amr-edge/failed"  # how many processes have failed; only the first one reports why
 
 
 class PeerGoneError(CheckFailedError):
@@ -47,7 +47,7 @@ class DistributedContext:
         rank: Which one this is; 0 leads.
         size: How many there are.
         store: What they can leave notes in; None for a single process.
-        scratch: Where a process that does not lead keeps its copies of run folders.
+        scratch: Where a process that does not lead keeps its private run folders.
     """
 
     rank: int = 0
@@ -56,8 +56,8 @@ class DistributedContext:
     scratch: Path | None = None
 
     @property
-    def leads(self) -> bool:
-        """True if this process writes and speaks."""
+    def is_main(self) -> bool:
+        """True if this process writes and logs."""
         return self.rank == 0
 
     def own(self, folder: Path) -> Path:
@@ -75,49 +75,49 @@ class DistributedContext:
             shutil.copytree(folder, own, ignore=shutil.ignore_patterns("*.part"))
         return own
 
-    def summed(self, tensor: Tensor) -> Tensor:
+    def all_reduce_sum(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in place."""
         if self.store is not None:
-            with self.answer():
+            with self.peer_errors():
                 dist.all_reduce(tensor)
         return tensor
 
-    def largest(self, number: int) -> int:
+    def all_reduce_max(self, number: int) -> int:
         """The largest of the processes' numbers, known to all."""
         if self.store is None:
             return number
         shared = torch.tensor(number)  # on the CPU, so that no accelerator is waited for
-        with self.answer():
+        with self.peer_errors():
             dist.all_reduce(shared, op=dist.ReduceOp.MAX)
         return int(shared)
 
-    def from_the_first(self, make: Callable[[], Value]) -> Value:
+    def broadcast_from_main(self, make: Callable[[], Value]) -> Value:
         """Broadcast what `make` returns in the main process; the others wait and do not call it."""
         if self.store is None:
             return make()
-        shared: list[Any] = [make() if self.leads else None]
-        with self.answer():
+        shared: list[Any] = [make() if self.is_main else None]
+        with self.peer_errors():
             dist.broadcast_object_list(shared, device=torch.device("cpu"))
         value: Value = shared[0]
         return value
 
-    def join(self, module: nn.Module, step: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def wrap_step(self, module: nn.Module, step: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """`step`, such that its backward pass leaves the mean of all processes' gradients in `module`.
 
         Every process starts with the weights of the first.
         """
         if self.store is None:
             return step
-        with self.answer():
+        with self.peer_errors():
             return DistributedDataParallel(_StepModule(module, step), broadcast_buffers=False)
 
-    def apart(self, step: Callable[..., Tensor], *, last: bool) -> AbstractContextManager[object]:
+    def no_sync(self, step: Callable[..., Tensor], *, last: bool) -> AbstractContextManager[object]:
         """Within it gradients stay with each process, unless these are the last of a step."""
         return nullcontext() if last or not isinstance(step, DistributedDataParallel) else step.no_sync()
 
     @contextmanager
-    def answer(self) -> Iterator[None]:
-        """Say in one sentence that another process has gone."""
+    def peer_errors(self) -> Iterator[None]:
+        """Turn the loss of another process into one error."""
         if self.store is None:
             yield
             return
@@ -125,25 +125,25 @@ class DistributedContext:
             yield
         except RuntimeError as cause:
             raise PeerGoneError(
-                "another process of this run ended without a word, killed or out of memory; what was saved is whole, "
+                "another process of this run ended without an error, killed or out of memory; what was saved is whole, "
                 "go on with the same torchrun command and --resume RUN"
             ) from cause
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """End all processes if one fails; only the first to fail, or the leader of a common stop, says why."""
+    def fail_together(self) -> Iterator[None]:
+        """End all processes if one fails; only the first to fail, or the main process of a common stop, reports why."""
         if self.store is None:
             yield
             return
         try:
             yield
         except KeyboardInterrupt:
-            if self.leads:
+            if self.is_main:
                 raise
             raise SystemExit(130) from None
         except AmrError as stop:
             common = stop.exit_code == 0  # nothing went wrong: all have agreed to stop
-            if self.leads if common else self._first_to_fail():
+            if self.is_main if common else self._first_to_fail():
                 raise
             raise SystemExit(stop.exit_code) from None
         except Exception:
@@ -175,7 +175,7 @@ def world() -> DistributedContext:
     """The processes that torchrun started with this one, which joins them on the first call; or this one alone.
 
     Raises:
-        ConfigError: If the environment asks for several processes and does not say how they find each other.
+        ConfigError: If the environment requires several processes without their address.
         MissingError: If this torch was built without them.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
@@ -196,14 +196,16 @@ def world() -> DistributedContext:
     atexit.register(dist.destroy_process_group)
     if not rank:
         return DistributedContext(size=size, store=store)
-    # Answers and notes are the leader's; the first to fail gets its stderr back.
+    # Only the main process prints results and notes; the first to fail gets its stderr back.
     sys.stdout = sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (for the rest of the process)
     scratch = Path(tempfile.mkdtemp(prefix="amr-edge-"))
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     return DistributedContext(rank=rank, size=size, store=store, scratch=scratch)
 
 
-def shares(chosen: NDArray[np.int64], rank: int, size: int, accumulate: int) -> list[tuple[int, NDArray[np.int64]]]:
+def micro_batches(
+    chosen: NDArray[np.int64], rank: int, size: int, accumulate: int
+) -> list[tuple[int, NDArray[np.int64]]]:
     """The part of a batch that one process computes, in micro-batches.
 
     Args:
@@ -216,9 +218,9 @@ def shares(chosen: NDArray[np.int64], rank: int, size: int, accumulate: int) -> 
         The number of each micro-batch among those of all processes, and its clips. Over all ranks every clip is there
         once, and N processes cut a batch as one process with N micro-batches does.
 
-    >>> [(number, clips.tolist()) for number, clips in shares(np.arange(5), 1, 2, 2)]
+    >>> [(number, clips.tolist()) for number, clips in micro_batches(np.arange(5), 1, 2, 2)]
     [(2, [3]), (3, [4])]
     """
     mine = np.array_split(chosen, size)[rank]
-    pieces = enumerate(np.array_split(mine, accumulate), start=rank * accumulate)
-    return [(number, piece) for number, piece in pieces if len(piece)]
+    parts = enumerate(np.array_split(mine, accumulate), start=rank * accumulate)
+    return [(number, part) for number, part in parts if len(part)]

@@ -21,55 +21,55 @@ class OutOfTimeError(AmrError):
 class Action(IntEnum):
     """Action of the loop after a step; of several processes the largest counts."""
 
-    NOTHING = 0
+    CONTINUE = 0
     SAVE = 1
-    STOP_IN_TIME = 2
+    STOP_AT_TIME_LIMIT = 2
     STOP_NOW = 3
 
 
-class InterruptWatch:
+class InterruptHandler:
     """Ctrl-C, SIGTERM, the time limit and the time since the last save.
 
-    While it is entered, the first Ctrl-C or SIGTERM asks the loop to finish its step and save; the second interrupts at
+    While it is entered, the first Ctrl-C or SIGTERM lets the loop finish its step and save; the second interrupts at
     once. Outside the main thread, where Python takes no signals, only the clock counts.
     """
 
-    def __init__(self, machine: RunOptions, *, speaks: bool = True, now: Callable[[], float] = time.monotonic) -> None:
-        self._machine = machine
-        self._speaks = speaks
+    def __init__(self, options: RunOptions, *, verbose: bool = True, now: Callable[[], float] = time.monotonic) -> None:
+        self._options = options
+        self._verbose = verbose
         self._now = now
-        self._saved_s = now()
+        self._last_saved_s = now()
         self._requested = False
-        self._before: dict[int, object] = {}
+        self._previous_handlers: dict[int, object] = {}
 
-    def __enter__(self) -> "InterruptWatch":
+    def __enter__(self) -> "InterruptHandler":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
+                self._previous_handlers[number] = signal.signal(number, self._handle_signal)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self._requested:
             raise KeyboardInterrupt
         self._requested = True
-        if self._speaks and number == signal.SIGINT:
+        if self._verbose and number == signal.SIGINT:
             note("stopping after this step, with everything saved; Ctrl-C again stops at once")
 
-    def wish(self) -> Action:
+    def next_action(self) -> Action:
         """The pending action."""
         if self._requested:
             return Action.STOP_NOW
-        now, machine = self._now(), self._machine
-        if machine.time_limit_s and now - machine.began_s >= machine.time_limit_s:
-            return Action.STOP_IN_TIME
-        return Action.SAVE if now - self._saved_s >= machine.save_every_s else Action.NOTHING
+        now, options = self._now(), self._options
+        if options.time_limit_s and now - options.began_s >= options.time_limit_s:
+            return Action.STOP_AT_TIME_LIMIT
+        return Action.SAVE if now - self._last_saved_s >= options.save_every_s else Action.CONTINUE
 
-    def saved(self) -> None:
-        """Everything has just been saved."""
-        self._saved_s = self._now()
+    def mark_saved(self) -> None:
+        """Restart the time since the last save."""
+        self._last_saved_s = self._now()

@@ -12,7 +12,7 @@ from amr_edge.training.config import OptimizerConfig
 from amr_edge.training.models.backbone import Backbone
 
 
-def _height(name: str, depth: int) -> int:
+def _layer_index(name: str, depth: int) -> int:
     """Depth of a parameter above the input: 0 embedding and positions, 1..depth blocks, depth + 1 the rest."""
     if not name.startswith("encoder."):
         return depth + 1
@@ -30,7 +30,7 @@ def build_optimizer(module: nn.Module, encoder: Backbone, config: OptimizerConfi
     depth = encoder.config.depth
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
-        scale = config.layer_decay ** (depth + 1 - _height(name, depth))
+        scale = config.layer_decay ** (depth + 1 - _layer_index(name, depth))
         groups.setdefault((scale, parameter.ndim > 1), []).append(parameter)
     return torch.optim.AdamW(
         [
@@ -69,9 +69,9 @@ class EmaWeights:
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        kept = module.state_dict(keep_vars=True).keys()
+        saved_names = module.state_dict(keep_vars=True).keys()
         named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        self._weights = {name: t.detach() for name, t in named.items() if name in kept and t.is_floating_point()}
+        self._weights = {name: t.detach() for name, t in named.items() if name in saved_names and t.is_floating_point()}
         self._decay = decay
         self.tensors = {name: tensor.clone() for name, tensor in self._weights.items()}
 
@@ -98,8 +98,8 @@ class EmaWeights:
             tensor.copy_(current)
 
     @contextmanager
-    def worn(self) -> Iterator[None]:
-        """The module answers with the average inside it."""
+    def applied(self) -> Iterator[None]:
+        """Context manager: the module has the averaged weights inside it."""
         self.swap()
         try:
             yield

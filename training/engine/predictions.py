@@ -1,4 +1,4 @@
-"""What a run answered, clip by clip: kept with the run, so that answers can be compared, fused and pooled later."""
+"""Predictions of a run for its test clips, saved with the run to be compared, fused and pooled later."""
 
 import os
 from dataclasses import dataclass
@@ -40,20 +40,20 @@ class SavedPredictions:
         return len(self.names)
 
 
-def save_predictions(answers: SavedPredictions, path: Path) -> Path:
-    """Write answers as a plain .npz, whole or not at all."""
-    more: dict[str, Any] = {} if answers.copied is None else {"copied": answers.copied}
+def save_predictions(predictions: SavedPredictions, path: Path) -> Path:
+    """Write predictions as a plain .npz, whole or not at all."""
+    more: dict[str, Any] = {} if predictions.copied is None else {"copied": predictions.copied}
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:
             np.savez(
                 file,
-                names=np.array(answers.names, dtype=np.str_),
-                labels=answers.labels.astype(np.int64),
-                probs=answers.probs.astype(np.float32),
-                classes=np.array(answers.classes, dtype=np.str_),
-                data_hash=np.array(answers.data_hash, dtype=np.str_),
-                split=np.array(answers.split, dtype=np.str_),
+                names=np.array(predictions.names, dtype=np.str_),
+                labels=predictions.labels.astype(np.int64),
+                probs=predictions.probs.astype(np.float32),
+                classes=np.array(predictions.classes, dtype=np.str_),
+                data_hash=np.array(predictions.data_hash, dtype=np.str_),
+                split=np.array(predictions.split, dtype=np.str_),
                 **more,
             )
         os.replace(part, path)  # noqa: PTH105  (atomic)
@@ -63,16 +63,16 @@ def save_predictions(answers: SavedPredictions, path: Path) -> Path:
 
 
 def load_predictions(path: Path) -> SavedPredictions:
-    """The answers in a file.
+    """The predictions in a file.
 
     Raises:
-        ReadError: If it is no file of answers.
+        ReadError: If it is no file of predictions.
     """
     if not path.exists():
-        raise ReadError(f"{path}: there are no answers; give the folder of a run that has finished and was tested")
+        raise ReadError(f"{path}: there are no predictions; give the folder of a run that has finished and was tested")
     try:
         found = {name: load(path, member) for name, member in members(path).items()}
-        answers = SavedPredictions(
+        predictions = SavedPredictions(
             names=tuple(str(name) for name in found["names"]),
             labels=np.asarray(found["labels"], dtype=np.int64),
             probs=np.asarray(found["probs"], dtype=np.float32),
@@ -82,12 +82,12 @@ def load_predictions(path: Path) -> SavedPredictions:
             copied=np.asarray(found["copied"], dtype=np.bool_) if "copied" in found else None,
         )
     except (KeyError, ValueError, TypeError) as cause:
-        raise ReadError(f"{path}: are not the answers of a run ({cause}); repeat the test with --resume") from cause
-    each = [answers.labels] if answers.copied is None else [answers.labels, answers.copied]
-    whole = all(part.shape == (len(answers),) for part in each)
-    if not whole or answers.probs.shape != (len(answers), len(answers.classes)):
+        raise ReadError(f"{path}: are not the predictions of a run ({cause}); repeat the test with --resume") from cause
+    each = [predictions.labels] if predictions.copied is None else [predictions.labels, predictions.copied]
+    whole = all(part.shape == (len(predictions),) for part in each)
+    if not whole or predictions.probs.shape != (len(predictions), len(predictions.classes)):
         raise ReadError(
-            f"{path}: holds probabilities {answers.probs.shape} for {len(answers)} clips of {len(answers.classes)} "
-            "classes; repeat the test with --resume"
+            f"{path}: holds probabilities {predictions.probs.shape} for {len(predictions)} clips of "
+            f"{len(predictions.classes)} classes; repeat the test with --resume"
         )
-    return answers
+    return predictions

@@ -114,8 +114,8 @@ class RunFolder:
         verb = self.whole.config().get("verb") if (self.whole.folder / "config.json").exists() else None
         if verb is None:
             return f"resume from {self.whole.folder}"
-        peers = world()
-        command = "amr-edge" if peers.size == 1 else f"torchrun --nproc-per-node {peers.size} -m amr_edge"
+        distributed = world()
+        command = "amr-edge" if distributed.size == 1 else f"torchrun --nproc-per-node {distributed.size} -m amr_edge"
         return f"go on with: {command} {verb} --resume {self.whole.folder}"
 
     def log(self, text: str, *, show: bool = True) -> None:
@@ -226,8 +226,8 @@ def with_current_names(values: dict[str, Any]) -> dict[str, Any]:
 
 def new_run(project: Path, verb: str, name: str, *, quiet: bool = False) -> RunFolder:
     """A fresh folder `project/verb/name-N`, N one above the highest there is."""
-    peers = world()
-    folder = peers.own(peers.from_the_first(lambda: _new_folder(project / verb, name)))
+    distributed = world()
+    folder = distributed.own(distributed.broadcast_from_main(lambda: _new_folder(project / verb, name)))
     folder.mkdir(parents=True, exist_ok=True)
     return RunFolder(folder, quiet=quiet)
 

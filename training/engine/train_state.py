@@ -20,14 +20,14 @@ class Progress:
     Attributes:
         epochs: Finished.
         steps: Taken of the next epoch.
-        best: The best judgement so far; lower is better.
+        best: The best validation score so far; lower is better.
         stale: Epochs since then.
         halvings: How often the learning rate was halved because the loss was not finite.
         stopped: Whether it ended early, for want of progress.
         loss_sum: Of the steps taken of the next epoch, weighed by clips.
         norm_sum: Of their gradients' norms.
         seconds: That they took.
-        pieces: Micro-batches of a batch, over all processes.
+        micro_batches: Micro-batches of a batch, over all processes.
     """
 
     epochs: int = 0
@@ -39,7 +39,18 @@ class Progress:
     loss_sum: float = 0.0
     norm_sum: float = 0.0
     seconds: float = 0.0
-    pieces: int = 1
+    micro_batches: int = 1
+
+
+def _dump_progress(progress: Progress) -> str:
+    fields = asdict(progress)
+    fields["pieces"] = fields.pop("micro_batches")  # its name in the files of every version
+    return json.dumps(fields)
+
+
+def _parse_progress(text: str) -> Progress:
+    fields = json.loads(text)
+    return Progress(micro_batches=fields.pop("pieces", 1), **fields)
 
 
 def save_state(
@@ -51,7 +62,7 @@ def save_state(
         tensors |= {f"average/{name}": t for name, t in average.tensors.items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{name}": t for name, t in moments.items() if isinstance(t, Tensor)}
-    write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+    write_tensors(path, tensors, {"progress": _dump_progress(progress)})
 
 
 def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, average: EmaWeights | None) -> Progress:
@@ -62,7 +73,7 @@ def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, 
     """
     tensors, metadata = read_tensors(path)
     try:
-        progress = Progress(**json.loads(metadata["progress"]))
+        progress = _parse_progress(metadata["progress"])
         module.load_state_dict(_part(tensors, "module/"))
         if average is not None:
             average.load(_part(tensors, "average/"))
@@ -71,7 +82,7 @@ def load_state(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, 
             index, _, name = key.partition("/")
             state.setdefault(int(index), {})[name] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    except (KeyError, ValueError, TypeError, RuntimeError) as cause:
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as cause:
         raise ReadError(
             f"{path}: is not the state of this run; resume with the settings it was started with"
         ) from cause
@@ -89,6 +100,6 @@ def read_progress(path: Path) -> Progress:
         ReadError: If the file is not a state.
     """
     try:
-        return Progress(**json.loads(read_tensors(path)[1]["progress"]))
-    except (KeyError, ValueError, TypeError) as cause:
+        return _parse_progress(read_tensors(path)[1]["progress"])
+    except (KeyError, ValueError, TypeError, AttributeError) as cause:
         raise ReadError(f"{path}: is not the state of a run; delete it to go on from the last epoch") from cause

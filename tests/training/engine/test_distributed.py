@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from amr_edge.cli import run as amr_edge
 from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError
-from amr_edge.training.engine.distributed import shares, world
+from amr_edge.training.engine.distributed import micro_batches, world
 from amr_edge.training.engine.run_folder import RunFolder
 from amr_edge.training.engine.train_step import batches
 
@@ -51,7 +51,7 @@ def test_the_processes_share_an_epoch_with_no_clip_twice_and_none_missing(
 ) -> None:
     seen: list[int] = []
     for chosen in batches(clips, batch, 0, epoch):
-        parts = [shares(chosen, rank, size, accumulate) for rank in range(size)]
+        parts = [micro_batches(chosen, rank, size, accumulate) for rank in range(size)]
         seen += [int(clip) for part in parts for _, piece in part for clip in piece]
         numbers = [number for part in parts for number, _ in part]
         assert len(set(numbers)) == len(numbers)  # no two draw the same randomness
@@ -63,16 +63,18 @@ def test_the_processes_share_an_epoch_with_no_clip_twice_and_none_missing(
 
 @given(chosen=st.integers(1, 40), size=st.integers(1, 6))
 def test_processes_cut_a_batch_as_one_process_with_as_many_micro_batches_does(chosen: int, size: int) -> None:
-    alone = [(number, piece.tolist()) for number, piece in shares(np.arange(chosen), 0, 1, size)]
+    alone = [(number, piece.tolist()) for number, piece in micro_batches(np.arange(chosen), 0, 1, size)]
     together = [
-        (number, piece.tolist()) for rank in range(size) for number, piece in shares(np.arange(chosen), rank, size, 1)
+        (number, piece.tolist())
+        for rank in range(size)
+        for number, piece in micro_batches(np.arange(chosen), rank, size, 1)
     ]
     assert together == alone
 
 
 def test_without_torchrun_a_process_is_alone_and_leads() -> None:
     assert world().size == 1
-    assert world().leads
+    assert world().is_main
     assert world().own(Path("runs")) == Path("runs")
 
 

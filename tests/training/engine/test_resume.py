@@ -1,5 +1,6 @@
 """Nothing is lost: interruption at any step, kills, full disks, losses that are not finite, time limits."""
 
+import json
 import math
 import signal
 import subprocess
@@ -16,20 +17,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from amr_edge.card import Card
 from amr_edge.errors import CheckFailedError, ConfigError, DataError, MissingError
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.training.config import EncoderConfig, OptimizerConfig
-from amr_edge.training.engine.checkpointing import HALVINGS
+from amr_edge.training.engine.checkpoint import read_tensors
+from amr_edge.training.engine.checkpointing import MAX_LR_HALVINGS
 from amr_edge.training.engine.device import RunOptions
 from amr_edge.training.engine.distributed import DistributedContext
-from amr_edge.training.engine.interrupts import Action, InterruptWatch, OutOfTimeError
+from amr_edge.training.engine.interrupts import Action, InterruptHandler, OutOfTimeError
 from amr_edge.training.engine.optimizer import EmaWeights, build_optimizer, learning_rate
 from amr_edge.training.engine.run_folder import RunFolder
-from amr_edge.training.engine.train_state import read_progress
-from amr_edge.training.engine.train_step import advance, batches
+from amr_edge.training.engine.train_state import Progress, read_progress, save_state
+from amr_edge.training.engine.train_step import TrainStep, batches
 from amr_edge.training.engine.trainer import Stage, train_loop
 from amr_edge.training.models.transformer import Encoder
 
@@ -173,9 +175,9 @@ def test_the_handlers_of_ctrl_c_and_sigterm_are_given_back(tmp_path: Path) -> No
 
 
 def test_a_second_ctrl_c_stops_at_once() -> None:
-    with InterruptWatch(CPU, speaks=False) as watch:
+    with InterruptHandler(CPU, verbose=False) as watch:
         signal.raise_signal(signal.SIGINT)
-        assert watch.wish() is Action.STOP_NOW
+        assert watch.next_action() is Action.STOP_NOW
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -183,14 +185,21 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
 def test_the_clock_asks_for_a_save_and_then_for_the_end() -> None:
     now = 0.0
     machine = replace(CPU, save_every_s=10.0, time_limit_s=25.0, began_s=0.0)
-    watch = InterruptWatch(machine, now=lambda: now)
+    watch = InterruptHandler(machine, now=lambda: now)
     asked = []
     for second in range(0, 30, 5):
         now = second
-        asked.append(watch.wish())
+        asked.append(watch.next_action())
         if asked[-1]:
-            watch.saved()
-    assert asked == [Action.NOTHING, Action.NOTHING, Action.SAVE, Action.NOTHING, Action.SAVE, Action.STOP_IN_TIME]
+            watch.mark_saved()
+    assert asked == [
+        Action.CONTINUE,
+        Action.CONTINUE,
+        Action.SAVE,
+        Action.CONTINUE,
+        Action.SAVE,
+        Action.STOP_AT_TIME_LIMIT,
+    ]
 
 
 def test_a_time_limit_ends_with_exit_code_0_says_that_it_is_unfinished_and_loses_nothing(tmp_path: Path) -> None:
@@ -371,7 +380,9 @@ def test_a_gradient_that_is_not_finite_in_the_very_last_step_is_noticed_before_i
 
 def test_a_loss_that_is_never_finite_is_given_up_with_the_last_good_weights(tmp_path: Path) -> None:
     run = run_in(tmp_path)
-    with pytest.raises(CheckFailedError, match=rf"epoch 2.*halved {HALVINGS} times.*epoch 1 are kept.*optim\.lr"):
+    with pytest.raises(
+        CheckFailedError, match=rf"epoch 2.*halved {MAX_LR_HALVINGS} times.*epoch 1 are kept.*optim\.lr"
+    ):
         train_loop(toy(bend=lambda loss: loss * (math.nan if read_progress(run.state).epochs else 1.0)), run)
     assert len(run.results()) == 1
     assert all(torch.isfinite(t).all() for t in load_file(run.last).values())
@@ -431,9 +442,19 @@ def test_the_average_of_a_weight_is_the_one_worked_by_hand() -> None:
     # Decays of 2 / 11 after the first step and 1 / 4, the largest, after the second.
     first = 1.0 * 2 / 11 + 2.0 * 9 / 11
     assert float(average.tensors["weight"]) == pytest.approx(first * 0.25 + 4.0 * 0.75)
-    with average.worn():
+    with average.applied():
         assert float(module.weight.detach()) == pytest.approx(first * 0.25 + 4.0 * 0.75)
     assert float(module.weight.detach()) == 4.0
+
+
+def test_the_state_keeps_the_name_that_earlier_versions_gave_its_micro_batches(tmp_path: Path) -> None:
+    module = nn.Linear(1, 1)
+    optimizer = torch.optim.AdamW(module.parameters())
+    save_state(tmp_path / "state.safetensors", module, optimizer, None, Progress(epochs=2, micro_batches=3))
+    stored = json.loads(read_tensors(tmp_path / "state.safetensors")[1]["progress"])
+    assert stored["pieces"] == 3
+    assert "micro_batches" not in stored
+    assert read_progress(tmp_path / "state.safetensors") == Progress(epochs=2, micro_batches=3)
 
 
 def test_micro_batches_have_the_gradient_of_the_whole_batch() -> None:
@@ -448,18 +469,15 @@ def test_micro_batches_have_the_gradient_of_the_whole_batch() -> None:
             features, _ = module(bodies[indices], torch.ones(len(indices), 8, 3, dtype=torch.bool))
             return (features - 1).abs().mean()
 
-        adam = build_optimizer(module, module, stage.config)
-        loss, norm = advance(
-            step,
-            module,
-            adam,
-            np.array([0, 3, 4, 7, 9]),
-            where=(0, 0, 0),
-            rate=0.0,
-            config=stage.config,
-            machine=replace(CPU, accumulate=accumulate),
-            peers=DistributedContext(),
+        train_step = TrainStep(
+            loss=step,
+            module=module,
+            optimizer=build_optimizer(module, module, stage.config),
+            clip_norm=stage.config.clip_norm,
+            options=replace(CPU, accumulate=accumulate),
+            distributed=DistributedContext(),
         )
+        loss, norm = train_step(np.array([0, 3, 4, 7, 9]), position=(0, 0, 0), lr=0.0)
         gradient = torch.cat([p.grad.reshape(-1) for p in module.parameters() if p.grad is not None])
         found.append((float(loss), float(norm), gradient))
     for loss, norm, gradient in found[1:]:

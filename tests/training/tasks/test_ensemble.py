@@ -138,5 +138,5 @@ def test_the_command_reports_each_run_and_the_fusion_and_keeps_it(
 def test_no_run_is_no_fusion() -> None:
     with pytest.raises(ConfigError, match="two runs"):
         fuse_runs([], None)
-    with pytest.raises(ReadError, match="no answers"):
+    with pytest.raises(ReadError, match="no predictions"):
         load_predictions(Path("nowhere") / FILE)
