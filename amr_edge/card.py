@@ -65,7 +65,7 @@ class Card:
         stride_s: Seconds between two answers of a stream.
         threshold: Probability from which a label is believed by the stream.
         thresholds: The same for each class, where they differ; empty is `threshold` for all.
-        temperature: What logits are divided by before a stream takes them for probabilities; see `tempered`.
+        temperature: What logits are divided by before a stream takes them for probabilities; see `apply_temperature`.
         events: Event detection of a stream, unless a run sets it otherwise.
         tracker: Tracking of people in a stream, unless a run sets it otherwise.
         calibration: What temperature and thresholds were fitted on, and what they gave there.

@@ -1,4 +1,4 @@
-"""The one command: `amr-edge VERB`. It names its verbs and imports none of them until one is called."""
+"""The command line `amr-edge VERB`; a verb's module is imported when it is called."""
 
 import os
 import sys
@@ -21,18 +21,21 @@ VERBS: dict[str, tuple[str, str]] = {
         "amr_edge.training.cli:pretrain",
         "Pre-train an encoder on recordings without labels (AMR).",
     ),
-    "finetune": ("amr_edge.training.cli:finetune", "Teach a pre-trained encoder your actions."),
+    "finetune": ("amr_edge.training.cli:finetune", "Fine-tune a pre-trained encoder on labelled actions."),
     "train": ("amr_edge.training.cli:train", "Pre-train, fine-tune and evaluate in one run."),
-    "distill": ("amr_edge.training.cli:distill", "Teach a small student what a large model answers."),
+    "distill": ("amr_edge.training.cli:distill", "Train a small student model on a larger model's outputs."),
     "probe": (
         "amr_edge.training.cli:probe",
-        "How much a frozen encoder tells apart: linear layer, nearest neighbours.",
+        "Evaluate a frozen encoder by a linear probe and nearest neighbours.",
     ),
-    "fuse": ("amr_edge.training.cli:fuse", "Average the answers of several runs: joint, bone and motion streams."),
-    "asma": ("amr_edge.training.asma.cli:asma", "Two masked encoders, an aligned teacher and a light student (ASMa)."),
-    "report": ("amr_edge.training.report.cli:report", "One HTML page about a run, or several compared."),
-    "evaluate": ("amr_edge.export.cli:evaluate", "Accuracy of a run or an exported model on a split."),
-    "export": ("amr_edge.export.cli:export", "Write ONNX and prove on real clips that nothing was lost."),
+    "fuse": ("amr_edge.training.cli:fuse", "Average the predictions of several runs: joint, bone and motion streams."),
+    "asma": (
+        "amr_edge.training.asma.cli:asma",
+        "Pre-train two masked encoders, align a teacher, distill a light student (ASMa).",
+    ),
+    "report": ("amr_edge.training.report.cli:report", "Write an HTML report of a run, or a comparison of several."),
+    "evaluate": ("amr_edge.export.cli:evaluate", "Evaluate the accuracy of a run or an exported model on a split."),
+    "export": ("amr_edge.export.cli:export", "Export to ONNX or TensorRT and verify the accuracy on real clips."),
     "reproduce": (
         "amr_edge.export.demo.reproduce_rehab8:reproduce",
         "Reproduce the bundled model from the raw files of its data.",
@@ -43,11 +46,14 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "live": (
         "amr_edge.runtime.cli:live",
-        "Recognise actions: recorded skeletons, video or camera in, JSON lines out.",
+        "Recognise actions in recordings, video or cameras; predictions as JSON lines.",
     ),
     "bench": ("amr_edge.runtime.cli:bench", "Measure a model's latency on this machine."),
-    "doctor": ("amr_edge.runtime.cli:doctor", "Show what works on this machine, with a fix for what does not."),
-    "pose": ("amr_edge.runtime.cli:pose", "Fetch the pose model that video and cameras need."),
+    "doctor": (
+        "amr_edge.runtime.cli:doctor",
+        "Check this machine: packages, engines, devices; a fix for each problem.",
+    ),
+    "pose": ("amr_edge.runtime.cli:pose", "Download the pose model that video and cameras need."),
     "model": ("amr_edge.runtime.cli:model", "Show the card of a model file."),
 }
 
@@ -59,11 +65,11 @@ class Verbs(click.Group):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """The verbs, in the order a newcomer meets them."""
+        """The verbs in the order of `VERBS`."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb that was typed; of one that is not there, say which may have been meant."""
+        """Import the command of a verb; suggest the nearest one for an unknown verb."""
         cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in VERBS:
             close = get_close_matches(cmd_name, VERBS, n=1)
@@ -77,7 +83,7 @@ class Verbs(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the verb; a reader of our answers who has gone, as `head` does, ends it without complaint."""
+        """Run the verb; end quietly when the reader of stdout is gone, as with `head`."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -95,7 +101,7 @@ class Verbs(click.Group):
 @click.version_option(__version__, prog_name="amr-edge")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def amr_edge(debug: bool) -> None:  # noqa: FBT001
-    """Skeleton action recognition: recordings in, a proven model out, live answers from it.
+    """Skeleton action recognition: train on recordings, export a verified model, recognise live.
 
     Start with `amr-edge demo`.
     """
@@ -103,7 +109,7 @@ def amr_edge(debug: bool) -> None:  # noqa: FBT001
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line and return its exit code; every refusal is one sentence on stderr."""
+    """Run the command line and return its exit code; every error is one sentence on stderr."""
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:

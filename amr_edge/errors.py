@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree; each branch knows the exit code that a command ends with.
+"""The exceptions of amr-edge, and the exit codes of its commands.
 
 ```
 AmrError
@@ -17,7 +17,7 @@ Every message is one sentence: what was expected, what came, where, and the way 
 
 
 class AmrError(Exception):
-    """Anything that amr-edge refuses with a sentence."""
+    """Base class: any error that amr-edge reports in one sentence."""
 
     exit_code = 1
 
@@ -41,7 +41,7 @@ class MissingError(AmrError):
 
 
 class DataError(AmrError):
-    """Something that was brought to us is damaged, foreign or contradicts its partner."""
+    """An input is damaged, of a foreign kind, or contradicts another input."""
 
     exit_code = 4
 

@@ -1,4 +1,4 @@
-"""How good answers are: accuracy, per class and confused, from probabilities and labels."""
+"""Classification metrics from probabilities and labels: accuracy, per class, and confusion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Score:
     Attributes:
         top1: Share of clips whose most probable class is the label.
         top5: Share of clips whose label is among the five most probable (or K, if fewer).
-        mean_class: Mean over classes of the share of their clips answered rightly; classes without clips left out.
-        confusion: (K, K) counts, rows are labels, columns answers.
+        mean_class: Mean over classes of the share of their clips predicted correctly; those without clips left out.
+        confusion: (K, K) counts, rows are labels, columns predictions.
     """
 
     top1: float
@@ -32,7 +32,7 @@ class Score:
         return int(self.confusion.sum())
 
     def per_class(self) -> NDArray[np.float64]:
-        """(K,) share of each class answered rightly; NaN for a class without clips."""
+        """(K,) share of each class predicted correctly; NaN for a class without clips."""
         total = self.confusion.sum(axis=1)
         right = np.diag(self.confusion)
         return np.where(total > 0, right / np.maximum(total, 1), np.nan)
@@ -53,7 +53,7 @@ def score(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> Score:
         raise ClipError("expected finite probabilities, got NaN or infinity; the model is damaged or did not converge")
     classes = probs.shape[1]
     if labels.min() < 0 or labels.max() >= classes:
-        raise ClipError(f"labels run from {labels.min()} to {labels.max()}, the answers have {classes} classes")
+        raise ClipError(f"labels run from {labels.min()} to {labels.max()}, the probabilities have {classes} classes")
     answers = probs.argmax(axis=1)
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (labels, answers), 1)
@@ -68,41 +68,41 @@ def score(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> Score:
 
 
 def deduplicated(
-    probs: NDArray[np.floating], labels: NDArray[np.int64], copied: NDArray[np.bool_]
+    probs: NDArray[np.floating], labels: NDArray[np.int64], duplicate: NDArray[np.bool_]
 ) -> dict[str, float | int | None]:
-    """The score without test clips that duplicate training clips, under another name.
+    """Accuracy without the test clips that duplicate training clips (data leakage).
 
     Args:
         probs: (N, K).
         labels: (N,).
-        copied: (N,) True for the copies of training recordings.
+        duplicate: (N,) True for duplicates of training recordings.
 
     Returns:
-        Nothing where there are no copies; else "copies", how many, and "top1_without_copies", None if all are.
+        Empty without duplicates; else "copies", their number, and "top1_without_copies", None if all clips are.
 
     >>> deduplicated(np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1]), np.array([True, False]))
     {'copies': 1, 'top1_without_copies': 0.0}
     """
-    if not copied.any():
+    if not duplicate.any():
         return {}
-    rest = ~copied
+    rest = ~duplicate
     return {
-        "copies": int(copied.sum()),
+        "copies": int(duplicate.sum()),
         "top1_without_copies": score(probs[rest], labels[rest]).top1 if rest.any() else None,
     }
 
 
-def copies_in_words(figures: Mapping[str, float | int | None]) -> str:
-    """The result of `deduplicated` as a line; empty without duplicates.
+def format_deduplicated(figures: Mapping[str, float | int | None]) -> str:
+    """The figures of `deduplicated` as one line; empty without duplicates.
 
-    >>> copies_in_words({"copies": 95, "top1_without_copies": 0.8266})
-    'without the 95 clips that are copies of training recordings: top-1 0.8266'
+    >>> format_deduplicated({"copies": 95, "top1_without_copies": 0.8266})
+    'without the 95 clips that duplicate training recordings: top-1 0.8266'
     """
     if not figures:
         return ""
     top1 = figures["top1_without_copies"]
     rest = "nothing is left" if top1 is None else f"top-1 {top1:.4f}"
-    return f"without the {figures['copies']} clips that are copies of training recordings: {rest}"
+    return f"without the {figures['copies']} clips that duplicate training recordings: {rest}"
 
 
 def per_class_rows(result: Score, classes: tuple[str, ...]) -> list[tuple[str, int, float, str]]:
@@ -117,7 +117,7 @@ def per_class_rows(result: Score, classes: tuple[str, ...]) -> list[tuple[str, i
 
 
 def report(result: Score, classes: tuple[str, ...], worst: int = 5) -> str:
-    """The score in words: one line of figures, then the classes that go wrong most."""
+    """The score as text: one line of figures, then the classes with the most errors."""
     rows = [row for row in per_class_rows(result, classes)[:worst] if row[2] < 1]
     line = (
         f"top-1 {result.top1:.4f}  top-5 {result.top5:.4f}  mean over classes {result.mean_class:.4f}  "

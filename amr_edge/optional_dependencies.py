@@ -1,4 +1,4 @@
-"""Which optional packages a command needs, and the line to type when they are not installed."""
+"""Optional packages by extra, and the refusal of a command whose packages are not installed."""
 
 from importlib.util import find_spec
 

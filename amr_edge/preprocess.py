@@ -37,7 +37,7 @@ TORSO_M = 0.5  # a scaled skeleton has this distance from pelvis to upper spine,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareConfig:
-    """Preprocessing of poses into a clip.
+    """Parameters of preprocessing.
 
     Attributes:
         layout: The layout the model sees.
@@ -94,7 +94,7 @@ class PrepareConfig:
 
 
 class Clip(NamedTuple):
-    """The model input of one recording: values are 0 where absent, and `present` says which those are."""
+    """The input of a model: values, 0 where absent, and the mask of what is present."""
 
     values: NDArray[np.float32]  # (M, T, V, 3)
     present: Mask  # (M, T, V)
@@ -103,7 +103,7 @@ class Clip(NamedTuple):
 def resample(
     poses: Poses, times_s: NDArray[np.float64], at_s: NDArray[np.float64], max_gap_s: float
 ) -> NDArray[np.float32]:
-    """Poses at other instants, each joint interpolated linearly between the two frames that saw it.
+    """Poses at other instants, each joint interpolated linearly between the two nearest frames that show it.
 
     Args:
         poses: (M, T, V, C), absent joints NaN.
@@ -362,7 +362,7 @@ def _filled(poses: Poses) -> tuple[Poses, Mask]:
 
 
 def unit_bones(poses: Poses) -> Poses:
-    """Poses of which only the directions of the bones are kept.
+    """Poses with bones of standard length, in their measured directions.
 
     Args:
         poses: (..., 15, 3) in layout canonical15, absent joints NaN, any unit and place.

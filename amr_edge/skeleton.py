@@ -1,4 +1,4 @@
-"""What the joints of a pose are called, how they hang together, and how one skeleton is read as another.
+"""Skeleton layouts: joint names, parents and mirror pairs, and remapping of poses from one layout to another.
 
 A joint name means the same place on the body in every layout, so two layouts share a joint exactly when they
 share its name. Where a layout's own documentation uses another word, the comment beside it says so. A joint

@@ -11,8 +11,8 @@ Floats = NDArray[np.float64]
 COLDEST, HOTTEST = 0.25, 8.0  # temperatures that are tried
 
 
-def tempered(probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Probabilities after division of their logits by a temperature; above 1 they are less confident.
+def apply_temperature(probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Probabilities after their logits are divided by a temperature; above 1 they are less extreme.
 
     Args:
         probs: (N, K), of a softmax.
@@ -21,7 +21,7 @@ def tempered(probs: NDArray[np.float32], temperature: float) -> NDArray[np.float
     Returns:
         (N, K), float32.
 
-    >>> [round(float(prob), 4) for prob in tempered(np.float32([[0.8, 0.2]]), 2.0)[0]]
+    >>> [round(float(prob), 4) for prob in apply_temperature(np.float32([[0.8, 0.2]]), 2.0)[0]]
     [0.6667, 0.3333]
     """
     if temperature == 1.0:

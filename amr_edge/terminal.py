@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: tables on stdout, progress and notes on stderr, JSON for machines."""
+"""Terminal output: tables on stdout, progress and notes on stderr, JSON for machines."""
 
 import json
 import math
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 def note(text: str) -> None:
-    """One line for the person, on stderr, so that stdout stays for answers."""
+    """Print one line on stderr; stdout is for results."""
     click.echo(text, err=True)
 
 
@@ -37,7 +37,7 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars and arrays, paths and NaN as what JSON has for them."""
+    """NumPy scalars and arrays, paths and NaN as JSON values."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

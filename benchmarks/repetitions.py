@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from amr_edge.data.readers import ui_prmd
-from amr_edge.kinematics import RULES, counted, moved, shows
+from amr_edge.kinematics import RULES, count_repetitions, measure_movement, shows
 from amr_edge.preprocess import resample
 from amr_edge.skeleton import CANONICAL15, layout, remap
 
@@ -45,13 +45,13 @@ def main() -> None:
                 times_s = np.arange(len(seen)) / ui_prmd.FPS
                 poses = remap(seen, layout("ui_prmd22"), CANONICAL15).poses
                 before_s = time.process_time()
-                counts.append(len(counted(rule, poses, times_s)))
+                counts.append(len(count_repetitions(rule, poses, times_s)))
                 spent_s, frames = spent_s + time.process_time() - before_s, frames + len(seen)
                 at_s = np.arange(0, times_s[-1], 1 / FPS)
                 slow = resample(poses[None], times_s, at_s, 0.4)[0]  # (T', 15, 3)
                 for first in range(0, len(slow) - int(WINDOW_S * FPS), int(EVERY_S * FPS)):
                     window = slow[first : first + int(WINDOW_S * FPS) + 1]
-                    found = moved(rule, window)
+                    found = measure_movement(rule, window)
                     ranges.append((found.travel, found.peak))
                     believed.append(shows(rule, window))
             travel, peak = np.percentile(np.array(ranges), [10, 50], axis=0).T.round(1).tolist()

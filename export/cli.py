@@ -6,7 +6,7 @@ import click
 
 from amr_edge.errors import ConfigError
 from amr_edge.export import api
-from amr_edge.metrics import copies_in_words, report
+from amr_edge.metrics import format_deduplicated, report
 from amr_edge.terminal import note, to_json
 
 
@@ -158,7 +158,7 @@ def evaluate(
         click.echo(to_json(result.to_dict()))
     else:
         lines = (f"{model} on {result.store} (split {result.split})", report(result.score, result.classes))
-        click.echo("\n".join(filter(None, (*lines, copies_in_words(result.apart)))))
+        click.echo("\n".join(filter(None, (*lines, format_deduplicated(result.apart)))))
 
 
 def _curve_text(model: Path, measured: api.BudgetCurve, *, dry_run: bool) -> str:

@@ -1,4 +1,4 @@
-"""Features of one repetition, and a logistic model of how likely it was done rightly."""
+"""Features of one repetition, and the probability that it was executed correctly."""
 
 import math
 from dataclasses import asdict, dataclass, fields
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from amr_edge.errors import ClipError, ConfigError
-from amr_edge.kinematics.joint_angles import Floats, angles, calm
+from amr_edge.kinematics.joint_angles import Floats, angles, median_of_three
 from amr_edge.kinematics.range_of_motion import is_number
 from amr_edge.skeleton import Poses
 
@@ -25,7 +25,7 @@ FEATURES: tuple[str, ...] = (
 
 
 def rep_features(poses: Poses, times_s: Floats) -> Floats:
-    """Features of one repetition, invariant to mirroring.
+    """Features of one repetition, the same for its mirror image.
 
     Args:
         poses: (T, 15, 3) of the repetition in layout canonical15, absent joints NaN.
@@ -34,7 +34,7 @@ def rep_features(poses: Poses, times_s: Floats) -> Floats:
     Returns:
         (F,) in the order of `FEATURES`: of sided measures the greater peak and travel of the two sides and by how much
         the sides' travels differ; of the others peak and travel; the duration; and how much longer the way of the
-        knees, thighs, arms and elbows was than out and back. NaN where it is unknown.
+        knees, thighs, arms and elbows was than out and back. NaN where unknown.
 
     Raises:
         ClipError: If shapes do not fit or there is no frame.
@@ -49,14 +49,14 @@ def rep_features(poses: Poses, times_s: Floats) -> Floats:
     found: list[float] = []
     way = reach = 0.0
     for name in _SIDED_FEATURES:
-        sides = [calm(measured[name][:, side]) for side in (0, 1)]
+        sides = [median_of_three(measured[name][:, side]) for side in (0, 1)]
         peaks, travels = zip(*(_range(side) for side in sides), strict=True)
         found += [_greater(*peaks), _greater(*travels), abs(travels[0] - travels[1])]
         if name != "forearm rotation":
             way += sum(float(np.nansum(np.abs(np.diff(side)))) for side in sides)
             reach += float(np.nansum(travels))
     for name in _WHOLE_FEATURES:
-        found += _range(calm(measured[name]))
+        found += _range(median_of_three(measured[name]))
     found += [float(times_s[-1] - times_s[0]), way / (2 * reach) if reach > 0 else float("nan")]
     return np.array(found)
 
@@ -73,7 +73,7 @@ def _greater(one: float, other: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """A linear guess at how likely one repetition of a class was done rightly.
+    """Logistic model of the probability that a repetition of a class was executed correctly.
 
     Attributes:
         features: Names of `FEATURES` that it looks at.
@@ -93,7 +93,7 @@ class Quality:
         unknown = [name for name in self.features if name not in FEATURES]
         if unknown or not self.features:
             raise ConfigError(
-                f"a quality needs features of movement.FEATURES, got {', '.join(map(str, unknown)) or 'none'}"
+                f"a quality needs features of kinematics.FEATURES, got {', '.join(map(str, unknown)) or 'none'}"
             )
         rows = (self.mean, self.scale, self.weights)
         numbers = [*self.mean, *self.scale, *self.weights, self.bias]
@@ -105,7 +105,7 @@ class Quality:
             raise ConfigError(f"scales of features must be above 0, got {self.scale}")
 
     def prob(self, found: Floats) -> float:
-        """Probability that a repetition was right, from its `rep_features`; what is unknown counts as average.
+        """Probability of a correct execution from `rep_features`; unknown features count as average.
 
         >>> bent = Quality(features=("trunk lean peak",), mean=(20.0,), scale=(10.0,), weights=(-1.0,), bias=0.0)
         >>> found = np.full(len(FEATURES), np.nan)

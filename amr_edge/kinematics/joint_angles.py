@@ -1,4 +1,4 @@
-"""Which joint is bent or turned by how much, frame by frame.
+"""Joint angles and distances of the body, frame by frame.
 
 Poses are those of layout canonical15, and only the directions of their bones count, so a sensor in metres and the clip
 of a model with bones of unit length give the same numbers. Angles are degrees, 0 for a person who stands upright with
@@ -147,7 +147,7 @@ def angles(poses: Poses) -> dict[str, Floats]:
     }
 
 
-def calm(values: Floats) -> Floats:
+def median_of_three(values: Floats) -> Floats:
     """(T,) the median of each value and its two neighbours: a single wild frame is no movement."""
     padded = np.concatenate([values[:1], values, values[-1:]])
     three = np.sort(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)  # (3, T), NaN last

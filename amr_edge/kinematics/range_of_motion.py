@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.errors import ConfigError
-from amr_edge.kinematics.joint_angles import MEASURES, WHOLE, Floats, angles, calm
+from amr_edge.kinematics.joint_angles import MEASURES, WHOLE, Floats, angles, median_of_three
 from amr_edge.skeleton import Mask, Poses
 
 Sides = Literal["both", "either", "one"]
@@ -253,8 +253,8 @@ def holds(rule: Rule, track: Track, measured: Mapping[str, Floats]) -> Mask:
     return out
 
 
-class Moved(NamedTuple):
-    """Movement of a person by the measure of a rule.
+class Movement(NamedTuple):
+    """Travel and peak of a movement by the measure of a rule.
 
     Attributes:
         travel: From least to most; NaN if it is never known.
@@ -268,8 +268,8 @@ class Moved(NamedTuple):
     at_peak: tuple[tuple[float, float], ...]
 
 
-def moved(rule: Rule, poses: Poses) -> Moved:
-    """Movement of a person in a window by a rule's measure.
+def measure_movement(rule: Rule, poses: Poses) -> Movement:
+    """Travel and peak of the movement in a window, by a rule's measure.
 
     Args:
         rule: Which measure of which sides.
@@ -287,10 +287,10 @@ def moved(rule: Rule, poses: Poses) -> Moved:
     return max(found, key=lambda each: -1.0 if math.isnan(each.travel) else each.travel)
 
 
-def _moved(rule: Rule, track: Track, measured: Mapping[str, Floats]) -> Moved:
-    followed = calm(track.values)
+def _moved(rule: Rule, track: Track, measured: Mapping[str, Floats]) -> Movement:
+    followed = median_of_three(track.values)
     if not np.isfinite(followed).any():
-        return Moved(np.nan, np.nan, tuple((np.nan, np.nan) for _ in rule.at_peak))
+        return Movement(np.nan, np.nan, tuple((np.nan, np.nan) for _ in rule.at_peak))
     peak = float(np.nanmax(followed))
     travel = peak - float(np.nanmin(followed))
     far = followed >= peak - 0.15 * travel  # (T,), more than one frame: joints jitter
@@ -299,7 +299,7 @@ def _moved(rule: Rule, track: Track, measured: Mapping[str, Floats]) -> Moved:
         values = _bounded(bound, track, measured)[far]  # (T', 1 or 2)
         middles = [_median(values[:, side]) for side in range(values.shape[1])]
         ends.append((min(middles), max(middles)))
-    return Moved(travel, peak, tuple(ends))
+    return Movement(travel, peak, tuple(ends))
 
 
 def _median(values: Floats) -> float:
@@ -326,7 +326,7 @@ def shows(rule: Rule, poses: Poses) -> bool:
     >>> shows(RULES["squat"], np.stack([standing()] * 5))
     False
     """
-    found = moved(rule, poses)
+    found = measure_movement(rule, poses)
     if not (found.travel >= rule.least_travel and found.peak >= rule.least_peak):
         return False
     return not any(

@@ -1,4 +1,4 @@
-"""Does what was seen bear out what a model says: the rules of its card, applied to an answer and its clip."""
+"""Plausibility check of predictions: the range-of-motion rules of a card, applied to a prediction and its clip."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -39,7 +39,7 @@ def rules_of(card: Card) -> dict[int, Rule]:
 
 
 def qualities_of(card: Card) -> dict[str, Quality]:
-    """The guesses at right executions that a card carries, by class.
+    """The execution-quality models that a card carries, by class.
 
     Raises:
         CardError: If one is broken or of no class of the card.
@@ -57,12 +57,12 @@ def qualities_of(card: Card) -> dict[str, Quality]:
     return found
 
 
-class Gated(NamedTuple):
-    """An answer after the range of motion had its say.
+class GateResult(NamedTuple):
+    """A prediction after the plausibility check.
 
     Attributes:
         probs: (K,) float32; what a refused class had is with `none_class`, or gone if there is none.
-        label: The class that won and was refused; None if the answer stands.
+        label: The class that won and was refused; None if it was accepted.
     """
 
     probs: NDArray[np.float32]
@@ -70,7 +70,7 @@ class Gated(NamedTuple):
 
 
 class Gate:
-    """Believes an answer only if the window shows the movement that the card's rule for it asks for."""
+    """Accepts a prediction only if the window shows the movement that the card's rule for its class requires."""
 
     def __init__(self, card: Card) -> None:
         """The gate of a model; one whose card has no rules refuses nothing.
@@ -87,8 +87,8 @@ class Gate:
         """True if there is anything that it could refuse."""
         return bool(self.rules)
 
-    def __call__(self, probs: NDArray[np.float32], values: NDArray[np.float32], present: Mask) -> Gated:
-        """Judge one answer by the clip that it is about.
+    def __call__(self, probs: NDArray[np.float32], values: NDArray[np.float32], present: Mask) -> GateResult:
+        """Check one prediction against its clip.
 
         Args:
             probs: (K,) of the model, at its temperature.
@@ -112,13 +112,13 @@ class Gate:
             if self._none is not None:
                 probs[self._none] += probs[best]
             probs[best] = 0
-        return Gated(probs, refused)
+        return GateResult(probs, refused)
 
 
-def gated(
+def apply_gate(
     card: Card, probs: NDArray[np.float32], values: NDArray[np.float32], present: Mask
 ) -> tuple[NDArray[np.float32], Sequence[str | None]]:
-    """The answers of many clips after their ranges of motion had their say, as the stream gives them.
+    """The predictions of many clips after the plausibility check, as a stream gives them.
 
     Args:
         card: Of the model, with its rules.

@@ -1,4 +1,4 @@
-"""How often was something done: full cycles of an angle, out and back, counted as they come or all at once."""
+"""Repetition counting: full cycles of an angle, out and back, as values arrive or of a whole recording."""
 
 import math
 from collections import deque
@@ -34,7 +34,7 @@ class Cycle(NamedTuple):
     travel: float
 
 
-class Counter:
+class CycleCounter:
     """Counts full cycles of one signal, value by value; holds a fifth of a second.
 
     A cycle goes out by at least `travel` above the lowest value since the last one, reaches `peak`, and comes back by
@@ -106,7 +106,7 @@ class Counter:
 
 
 def repetitions(values: Floats, times_s: Floats, travel: float, peak: float = -math.inf) -> tuple[Cycle, ...]:
-    """The full cycles of a signal, as `Counter` counts them.
+    """The full cycles of a signal, as `CycleCounter` counts them.
 
     Args:
         values: (T,) of the signal, NaN where it is unknown.
@@ -125,12 +125,12 @@ def repetitions(values: Floats, times_s: Floats, travel: float, peak: float = -m
     """
     if values.shape != times_s.shape or values.ndim != 1:
         raise ClipError(f"expected one time for each value, got {values.shape} and {times_s.shape}")
-    counter = Counter(travel, peak)
+    counter = CycleCounter(travel, peak)
     found = (counter.push(float(time_s), float(value)) for time_s, value in zip(times_s, values, strict=True))
     return tuple(cycle for cycle in found if cycle is not None)
 
 
-class Repeats:
+class RuleCounter:
     """Counts the repetitions of what a rule is about, from whichever end a person begins.
 
     Sides that may move by themselves are counted by themselves; what both do at the same time counts once. Where a rule
@@ -139,9 +139,9 @@ class Repeats:
 
     def __init__(self, rule: Rule) -> None:
         sides = 2 if rule.sides == "either" and rule.measure in SIDED else 1
-        self._up = _Merged([Counter(rule.least_travel, rule.least_peak, rule.back) for _ in range(sides)])
+        self._up = _Merged([CycleCounter(rule.least_travel, rule.least_peak, rule.back) for _ in range(sides)])
         self._down = (
-            _Merged([Counter(rule.least_travel, back=rule.back) for _ in range(sides)])
+            _Merged([CycleCounter(rule.least_travel, back=rule.back) for _ in range(sides)])
             if rule.rest == "either"
             else None
         )
@@ -162,7 +162,7 @@ class Repeats:
 class _Merged:
     """Counters of both sides; a cycle of one that lies within one of the other is the same."""
 
-    def __init__(self, counters: list[Counter]) -> None:
+    def __init__(self, counters: list[CycleCounter]) -> None:
         self._counters = counters
         self._until_s = -math.inf
 
@@ -176,15 +176,15 @@ class _Merged:
         return found
 
 
-def followed(rule: Rule, measured: Mapping[str, Floats]) -> list[tuple[list[float], list[bool]]]:
-    """Input of `Repeats`, frame by frame: the values of a rule's tracks and whether its bounds hold."""
+def rule_signals(rule: Rule, measured: Mapping[str, Floats]) -> list[tuple[list[float], list[bool]]]:
+    """What `RuleCounter` takes, frame by frame: the values of a rule's tracks and whether its bounds hold."""
     paths = tracks(rule, measured)
     values = np.stack([track.values for track in paths], axis=1).tolist()  # (T, tracks)
     hold = np.stack([holds(rule, track, measured) for track in paths], axis=1).tolist()
     return list(zip(values, hold, strict=True))
 
 
-def counted(rule: Rule, poses: Poses, times_s: Floats) -> tuple[Cycle, ...]:
+def count_repetitions(rule: Rule, poses: Poses, times_s: Floats) -> tuple[Cycle, ...]:
     """The repetitions in a recording of what a rule is about.
 
     Args:
@@ -197,9 +197,9 @@ def counted(rule: Rule, poses: Poses, times_s: Floats) -> tuple[Cycle, ...]:
     """
     if times_s.shape != poses.shape[:1]:
         raise ClipError(f"expected one time for each pose, got {times_s.shape} and {poses.shape}")
-    repeats = Repeats(rule)
+    repeats = RuleCounter(rule)
     found: tuple[list[Cycle], list[Cycle]] = [], []
-    for time_s, (values, hold) in zip(times_s.tolist(), followed(rule, angles(poses)), strict=True):
+    for time_s, (values, hold) in zip(times_s.tolist(), rule_signals(rule, angles(poses)), strict=True):
         for end, cycle in enumerate(repeats.push(time_s, values, hold)):
             if cycle is not None:
                 found[end].append(cycle)

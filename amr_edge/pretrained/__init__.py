@@ -30,7 +30,7 @@ def bundled(name: str = DEFAULT) -> Path:
 
 
 def resolve_model_path(word: str | Path) -> Path:
-    """The file that a person means who types `rehab8`; everything else, and whatever lies at that path, is itself.
+    """Resolve the name of a bundled model to its path; other paths, and existing files of that name, stay as they are.
 
     Raises:
         MissingError: See `bundled`.

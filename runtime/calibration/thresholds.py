@@ -28,7 +28,7 @@ from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
 from amr_edge.runtime.pipeline.one_euro import SmoothConfig
 from amr_edge.runtime.pipeline.recognizer import Prediction, recognize
 from amr_edge.skeleton import Mask
-from amr_edge.temperature import fit_temperature, nll, tempered
+from amr_edge.temperature import apply_temperature, fit_temperature, nll
 
 Floats = NDArray[np.float64]
 
@@ -143,7 +143,7 @@ def score_predictions(
 def _tempered(answer: Prediction, temperature: float) -> Prediction:
     if temperature == 1.0:
         return answer
-    return replace(answer, probs=tempered(answer.probs[None], temperature)[0])
+    return replace(answer, probs=apply_temperature(answer.probs[None], temperature)[0])
 
 
 def calibrate(

@@ -1,7 +1,7 @@
-"""What works on this machine and what does not, and what to type about it.
+"""Checks of this machine: interpreter, packages, engines, models, devices, memory and clock.
 
-Each check looks at one thing and says so in one line, with its fix if something is wrong. Everything a check looks at
-comes in through `SystemInfo`, so that the tests can be any machine.
+Each check gives one line, with a fix if something is wrong. All that it reads comes from `SystemInfo`, so that tests
+can stand in for any machine.
 """
 
 import os
@@ -119,7 +119,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _too_old(system: SystemInfo, extra: str) -> list[str]:
-    """Packages of an extra that are older than it asks for."""
+    """Packages of an extra that are older than required."""
     found = []
     for line in system.required:
         requirement = re.match(r"\s*([\w.-]+)(?:\[[^\]]*\])?\s*(?:\(?>=\s*([\d.]+))?", line)
@@ -137,7 +137,7 @@ _BRINGS = {"cv2": ONE_OF["cv2"], "onnxruntime": ONE_OF["onnxruntime"], "paho": (
 
 
 def extras(system: SystemInfo) -> Iterator[Check]:
-    """Packages of the extras."""
+    """The packages of each extra, `pip install amr-edge[...]`."""
     for extra, modules in EXTRAS.items():
         if extra == "openvino":
             continue  # an engine, reported there
@@ -189,7 +189,7 @@ def engines(system: SystemInfo) -> Iterator[Check]:
 
 
 def bundled_model(system: SystemInfo) -> Check:
-    """The model that comes with amr-edge: whether it opens and answers."""
+    """The bundled model: whether it opens and predicts."""
     found = system.probe("model")
     if found.facts is None:
         return Check(
@@ -200,7 +200,7 @@ def bundled_model(system: SystemInfo) -> Check:
             fix="pip install --force-reinstall --no-deps amr-edge",
         )
     facts = found.facts
-    message = f"{facts['name']} opens and answers: {facts['classes']} classes, {facts['bytes'] / 1e6:.1f} MB"
+    message = f"{facts['name']} opens and predicts: {facts['classes']} classes, {facts['bytes'] / 1e6:.1f} MB"
     return Check(area="model", name="bundled model", state="ok", message=message)
 
 
@@ -439,7 +439,7 @@ def memory(system: SystemInfo) -> Check:
             area="memory",
             name="memory",
             state="warn",
-            message="the system does not say how much is free",
+            message="the system does not report free memory",
             fix="free -h",
         )
     free = found["available"] + found.get("swap_free", 0)
@@ -458,18 +458,18 @@ def memory(system: SystemInfo) -> Check:
 
 
 def clock(system: SystemInfo) -> Check:
-    """True if the time of events can be believed."""
+    """Whether the clock is set and held by a time server."""
     way = "sudo timedatectl set-ntp true; a Jetson without a clock battery starts in the past until it is online"
     if system.wall_s < MIN_VALID_TIME:
         return Check(
             area="clock",
             name="clock",
             state="bad",
-            message=f"it says {time.strftime('%Y-%m-%d', time.gmtime(system.wall_s))}: it was never set",
+            message=f"it shows {time.strftime('%Y-%m-%d', time.gmtime(system.wall_s))}: it was never set",
             fix=way,
         )
     if system.kernel_clock is None:
-        return Check(area="clock", name="clock", state="ok", message="set; the system does not say whether it drifts")
+        return Check(area="clock", name="clock", state="ok", message="set; the system does not report its drift")
     held, ppm = system.kernel_clock
     if abs(ppm) > DRIFT_PPM:
         message = f"drifts by {ppm:+.0f} parts per million ({abs(ppm) * 0.0864:.0f} s a day), corrected"
@@ -540,7 +540,7 @@ def without_names(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def private_names(environ: Mapping[str, str], home: Path, host: str) -> dict[str, str]:
-    """Names that identify the machine or its user, with their replacements in a report.
+    """Names that identify the user or the machine, and their replacements in a report.
 
     >>> private_names({"USER": "ada"}, Path("/home/ada"), "engine")
     {'/home/ada': '~', 'engine': '<host>', 'ada': '<user>'}

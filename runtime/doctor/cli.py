@@ -1,4 +1,4 @@
-"""`amr-edge doctor`: one screen of what works, with a fix for what does not."""
+"""`amr-edge doctor`: the checks of this machine on one screen, with a fix for each failing one."""
 
 import os
 import platform
@@ -14,12 +14,12 @@ import click
 from amr_edge.errors import MissingError
 from amr_edge.runtime.doctor import checks as examining
 from amr_edge.runtime.doctor.checks import Check
-from amr_edge.runtime.doctor.system_info import here
+from amr_edge.runtime.doctor.system_info import read_system_info
 from amr_edge.runtime.hardware.machine import context
 from amr_edge.runtime.live_defaults import camera_error
 from amr_edge.terminal import note, to_json
 
-_MARKS = {"ok": "ok     ", "warn": "warn   ", "bad": "BAD    ", "absent": "not here"}
+_MARKS = {"ok": "ok     ", "warn": "warn   ", "bad": "BAD    ", "absent": "absent"}
 
 
 @click.command()
@@ -30,8 +30,8 @@ def doctor(need: str | None, bundle: Path | None, as_json: bool) -> None:  # noq
     """Show what works on this machine and what does not, each failing line with its fix."""
     areas = examining.needed(need) if need is not None else ()
     if sys.stderr.isatty():
-        note("looking system; packages are tried one by one, which takes some seconds")
-    system = here(grab=partial(camera_error, 0) if "camera" in areas else None)
+        note("checking this machine; packages are tried one by one, which takes some seconds")
+    system = read_system_info(grab=partial(camera_error, 0) if "camera" in areas else None)
     checks = list(examining.examine(system))
     lacking = examining.missing(checks, areas)
     result = {
@@ -58,7 +58,7 @@ def doctor(need: str | None, bundle: Path | None, as_json: bool) -> None:  # noq
 
 
 def screen(checks: Sequence[Check], width: int) -> str:
-    """The checks as lines: what is so, and below what is not, its fix."""
+    """The checks as lines of text, each failing one with its fix below."""
     wide = max(len(check.name) for check in checks)
     lines = []
     for check in checks:
@@ -75,7 +75,7 @@ def screen(checks: Sequence[Check], width: int) -> str:
             )
     counts = {state: sum(check.state == state for check in checks) for state in _MARKS}
     lines.append(
-        f"{counts['ok']} ok, {counts['warn']} with a flaw, {counts['bad']} do not work, {counts['absent']} not here"
+        f"{counts['ok']} ok, {counts['warn']} with a flaw, {counts['bad']} do not work, {counts['absent']} absent"
     )
     ready = any(check.area == "onnxruntime" and check.state == "ok" for check in checks)
     lines.append("next: amr-edge demo" if ready else "next: pip install onnxruntime")

@@ -1,4 +1,4 @@
-"""What this machine shows of itself: packages, files of the kernel, environment, clock.
+"""System information for the checks: packages, files of the kernel, environment, clock.
 
 Packages are tried in an interpreter of their own: one that crashes on import must not end the caller.
 """
@@ -52,7 +52,7 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemInfo:
-    """The machine as the checks see it.
+    """What the checks read.
 
     Attributes:
         root: Where `/proc`, `/sys`, `/etc` and `/dev` are.
@@ -81,8 +81,8 @@ class SystemInfo:
     grab: Callable[[], str] | None = None
 
 
-def here(*, grab: Callable[[], str] | None = None) -> SystemInfo:
-    """This machine."""
+def read_system_info(*, grab: Callable[[], str] | None = None) -> SystemInfo:
+    """Read the information of this machine."""
     found = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions() if dist.metadata["Name"]}
     ours = next((dist.requires or [] for dist in metadata.distributions(name="amr-edge")), [])
     return SystemInfo(
@@ -101,7 +101,7 @@ def here(*, grab: Callable[[], str] | None = None) -> SystemInfo:
 
 
 def probe(package: str) -> ProbeResult:
-    """Ask a package in an interpreter of its own."""
+    """Import a package in an interpreter of its own."""
     try:
         done = subprocess.run(
             [sys.executable, "-c", f"import json; {PROBES[package]}"],

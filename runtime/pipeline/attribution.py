@@ -23,7 +23,7 @@ from amr_edge.runtime.inference.io_contract import Session
 from amr_edge.runtime.pipeline.recognizer import Prediction
 from amr_edge.runtime.pipeline.records import ExplainRecord
 from amr_edge.skeleton import Layout, Mask, layout
-from amr_edge.temperature import tempered
+from amr_edge.temperature import apply_temperature
 
 BATCH = 16  # clips of one forward
 # How tokens are ranked (docs/token-budget.md); tests hold these against the graph's own.
@@ -211,7 +211,9 @@ class Occlusion:
             values[row][place] = 0
             present[row][place] = False
         label = int(self._answer.probs.argmax())
-        without = tempered(self._session.probs(values, present), self._session.card.temperature)[:, label]  # (N,)
+        without = apply_temperature(self._session.probs(values, present), self._session.card.temperature)[
+            :, label
+        ]  # (N,)
         self._drops += (float(self._answer.probs[label]) - without).tolist()
 
     def result(self) -> Explanation:

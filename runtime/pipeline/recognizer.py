@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.data.recording import UNITS, Recording
 from amr_edge.errors import ClipError, ConfigError, LayoutError
-from amr_edge.kinematics import Gate, Gated
+from amr_edge.kinematics import Gate, GateResult
 from amr_edge.live_settings import TrackerConfig
 from amr_edge.preprocess import RECENT_S, Clip, prepare, prepare_scene
 from amr_edge.runtime.frame import Frame
@@ -40,7 +40,7 @@ from amr_edge.runtime.pipeline.repetition_counter import Counting, Rep, Repetiti
 from amr_edge.runtime.pipeline.sliding_window import Window
 from amr_edge.runtime.pipeline.tracker import Tracker
 from amr_edge.skeleton import Layout, Mask, Poses, common_joints, layout, present_joints
-from amr_edge.temperature import tempered
+from amr_edge.temperature import apply_temperature
 
 TOUCH_S = 1e-6  # 63 frames at 30 fps are 2.1 s, whatever the last bit says
 BATCH = 64  # clips of one forward on the offline road
@@ -504,9 +504,11 @@ def _ask(session: Session, queries: Sequence[_Query], gate: Gate) -> list[Predic
     bodies = max(len(each.clip.values) for each in queries)
     values = np.stack([_with_bodies(each.clip.values, bodies) for each in queries])  # (N, M, T, V, 3)
     present = np.stack([_with_bodies(each.clip.present, bodies) for each in queries])  # (N, M, T, V)
-    probs = tempered(session.probs(values, present), session.card.temperature)
+    probs = apply_temperature(session.probs(values, present), session.card.temperature)
     checked = (
-        [gate(*each) for each in zip(probs, values, present, strict=True)] if gate else [Gated(p, None) for p in probs]
+        [gate(*each) for each in zip(probs, values, present, strict=True)]
+        if gate
+        else [GateResult(p, None) for p in probs]
     )
     return [
         Prediction(

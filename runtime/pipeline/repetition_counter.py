@@ -13,7 +13,17 @@ import numpy as np
 
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError
-from amr_edge.kinematics import Cycle, Quality, Repeats, Rule, angles, followed, qualities_of, rep_features, rules_of
+from amr_edge.kinematics import (
+    Cycle,
+    Quality,
+    Rule,
+    RuleCounter,
+    angles,
+    qualities_of,
+    rep_features,
+    rule_signals,
+    rules_of,
+)
 from amr_edge.kinematics.repetitions import LONGEST_S
 from amr_edge.skeleton import CANONICAL15, Layout, Poses, remap
 
@@ -26,7 +36,7 @@ class Rep(NamedTuple):
 
     Attributes:
         label: The number of the class that it is a repetition of, if that is what they do.
-        end: From which end of the movement it went out: 0 the low, 1 the high; see `movement.Repeats`.
+        end: From which end of the movement it went out: 0 the low, 1 the high; see `amr_edge.kinematics.RuleCounter`.
         cycle: When, and how far.
         correct: How likely it was done rightly; None if that was not requested or is unknown.
     """
@@ -90,7 +100,7 @@ class RepetitionCounter:
 
     counting: Counting
     source: Layout
-    _counters: dict[int, Repeats] = field(default_factory=dict)
+    _counters: dict[int, RuleCounter] = field(default_factory=dict)
     _waiting: list[tuple[float, Poses]] = field(default_factory=list)
     _done: deque[Rep] = field(default_factory=lambda: deque(maxlen=KEPT))
     _past: deque[tuple[float, Poses]] = field(default_factory=deque)  # as canonical15, for judging a repetition
@@ -99,7 +109,7 @@ class RepetitionCounter:
     def push(self, time_s: float, pose: Poses) -> None:
         """Take the next pose (V, C) of the person, who is seen in it; one who was away for long starts anew."""
         if time_s - self._last_s > self.counting.outlive_s:
-            self._counters = {label: Repeats(rule) for label, rule in self.counting.rules.items()}
+            self._counters = {label: RuleCounter(rule) for label, rule in self.counting.rules.items()}
             self._waiting.clear()
             self._done.clear()
             self._past.clear()
@@ -125,7 +135,7 @@ class RepetitionCounter:
         self._waiting.clear()
         poses = remap(seen, self.source, CANONICAL15).poses  # (T, 15, 3)
         measured = angles(poses)
-        paths = {label: followed(rule, measured) for label, rule in self.counting.rules.items()}
+        paths = {label: rule_signals(rule, measured) for label, rule in self.counting.rules.items()}
         for frame, time_s in enumerate(times_s):
             if self.counting.qualities:
                 self._past.append((time_s, poses[frame]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.metrics import Score, copies_in_words, deduplicated, report, score
+from amr_edge.metrics import Score, deduplicated, format_deduplicated, report, score
 from amr_edge.terminal import table
 from amr_edge.training.engine.predictions import FILE, SavedPredictions, load_predictions, save_predictions
 from amr_edge.training.engine.run_folder import new_run
@@ -56,7 +56,7 @@ class Fused:
             for run, weight, own in zip(self.runs, self.weights, self.each, strict=True)
         ]
         listed = table([*rows, ("together", "1.000", f"{self.together.top1:.4f}")], ("run", "weight", "top-1"))
-        parts = (listed, report(self.together, self.answers.classes), copies_in_words(self.apart))
+        parts = (listed, report(self.together, self.answers.classes), format_deduplicated(self.apart))
         return "\n".join(filter(None, parts))
 
 

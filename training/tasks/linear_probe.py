@@ -17,7 +17,7 @@ from amr_edge.data.clips import Clips
 from amr_edge.data.splits import available_splits
 from amr_edge.data.store import Store
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.metrics import Score, copies_in_words, deduplicated, per_class_rows, report, score
+from amr_edge.metrics import Score, deduplicated, format_deduplicated, per_class_rows, report, score
 from amr_edge.skeleton import Mask
 from amr_edge.terminal import progress, table
 from amr_edge.training.config import AugmentConfig, override
@@ -487,7 +487,7 @@ def linear_probe(probe: ProbeJob) -> tuple[str, dict[str, object]]:
     _keep(probe, result, test, probs, copied)
     which = "the last epoch's" if probe.validate is None else f"epoch {fitted.epoch}'s, chosen on {chosen_by},"
     summary = (_head_line(probe, learned, test), f"linear: {config.summary()}", report(result, card.classes))
-    text = "\n".join(filter(None, (*summary, copies_in_words(apart), f"{which} weights: {run.best}")))
+    text = "\n".join(filter(None, (*summary, format_deduplicated(apart), f"{which} weights: {run.best}")))
     run.log(text, show=False)
     return (
         f"{text}\nnext: amr-edge finetune --data {probe.store.path} --split {probe.split} --init {probe.origin.path}",
@@ -523,7 +523,7 @@ def neighbor_probe(probe: ProbeJob) -> tuple[str, dict[str, object]]:
     probe.run.write_json("score.json", answer)
     _keep(probe, results[NEIGHBOURS[0]], test, votes[NEIGHBOURS[0]], copied)
     summary = (_head_line(probe, learned, test), table(rows, ("neighbours", "top-1", "mean over classes")))
-    text = "\n".join(filter(None, (*summary, copies_in_words(apart))))
+    text = "\n".join(filter(None, (*summary, format_deduplicated(apart))))
     probe.run.log(text, show=False)
     next_line = f"next: amr-edge probe {probe.origin.path} --data {probe.store.path} --split {probe.split}"
     return f"{text}\n{next_line}", answer

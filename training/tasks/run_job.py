@@ -8,7 +8,7 @@ import torch
 
 from amr_edge.card import Card
 from amr_edge.data.store import Store
-from amr_edge.metrics import copies_in_words, report
+from amr_edge.metrics import format_deduplicated, report
 from amr_edge.settings import parse_settings
 from amr_edge.training.config import Recipe, recipe
 from amr_edge.training.data.label_subsets import resolve_subset
@@ -122,7 +122,7 @@ def _evaluate(job: TrainJob[Recipe], model: Classifier, card: Card) -> tuple[str
         return "", None
     device = job.machine.device
     result, apart = evaluate_run(job.run, model.to(device), card, job.store, job.masks.train, job.masks.test, device)
-    text = "\n".join(filter(None, (report(result, card.classes), copies_in_words(apart))))
+    text = "\n".join(filter(None, (report(result, card.classes), format_deduplicated(apart))))
     return text, TestMetrics(
         top1=result.top1,
         top5=result.top5,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.export.verify.rehab8.evaluation import Labels, Part, Probs, as_live, decide, poses_of
-from amr_edge.kinematics import RULES, SIDED, Bound, Moved, Rule, moved
+from amr_edge.kinematics import RULES, SIDED, Bound, Movement, Rule, measure_movement
 from amr_edge.metrics import score
 from amr_edge.temperature import fit_temperature, nll
 
@@ -30,7 +30,7 @@ ENOUGH = 10  # windows of a class that a sensor needs to have a say
 
 
 def _required_rules() -> dict[str, Rule]:
-    """The ranges of motion to begin with: those of `movement.RULES`, narrower where people leave room for it.
+    """The ranges of motion to begin with: those of `kinematics.RULES`, narrower where people leave room for it.
 
     Who lunges by the book bends the front knee by 86 degrees or more; a jerk, a step and a bow stance bend it less.
     Arms that are raised sideways or in the plane of the shoulder blades bend by 27 degrees at most and point forward
@@ -116,11 +116,11 @@ def _range_of(name: str, card: Card, moved_by: Sequence[Part]) -> Rule | None:
     for part in moved_by:
         poses = poses_of(part.clips)[part.labels == label]
         if len(poses) >= ENOUGH:
-            rule = narrowed(rule, [moved(rule, pose) for pose in poses])
+            rule = narrowed(rule, [measure_movement(rule, pose) for pose in poses])
     return rule
 
 
-def narrowed(rule: Rule, shown: Sequence[Moved]) -> Rule:
+def narrowed(rule: Rule, shown: Sequence[Movement]) -> Rule:
     """A rule of which each number lets `MOVED` of what was shown through.
 
     Args:
@@ -128,7 +128,7 @@ def narrowed(rule: Rule, shown: Sequence[Moved]) -> Rule:
         shown: How far people moved, window by window; unknown ones are left out.
 
     >>> rule = Rule(measure="knee flexion", least_travel=35, least_peak=45)
-    >>> narrow = narrowed(rule, [Moved(33.0, 90.0, ())] * 20)
+    >>> narrow = narrowed(rule, [Movement(33.0, 90.0, ())] * 20)
     >>> narrow.least_travel, narrow.least_peak
     (30.0, 45)
     """

@@ -19,12 +19,12 @@ from amr_edge.data.clips import stack
 from amr_edge.data.recording import Recording
 from amr_edge.data.spans import window_label
 from amr_edge.errors import ConfigError, DataError
-from amr_edge.kinematics import gated
+from amr_edge.kinematics import apply_gate
 from amr_edge.preprocess import RECENT_S, Clip, prepare
 from amr_edge.runtime.pipeline.event_detector import EventDetector
 from amr_edge.runtime.pipeline.recognizer import Prediction
 from amr_edge.skeleton import Mask, Poses, layout, remap
-from amr_edge.temperature import tempered
+from amr_edge.temperature import apply_temperature
 from amr_edge.terminal import progress, table
 from amr_edge.training.data.batch import to_batch
 from amr_edge.training.models.classifier import Classifier
@@ -237,7 +237,7 @@ def poses_of(clip: Clip) -> Poses:
 
 def as_live(probs: Probs, part: Part, card: Card) -> Probs:
     """(N, K) after the card's temperature and ranges of motion, which the stream applies too."""
-    return gated(card, tempered(probs, card.temperature), *part.clips)[0]
+    return apply_gate(card, apply_temperature(probs, card.temperature), *part.clips)[0]
 
 
 def decide(probs: NDArray[np.floating], card: Card, *, thresholds: bool) -> Labels:

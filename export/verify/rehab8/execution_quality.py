@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amr_edge.errors import DataError
-from amr_edge.kinematics import FEATURES, Quality, Rule, counted, rep_features
+from amr_edge.kinematics import FEATURES, Quality, Rule, count_repetitions, rep_features
 from amr_edge.terminal import progress, table
 from amr_edge.training.recipes.rehab8.dataset import Stream
 
@@ -83,7 +83,7 @@ def reps_of(streams: Iterable[Stream], rules: Mapping[str, Rule]) -> dict[str, R
             rule = rules.get(stream.group)
             if rule is None:
                 continue
-            for cycle in counted(rule, stream.poses, stream.times_s):
+            for cycle in count_repetitions(rule, stream.poses, stream.times_s):
                 inside = slice(*np.searchsorted(stream.times_s, [cycle.start_s, cycle.end_s + 1e-9]))
                 features = rep_features(stream.poses[inside], stream.times_s[inside])
                 found[stream.group].append((features, stream.correct, stream.subject))

@@ -19,14 +19,14 @@ from amr_edge.kinematics import (
     SIDED,
     WHOLE,
     Bound,
-    Counter,
+    CycleCounter,
     Gate,
     Quality,
     Rule,
     angles,
-    counted,
-    gated,
-    moved,
+    apply_gate,
+    count_repetitions,
+    measure_movement,
     qualities_of,
     rep_features,
     repetitions,
@@ -308,7 +308,7 @@ def test_rules_and_qualities_that_no_model_could_keep_are_refused(changes: dict[
 
 def test_a_squat_shows_a_squat_and_standing_half_a_squat_and_one_leg_do_not() -> None:
     assert shows(RULES["squat"], squats())
-    assert moved(RULES["squat"], squats()).peak == pytest.approx(100, abs=1.5)
+    assert measure_movement(RULES["squat"], squats()).peak == pytest.approx(100, abs=1.5)
     assert not shows(RULES["squat"], squats(depth=0))
     assert not shows(RULES["squat"], squats(depth=30))
     one = np.stack([posed(knee=(k, 0), thigh=(k, 0)) for k in bells(100, 1)])
@@ -319,7 +319,7 @@ def test_a_squat_shows_a_squat_and_standing_half_a_squat_and_one_leg_do_not() ->
 
 def test_somebody_who_stays_down_moves_no_more() -> None:
     down = squats()[30:31].repeat(60, axis=0)
-    assert moved(RULES["squat"], down).peak > 80
+    assert measure_movement(RULES["squat"], down).peak > 80
     assert not shows(RULES["squat"], down)
 
 
@@ -345,18 +345,18 @@ def test_a_bent_elbow_is_no_arm_raise_but_one_that_nobody_sees_may_be() -> None:
 def test_a_bound_holds_for_the_side_that_moves_or_for_the_other_one() -> None:
     poses = np.stack([posed(thigh=(0, a), knee=(60, 10)) for a in bells(70, 1)])
     rule = replace(RULES["leg raise"], at_peak=())
-    assert moved(replace(rule, at_peak=(Bound(measure="knee flexion", most=0),)), poses).at_peak[0][1] < 15
+    assert measure_movement(replace(rule, at_peak=(Bound(measure="knee flexion", most=0),)), poses).at_peak[0][1] < 15
     other = Bound(measure="knee flexion", side="other", most=0)
-    assert moved(replace(rule, at_peak=(other,)), poses).at_peak[0][0] == pytest.approx(60, abs=0.1)
+    assert measure_movement(replace(rule, at_peak=(other,)), poses).at_peak[0][0] == pytest.approx(60, abs=0.1)
     both = replace(RULES["squat"], least_travel=1, at_peak=(Bound(measure="knee flexion", most=0),))
-    assert moved(both, poses).at_peak[0] == pytest.approx((10, 60), abs=0.1)
+    assert measure_movement(both, poses).at_peak[0] == pytest.approx((10, 60), abs=0.1)
 
 
 def test_nothing_is_shown_by_nobody() -> None:
     nobody = np.full((10, 15, 3), np.nan, np.float32)
     for rule in RULES.values():
         assert not shows(rule, nobody)
-        assert counted(rule, nobody, np.arange(10.0)) == ()
+        assert count_repetitions(rule, nobody, np.arange(10.0)) == ()
 
 
 # --- repetitions -----------------------------------------------------------------------------------------------
@@ -428,7 +428,7 @@ def test_sitting_for_a_minute_between_down_and_up_repeats_nothing() -> None:
 def test_counting_value_by_value_in_pieces_equals_all_at_once(cuts: list[int], seed: int) -> None:
     angle = bells(90, 4) + np.random.default_rng(seed).normal(0, 5, len(bells(90, 4)))
     times_s = np.arange(len(angle)) / 15
-    counter = Counter(35, 40)
+    counter = CycleCounter(35, 40)
     found = []
     for first, last in zip([0, *sorted(cuts)], [*sorted(cuts), len(angle)], strict=True):
         found += [
@@ -440,27 +440,27 @@ def test_counting_value_by_value_in_pieces_equals_all_at_once(cuts: list[int], s
 def test_alternating_legs_count_one_each_and_both_arms_together_count_once() -> None:
     wave = bells(80, 3)
     legs = [posed(thigh=(a, 0), knee=(a, 0)) for a in wave] + [posed(thigh=(0, a), knee=(0, a)) for a in wave]
-    assert len(counted(RULES["hurdle step"], np.stack(legs), np.arange(len(legs)) / 15)) == 6
+    assert len(count_repetitions(RULES["hurdle step"], np.stack(legs), np.arange(len(legs)) / 15)) == 6
     arms = np.stack([posed(out=(1.4 * a, 1.3 * a)) for a in wave])
-    assert len(counted(RULES["arm raise"], arms, np.arange(len(arms)) / 15)) == 3
+    assert len(count_repetitions(RULES["arm raise"], arms, np.arange(len(arms)) / 15)) == 3
 
 
 def test_a_hand_on_the_hip_hides_nothing_of_the_arm_that_moves() -> None:
     poses = np.stack([posed(arm=(-a, -45), elbow=(0, 90)) for a in bells(50, 3)])  # the right hand rests on the hip
     assert shows(RULES["shoulder extension"], poses)
-    assert len(counted(RULES["shoulder extension"], poses, np.arange(len(poses)) / 15)) == 3
+    assert len(count_repetitions(RULES["shoulder extension"], poses, np.arange(len(poses)) / 15)) == 3
 
 
 def test_over_the_hurdle_and_back_is_one_step() -> None:
     over = np.interp(np.arange(60), [0, 12, 22, 32, 45, 60], [0, 90, 35, 90, 0, 0])
     poses = np.stack([posed(thigh=(a, 0), knee=(a, 0)) for a in np.tile(over, 3)])
-    assert len(counted(RULES["hurdle step"], poses, np.arange(len(poses)) / 15)) == 3
+    assert len(count_repetitions(RULES["hurdle step"], poses, np.arange(len(poses)) / 15)) == 3
 
 
 def test_what_breaks_a_bound_at_its_far_end_does_not_count() -> None:
     for elbow, count in ((10, 3), (100, 0)):
         poses = np.stack([posed(out=(a, 0), elbow=(elbow, elbow)) for a in bells(120, 3)])
-        assert len(counted(RULES["arm raise"], poses, np.arange(len(poses)) / 15)) == count
+        assert len(count_repetitions(RULES["arm raise"], poses, np.arange(len(poses)) / 15)) == count
 
 
 def test_a_rotation_counts_from_whichever_end_it_begins() -> None:
@@ -474,13 +474,13 @@ def test_a_rotation_counts_from_whichever_end_it_begins() -> None:
 
     rest_in, rest_out = swings(bells(80, 4) - 30), swings(50 - bells(80, 4))
     for poses in (rest_in, rest_out):
-        assert len(counted(RULES["shoulder rotation"], poses, np.arange(len(poses)) / 15)) == 4
+        assert len(count_repetitions(RULES["shoulder rotation"], poses, np.arange(len(poses)) / 15)) == 4
 
 
 @pytest.mark.parametrize(("travel", "peak"), [(0, 0), (-1, 0), (float("nan"), 0), (1, float("nan"))])
 def test_counting_what_cannot_be_told_is_refused(travel: float, peak: float) -> None:
     with pytest.raises(ConfigError):
-        Counter(travel, peak)
+        CycleCounter(travel, peak)
     with pytest.raises(ClipError):
         repetitions(np.zeros(3), np.zeros(2), 1)
 
@@ -559,11 +559,16 @@ def test_many_answers_are_judged_as_each_of_them() -> None:
     card = card_of()
     probs = np.stack([saying(squat=0.9, none=0.1)] * 2)
     clips = [clip_of(squats()), clip_of(squats(depth=0))]
-    found, refused = gated(card, probs, *(np.stack(part) for part in zip(*clips, strict=True)))
+    found, refused = apply_gate(card, probs, *(np.stack(part) for part in zip(*clips, strict=True)))
     assert list(refused) == [None, "squat"]
     np.testing.assert_allclose(found, np.stack([saying(squat=0.9, none=0.1), saying(none=1.0)]))
-    assert gated(replace(card, rules={}), probs, *(np.stack(part) for part in zip(*clips, strict=True)))[0] is probs
-    assert gated(card, probs[:0], np.zeros((0, 1, 64, 15, 3), np.float32), np.zeros((0, 1, 64, 15), np.bool_))[1] == []
+    assert (
+        apply_gate(replace(card, rules={}), probs, *(np.stack(part) for part in zip(*clips, strict=True)))[0] is probs
+    )
+    assert (
+        apply_gate(card, probs[:0], np.zeros((0, 1, 64, 15, 3), np.float32), np.zeros((0, 1, 64, 15), np.bool_))[1]
+        == []
+    )
 
 
 # --- executions ------------------------------------------------------------------------------------------------
@@ -636,6 +641,6 @@ def test_ten_real_repetitions_are_counted_as_ten(real_data: Path) -> None:
             ]
             seen = np.concatenate([next(ui_prmd.read(path)).poses[0] for path in files])
             poses = remap(seen, layout("ui_prmd22"), CANONICAL15).poses
-            found = counted(RULES[kind], poses, np.arange(len(poses)) / 30)
+            found = count_repetitions(RULES[kind], poses, np.arange(len(poses)) / 30)
             assert len(found) == 10, (kind, movement, subject)
             assert shows(RULES[kind], poses[::2])

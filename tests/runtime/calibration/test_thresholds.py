@@ -20,7 +20,7 @@ from amr_edge.runtime.calibration.thresholds import PredictedRecording, answered
 from amr_edge.runtime.inference.onnx_metadata import checksum, read_onnx, sealed, with_card
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pipeline.recognizer import Prediction
-from amr_edge.temperature import fit_temperature, nll, tempered
+from amr_edge.temperature import apply_temperature, fit_temperature, nll
 
 CardOf = Callable[..., Card]
 WriteModel = Callable[..., Path]
@@ -65,10 +65,10 @@ def test_a_likelihood_worked_by_hand() -> None:
 @given(st.integers(0, 1000), st.floats(0.3, 6.0))
 def test_a_temperature_changes_no_answer_and_keeps_sums(seed: int, temperature: float) -> None:
     probs = softmax(np.random.default_rng(seed).normal(size=(5, 7))).astype(np.float32)
-    warm = tempered(probs, temperature)
+    warm = apply_temperature(probs, temperature)
     np.testing.assert_array_equal(warm.argmax(axis=1), probs.argmax(axis=1))
     np.testing.assert_allclose(warm.sum(axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(tempered(warm, 1 / temperature), probs, atol=1e-4)
+    np.testing.assert_allclose(apply_temperature(warm, 1 / temperature), probs, atol=1e-4)
 
 
 def sequence(*stretches: tuple[float, tuple[float, float, float]], spans: tuple[Span, ...] = ()) -> PredictedRecording:

@@ -121,7 +121,7 @@ def test_an_extra_that_is_not_here_gets_the_line_to_type(system: SystemInfo) -> 
 
 
 def test_an_extra_is_here_exactly_if_its_modules_can_be_imported_here() -> None:
-    found = {check.area: check.state for check in checks.extras(system_info.here())}
+    found = {check.area: check.state for check in checks.extras(system_info.read_system_info())}
     for extra, modules in EXTRAS.items():
         if extra != "openvino":  # an engine
             can = all(importlib.util.find_spec(module) is not None for module in modules)
@@ -176,7 +176,7 @@ def test_a_camera_is_named_and_a_closed_one_gets_its_group(system: SystemInfo) -
         (0.0, (True, 0.0), "bad", "1970-01-01"),
         (1.8e9, (False, 12.0), "warn", "no time server"),
         (1.8e9, (True, -400.0), "warn", "-400 parts per million (35 s a day)"),
-        (1.8e9, None, "ok", "does not say"),
+        (1.8e9, None, "ok", "does not report"),
         (1.8e9, (True, 5.0), "ok", "held by a time server"),
     ],
 )

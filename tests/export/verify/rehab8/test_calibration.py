@@ -10,7 +10,7 @@ from amr_edge.card import Card
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.export.verify.rehab8.calibration import CAUTION, KEPT, LEAST, LeftOut, calibrated, narrowed
 from amr_edge.export.verify.rehab8.evaluation import Part, as_live, decide
-from amr_edge.kinematics import RULES, Bound, Moved, Rule, shows, standing
+from amr_edge.kinematics import RULES, Bound, Movement, Rule, shows, standing
 from amr_edge.preprocess import Clip, PrepareConfig, unit_bones
 from amr_edge.skeleton import CANONICAL15
 from amr_edge.temperature import nll
@@ -145,7 +145,7 @@ def test_a_narrowed_rule_never_asks_for_more_than_before(
     travels: list[float], peaks: list[float], elbows: list[float]
 ) -> None:
     rule = RULES["arm raise"]
-    shown = [Moved(*each[:2], ((each[2], each[2]),)) for each in zip(travels, peaks, elbows, strict=False)]
+    shown = [Movement(*each[:2], ((each[2], each[2]),)) for each in zip(travels, peaks, elbows, strict=False)]
     found = narrowed(rule, shown)
     assert found.least_travel <= rule.least_travel
     assert found.least_peak <= rule.least_peak
@@ -159,7 +159,7 @@ def test_bounds_in_widths_of_the_hips_are_widened_in_small_steps() -> None:
     rule = Rule(
         measure="knee flexion", least_travel=30, least_peak=40, at_peak=(Bound(measure="stance width", least=2.0),)
     )
-    found = narrowed(rule, [Moved(90.0, 100.0, ((1.67, 1.67),))] * 30)
+    found = narrowed(rule, [Movement(90.0, 100.0, ((1.67, 1.67),))] * 30)
     assert found.at_peak[0].least == 1.6
     assert found.least_travel == 30
 
