@@ -111,7 +111,7 @@ def _headline(summary: RunSummary) -> str:
             )
         )
         if summary.score.get("copies"):
-            rest = f"top-1 without {summary.score['copies']} clips that are copies of training recordings"
+            rest = f"top-1 without {summary.score['copies']} clips that duplicate training recordings"
             tiles.append(html.tile(html.percent(summary.score.get("top1_without_copies")), rest))
         if "mean_class" in figures:
             tiles.append(html.tile(html.percent(figures["mean_class"]), f"mean over {len(summary.classes)} classes"))

@@ -70,7 +70,7 @@ def test_copies_of_what_was_learned_from_keep_their_place_and_are_told_apart(tmp
     assert fused.answers.copied.tolist() == [True, False, False]
     assert fused.to_dict()["copies"] == 1
     assert fused.to_dict()["top1_without_copies"] == 0.5
-    assert "without the 1 clips that are copies of training recordings: top-1 0.5000" in fused.text()
+    assert "without the 1 clips that duplicate training recordings: top-1 0.5000" in fused.text()
     assert "copies" not in fuse_runs(kept(tmp_path / "again", FIRST, SECOND), None).to_dict()
 
 
