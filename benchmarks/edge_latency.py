@@ -33,7 +33,7 @@ from amr_edge.errors import ConfigError, MissingError
 from amr_edge.export.convert.onnx import save_onnx, write_onnx
 from amr_edge.export.convert.precision import SAMPLE, calibration, file_name, lowered
 from amr_edge.export.verify.evaluate import labels_for
-from amr_edge.export.verify.verification_data import Part, part_of
+from amr_edge.export.verify.verification_data import VerificationData, load_verification_data
 from amr_edge.metrics import score
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.runtime.bench.measure import MeasureConfig, Timed, measure
@@ -116,7 +116,10 @@ def random_model(name: str) -> tuple[Classifier, Card]:
 
 
 def write_files(
-    models: dict[str, tuple[Classifier, Card]], train_part: Part | None, folder: Path, precisions: Iterable[str]
+    models: dict[str, tuple[Classifier, Card]],
+    train_part: VerificationData | None,
+    folder: Path,
+    precisions: Iterable[str],
 ) -> dict[tuple[str, str], Path]:
     """(model, precision) -> its file, written as `amr-edge export` writes it.
 
@@ -209,7 +212,7 @@ def _size(network: torch.nn.Module) -> int:
     return sum(part.numel() for part in network.parameters() if part.requires_grad)
 
 
-def top1(rows: Sequence[Row], part: Part) -> list[float]:
+def top1(rows: Sequence[Row], part: VerificationData) -> list[float]:
     """Of every row on the test part, through its own session; one clip at a time, as a device answers."""
     answers: list[float] = []
     with progress(rows, label="accuracy", length=len(rows)) as bar:
@@ -334,7 +337,7 @@ def main() -> None:
     if options.random == bool(runs) or (runs and "teacher" not in runs):
         raise ConfigError("give --teacher RUN, with --small RUN and --tiny RUN if there are any, or --random")
     torch.set_num_threads(1)
-    part = part_of(runs["teacher"], options.data, options.split) if runs else None
+    part = load_verification_data(runs["teacher"], options.data, options.split) if runs else None
     models = (
         {name: load_classifier(RunFolder(run).selected) for name, run in runs.items()}
         if runs

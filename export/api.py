@@ -160,7 +160,7 @@ def export_tensorrt(
         min_agreement=min_agreement,
         by_trtexec=by_trtexec,
         rng=np.random.default_rng(0),
-        tell=note,
+        progress=note,
     )
 
 

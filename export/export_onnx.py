@@ -17,8 +17,8 @@ from amr_edge.errors import CheckFailedError
 from amr_edge.export.convert.deploy_module import Deployed
 from amr_edge.export.convert.onnx import OPSET, save_onnx, write_onnx
 from amr_edge.export.convert.precision import LIMITS, SAMPLE, calibration, file_name, lowered
-from amr_edge.export.verify.parity import Answer, Limits, compare
-from amr_edge.export.verify.verification_data import Part, part_of, run_folder
+from amr_edge.export.verify.parity import Limits, Predictor, compare
+from amr_edge.export.verify.verification_data import VerificationData, load_verification_data, run_folder
 from amr_edge.export.verify.verification_report import PROVEN_ON, ExportResult, VerificationReport
 from amr_edge.preprocess import Clip
 from amr_edge.runtime.bench.compare import Ratio, paired
@@ -35,7 +35,7 @@ from amr_edge.training.models.classifier import Classifier
 SHARES = (1.0, 0.25, 0.1)  # budgets that a file is proven on
 
 
-def trained_answer(model: Classifier, card: Card, tokens: int) -> Answer:
+def trained_predictor(model: Classifier, card: Card, tokens: int) -> Predictor:
     """The trained model as a function of clips, looking at `tokens` tokens of each body."""
     whole = tokens == card.tokens
     deployed = Deployed(model, card)
@@ -50,7 +50,7 @@ def trained_answer(model: Classifier, card: Card, tokens: int) -> Answer:
     return answer
 
 
-def deployed_answer(session: Session) -> Answer:
+def deployed_predictor(session: Session) -> Predictor:
     """An opened file as a function of clips."""
     return lambda clips: session.probs(clips.values, clips.present)
 
@@ -98,8 +98,8 @@ def keep_if_proven(
             shares = (1.0,)
         for share in shares:
             session = open_session(candidate, engine=engine, budget=share)
-            trained = trained_answer(model, session.card, session.tokens)
-            parity = compare(trained, deployed_answer(session), clips, limits)
+            trained = trained_predictor(model, session.card, session.tokens)
+            parity = compare(trained, deployed_predictor(session), clips, limits)
             proofs.append(VerificationReport(share=share, tokens=session.tokens, parity=parity))
         exported = ExportResult(
             path=path,
@@ -169,7 +169,7 @@ def export_run(
         ConfigError: If a bare checkpoint comes without data to prove it on.
     """
     model, card = load_classifier(selected_checkpoint(source))
-    part = part_of(source, data, name)
+    part = load_verification_data(source, data, name)
     clips = Clips(part.store, part.which, card.prepare, card.persons)
     path = out or run_folder(source) / "export" / file_name(precision)
     path.unlink(missing_ok=True)  # what stood there was proven for other weights
@@ -186,13 +186,13 @@ def export_run(
         candidate.unlink(missing_ok=True)
 
 
-def _calibration_part(source: Path, test_part: Part) -> Part:
+def _calibration_part(source: Path, test_part: VerificationData) -> VerificationData:
     """Training recordings of the model's own run, whatever store verifies it."""
     known = (run_folder(source) / "config.json").is_file()
-    return part_of(source, None, None) if known else test_part
+    return load_verification_data(source, None, None) if known else test_part
 
 
-def _lower(fp32: Path, precision: str, card: Card, part: Part, sample: int) -> Path:
+def _lower(fp32: Path, precision: str, card: Card, part: VerificationData, sample: int) -> Path:
     """Write the graph of a fp32 file in another precision, beside it."""
     graph = onnx.load(fp32)
     inputs = [value.name for value in graph.graph.input]

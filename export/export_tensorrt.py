@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from amr_edge.card import Card
 from amr_edge.data.clips import Clips
 from amr_edge.errors import CheckFailedError, ConfigError, MissingError
-from amr_edge.export.verify.parity import Answer, Limits, Parity, compare
-from amr_edge.export.verify.verification_data import Part, part_of, run_folder
+from amr_edge.export.verify.parity import Limits, Parity, Predictor, compare
+from amr_edge.export.verify.verification_data import VerificationData, load_verification_data, run_folder
 from amr_edge.optional_dependencies import require
 from amr_edge.preprocess import Clip
 from amr_edge.pretrained import is_bundled
@@ -93,13 +93,13 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
+class _OnnxModel:
     """The ONNX file an engine is built from, and what to judge the engine by."""
 
     path: Path
     card: Card
-    answer: Answer
-    part: Part | None
+    predict: Predictor
+    part: VerificationData | None
     proofs: dict[str, Parity]
 
 
@@ -141,7 +141,7 @@ def export_tensorrt(
     min_agreement: float | None = None,
     by_trtexec: bool = False,
     rng: np.random.Generator,
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> Engine:
     """Write the ready ONNX file, prove it, build its engine and prove that.
 
@@ -157,7 +157,7 @@ def export_tensorrt(
         min_agreement: Smallest share of equal answers; by the precision if None.
         by_trtexec: Build with the program trtexec instead of Python's TensorRT.
         rng: Chooses the training clips that int8 ranges are calibrated on.
-        tell: Takes lines for the person.
+        progress: Takes lines for the person.
 
     Returns:
         The engine; it is kept only if it is proven, or if there is nothing to prove it on.
@@ -171,19 +171,19 @@ def export_tensorrt(
     if precision not in LIMITS:
         raise ConfigError(f"precision must be one of {', '.join(LIMITS)}, got '{precision}'")
     if source.suffix == ".onnx":
-        ready = _given(source, data, name, precision, budget)
-        engine = out or _engine_of(source)
+        ready = _onnx_from_file(source, data, name, precision, budget)
+        engine = out or _default_engine_path(source)
     else:
         engine = out or run_folder(source) / "export" / "model.engine"
         limits = limits_for(precision, max_difference, min_agreement)
-        ready = _written(source, data, name, onnx_beside(engine), precision, budget, limits, rng, tell)
+        ready = _onnx_from_run(source, data, name, onnx_beside(engine), precision, budget, limits, rng, progress)
     line = shlex.join(
         trtexec_line("trtexec", ready.path.absolute(), engine.absolute(), profile_for(ready.card, config), config)
     )
-    tell(f"the same engine with trtexec: {line}")
+    progress(f"the same engine with trtexec: {line}")
     try:
         if by_trtexec:
-            manifest = _build_by_trtexec(ready, engine, config, tell)
+            manifest = _build_by_trtexec(ready, engine, config, progress)
         else:
             manifest = make_engine(
                 ready.path,
@@ -192,7 +192,7 @@ def export_tensorrt(
                 config=config,
                 gpu=open_gpu("`amr-edge export --trt`"),
                 free_bytes=free_memory(),
-                tell=tell,
+                progress=progress,
             )
     except MissingError as cause:
         raise MissingError(
@@ -203,9 +203,9 @@ def export_tensorrt(
     built = Engine(path=engine, manifest=manifest, ready=ready.path, proofs=proofs)
     if ready.part is not None:
         limits = limits_for(ready.card.precision, max_difference, min_agreement)
-        session = open_engine(engine, tell=tell)
+        session = open_engine(engine, progress=progress)
         clips = Clips(ready.part.store, ready.part.which, ready.card.prepare, ready.card.persons)
-        proofs["engine"] = compare(ready.answer, _answer_of(session), clips, limits)
+        proofs["engine"] = compare(ready.predict, _session_predictor(session), clips, limits)
         report = engine.with_name(engine.stem + ".engine_report.json")
         report.write_text(to_json(built.to_dict(), indent=2) + "\n", encoding="utf-8")
         if proofs["engine"].failures:
@@ -216,11 +216,11 @@ def export_tensorrt(
     return built
 
 
-def _answer_of(session: Session) -> Answer:
+def _session_predictor(session: Session) -> Predictor:
     return lambda clips: session.probs(clips.values, clips.present)
 
 
-def _engine_of(ready: Path) -> Path:
+def _default_engine_path(ready: Path) -> Path:
     """model.engine.onnx and model.onnx are both built into model.engine."""
     name = ready.name.removesuffix(".onnx")
     if is_bundled(ready):  # the installation is left as it is
@@ -228,7 +228,9 @@ def _engine_of(ready: Path) -> Path:
     return ready.with_name(name if name.endswith(".engine") else name + ".engine")
 
 
-def _given(source: Path, data: Path | None, name: str | None, precision: str, budget: float | None) -> _Ready:
+def _onnx_from_file(
+    source: Path, data: Path | None, name: str | None, precision: str, budget: float | None
+) -> _OnnxModel:
     """A prepared file given by path: its card has all settings; it is compared on clips if there are any."""
     model = read_onnx(source)
     check_contract(model)
@@ -247,16 +249,16 @@ def _given(source: Path, data: Path | None, name: str | None, precision: str, bu
             "cannot change; leave --fp16, --int8 and --budget away, or export the run again"
         )
     known = data is not None or (run_folder(source) / "config.json").is_file()
-    return _Ready(
+    return _OnnxModel(
         path=source,
         card=card,
-        answer=_answer_of(open_session(source, engine="onnxruntime")),
-        part=part_of(source, data, name) if known else None,
+        predict=_session_predictor(open_session(source, engine="onnxruntime")),
+        part=load_verification_data(source, data, name) if known else None,
         proofs={},
     )
 
 
-def _written(
+def _onnx_from_run(
     source: Path,
     data: Path | None,
     name: str | None,
@@ -265,8 +267,8 @@ def _written(
     budget: float | None,
     limits: Limits,
     rng: np.random.Generator,
-    tell: Callable[[str], None],
-) -> _Ready:
+    progress: Callable[[str], None],
+) -> _OnnxModel:
     """Write a run's weights as the ONNX file an engine is built from, and keep it only if it is proven."""
     require("export", "`amr-edge export`")
     from amr_edge.export.convert.deploy_module import Deployed
@@ -275,7 +277,7 @@ def _written(
     from amr_edge.training.engine.run_folder import selected_checkpoint
 
     model, card = load_classifier(selected_checkpoint(source))
-    part = part_of(source, data, name)
+    part = load_verification_data(source, data, name)
     tokens = card.tokens_at(card.budget if budget is None else budget)
     remove(ready.with_name(ready.name.removesuffix(".onnx")))  # an engine of other weights must not outlive them
     ready.unlink(missing_ok=True)
@@ -285,21 +287,21 @@ def _written(
         _prepare_graph(candidate, precision, part, rng)
         card = read_onnx(candidate).card
         clips = Clips(part.store, part.which, card.prepare, card.persons)
-        answer = _trained_answer(Deployed(model, card, tokens))
-        parity = compare(answer, _answer_of(open_session(candidate, engine="onnxruntime")), clips, limits)
+        answer = _trained_predictor(Deployed(model, card, tokens))
+        parity = compare(answer, _session_predictor(open_session(candidate, engine="onnxruntime")), clips, limits)
         if parity.failures:
             raise CheckFailedError(f"{ready} was not kept: {'; '.join(parity.failures)} on {parity.clips} clips")
         os.replace(candidate, ready)  # noqa: PTH105  (atomic)
     finally:
         candidate.unlink(missing_ok=True)
-    tell(
+    progress(
         f"ready: {ready}, {precision}, {tokens} of {card.tokens} tokens, proven on {parity.clips} clips (probabilities "
         f"differ by {parity.max_difference:.1e} at most)"
     )
-    return _Ready(path=ready, card=card, answer=answer, part=part, proofs={"ONNX": parity})
+    return _OnnxModel(path=ready, card=card, predict=answer, part=part, proofs={"ONNX": parity})
 
 
-def _trained_answer(model: Any) -> Answer:
+def _trained_predictor(model: Any) -> Predictor:
     """The trained weights in torch, looking at as many tokens as the engine does."""
     import torch
 
@@ -311,7 +313,7 @@ def _trained_answer(model: Any) -> Answer:
     return answer
 
 
-def _prepare_graph(candidate: Path, precision: str, part: Part, rng: np.random.Generator) -> None:
+def _prepare_graph(candidate: Path, precision: str, part: VerificationData, rng: np.random.Generator) -> None:
     """Give the ONNX file its precision, which a strongly typed network takes from there, and constant sorts."""
     import onnx
 
@@ -377,7 +379,9 @@ def find_trtexec() -> str:
     return found
 
 
-def _build_by_trtexec(ready: _Ready, engine: Path, config: BuildConfig, tell: Callable[[str], None]) -> Manifest:
+def _build_by_trtexec(
+    ready: _OnnxModel, engine: Path, config: BuildConfig, progress: Callable[[str], None]
+) -> Manifest:
     """Let trtexec build the engine; its manifest is ours."""
     program, cuda = find_trtexec(), open_cuda("`amr-edge export --trtexec`")
     compute, release = cuda.compute_capability(), cuda.version()
@@ -385,7 +389,7 @@ def _build_by_trtexec(ready: _Ready, engine: Path, config: BuildConfig, tell: Ca
     remove(engine)
     part = engine.with_name(engine.name + ".part")
     line = trtexec_line(program, ready.path.absolute(), part.absolute(), profile_for(ready.card, config), config)
-    tell(f"building {engine.name} with {program}; this takes minutes on a small board")
+    progress(f"building {engine.name} with {program}; this takes minutes on a small board")
     try:
         # What trtexec says is kept from stdout, which is for answers.
         run = subprocess.run(

@@ -134,9 +134,9 @@ class OptimizedGraph(nn.Module):
             mask = torch.where(mask, 0.0, -torch.inf)
         for block in self.blocks:
             x = block(x, K, mask)
-        return self._answer(self.norm(x), exists, N)
+        return self._classify(self.norm(x), exists, N)
 
-    def _answer(self, features: Tensor, exists: Tensor, N: int) -> tuple[Tensor, Tensor]:
+    def _classify(self, features: Tensor, exists: Tensor, N: int) -> tuple[Tensor, Tensor]:
         """Mean over the tokens that exist, then over the persons who are there: (B * K, D), (B, K) -> logits, probs."""
         weight = exists.to(features.dtype)
         weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1)  # (B, K), rows sum to 1 or 0

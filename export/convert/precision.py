@@ -12,7 +12,7 @@ from amr_edge.errors import ConfigError
 from amr_edge.export.convert.fp16 import to_fp16
 from amr_edge.export.convert.int8 import Feed, quantize_dynamic, quantize_static, ranges
 from amr_edge.export.verify.parity import Limits
-from amr_edge.export.verify.verification_data import Part
+from amr_edge.export.verify.verification_data import VerificationData
 from amr_edge.runtime.inference.io_contract import RANKS
 from amr_edge.terminal import progress
 
@@ -85,7 +85,7 @@ def stratified(labels: NDArray[np.int64], count: int, rng: np.random.Generator) 
 
 
 def calibration(
-    part: Part, card: Card, inputs: Iterable[str], *, count: int, rng: np.random.Generator
+    part: VerificationData, card: Card, inputs: Iterable[str], *, count: int, rng: np.random.Generator
 ) -> Callable[[], Iterable[Feed]]:
     """Clips to calibrate on: a stratified sample of those that the model learned from, never of those that judge it.
 

@@ -31,16 +31,16 @@ def demo(train: bool, out: Path, seed: int, threads: int | None, ui: int | None,
     if train:
         _from_nothing(out, seed, threads, as_json=as_json)
         return
-    from amr_edge.runtime.demo.cli import show
+    from amr_edge.runtime.demo.cli import run_bundled_demo
 
-    shown = show(out, seed=seed, threads=threads, port=ui, say=note, sleep=time.sleep)
+    shown = run_bundled_demo(out, seed=seed, threads=threads, port=ui, progress=note, sleep=time.sleep)
     click.echo(to_json(shown.to_dict()) if as_json else shown.text())
 
 
 def _from_nothing(out: Path, seed: int, threads: int | None, *, as_json: bool) -> None:
     """The whole line, on synthetic people."""
     require("export", "`amr-edge demo --train`")
-    from amr_edge.export.demo.train_demo import walk
+    from amr_edge.export.demo.train_demo import run_train_demo
 
-    result = walk(out, seed=seed, threads=threads, say=note)
+    result = run_train_demo(out, seed=seed, threads=threads, progress=note)
     click.echo(to_json(result.to_dict()) if as_json else result.text())

@@ -14,12 +14,12 @@ from amr_edge.runtime.render.html_playback import ASIDE, Words, write_playback
 from amr_edge.runtime.render.truth_comparison import TruthComparison, events_of, match
 from amr_edge.training.engine.run_folder import RunFolder
 
-__all__ = ["TruthComparison", "draw_story", "events_of", "match", "write_page"]
+__all__ = ["TruthComparison", "draw_timeline", "events_of", "match", "write_page"]
 
 INK, TRUTH, RIGHT, WRONG, PAPER = "#1f3a5f", "#9db4d0", "#2e8b57", "#d1495b", "#fbfaf7"
 
 
-def draw_story(
+def draw_timeline(
     recording: Recording, records: Sequence[Mapping[str, Any]], comparison: TruthComparison, path: Path
 ) -> None:
     """The person at the middle of every action, and truth and answers along the time axis, as a PNG."""

@@ -12,7 +12,7 @@ from amr_edge.data.recording import Recording
 from amr_edge.data.spans import windows
 from amr_edge.data.splits import split
 from amr_edge.data.store import open_store, write_store
-from amr_edge.export.demo.demo_page import TruthComparison, draw_story, match, write_page
+from amr_edge.export.demo.demo_page import TruthComparison, draw_timeline, match, write_page
 from amr_edge.export.export_onnx import export_run
 from amr_edge.export.verify.verification_report import ExportResult
 from amr_edge.runtime.inference.session import open_session
@@ -119,14 +119,14 @@ def _train(folder: Path, data: Path, seed: int, threads: int | None) -> tuple[Ru
     return RunFolder(Path(str(answer["run"]))), answer
 
 
-def walk(folder: Path, *, seed: int, threads: int | None, say: Callable[[str], None]) -> TrainDemoResult:
+def run_train_demo(folder: Path, *, seed: int, threads: int | None, progress: Callable[[str], None]) -> TrainDemoResult:
     """Make people, train on half of them, export, prove, replay a stranger, and report.
 
     Args:
         folder: Where everything goes.
         seed: Of the people and of the training.
         threads: CPU threads; None leaves torch's choice.
-        say: Takes each line of progress.
+        progress: Takes each line of progress.
 
     Returns:
         What was measured.
@@ -134,15 +134,15 @@ def walk(folder: Path, *, seed: int, threads: int | None, say: Callable[[str], N
     began = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "synthetic.npz"
-    say(f"1/5 animating {PEOPLE} synthetic people who do {len(CLASSES) - 1} actions and idle")
+    progress(f"1/5 animating {PEOPLE} synthetic people who do {len(CLASSES) - 1} actions and idle")
     write_store(data, _people(seed), dataset=DATASET, terms=TERMS, classes=CLASSES)
     store = open_store(data)
     chosen = split(store, "xsub")
-    say(f"2/5 training on {int(chosen.train.sum())} windows of half of them: pre-training, then fine-tuning")
+    progress(f"2/5 training on {int(chosen.train.sum())} windows of half of them: pre-training, then fine-tuning")
     run, answer = _train(folder, data, seed, threads)
-    say("3/5 exporting to ONNX and proving it on the other half")
+    progress("3/5 exporting to ONNX and proving it on the other half")
     exported = export_run(run.folder)
-    say("4/5 replaying a recording of a new person as a live stream")
+    progress("4/5 replaying a recording of a new person as a live stream")
     long = continuous(subject(HELD_OUT, seed), np.random.default_rng([seed, 3]), seconds=90.0)
     recording = folder / "new_person.jsonl"
     jsonl.write(recording, long)
@@ -158,9 +158,9 @@ def walk(folder: Path, *, seed: int, threads: int | None, say: Callable[[str], N
     )
     live.run([take_of(long)])
     (folder / "events.jsonl").write_text("".join(to_json(r) + "\n" for r in records), encoding="utf-8")
-    say("5/5 drawing")
+    progress("5/5 drawing")
     comparison = match(records, long.spans, session.card.prepare.window_s)
-    draw_story(long, records, comparison, folder / "demo.png")
+    draw_timeline(long, records, comparison, folder / "demo.png")
     result = TrainDemoResult(
         folder=folder,
         top1=float(str(answer["top1"])),

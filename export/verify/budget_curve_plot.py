@@ -14,7 +14,7 @@ from amr_edge.data.clips import Clips
 from amr_edge.errors import DataError
 from amr_edge.export.verify.budget_curve import Curve
 from amr_edge.export.verify.evaluate import labels_for
-from amr_edge.export.verify.verification_data import part_of
+from amr_edge.export.verify.verification_data import load_verification_data
 from amr_edge.metrics import score
 from amr_edge.preprocess import Clip
 from amr_edge.runtime.inference.session import AUTO, Session, open_session
@@ -76,7 +76,7 @@ def measure_curve(
             given and cannot be read from a run.
         DataError: If no recording of the part has a label that the model knows.
     """
-    part = part_of(path, data, name)
+    part = load_verification_data(path, data, name)
     store = part.store
     card, answer = _deployed(path, shares, engine) if path.suffix == ".onnx" else _trained(selected_checkpoint(path))
     labels = labels_for(card, store)

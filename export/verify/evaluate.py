@@ -11,7 +11,7 @@ from amr_edge.card import Card
 from amr_edge.data.clips import Clips
 from amr_edge.data.store import Store
 from amr_edge.errors import DataError
-from amr_edge.export.verify.verification_data import part_of
+from amr_edge.export.verify.verification_data import load_verification_data
 from amr_edge.metrics import Score, deduplicated, score
 from amr_edge.runtime.inference.session import AUTO, open_session
 
@@ -89,7 +89,7 @@ def evaluate_file(path: Path, data: Path | None, name: str | None, engine: str =
         ConfigError: If data or split are not given and cannot be read from a run.
         DataError: If no recording of the part has a label that the model knows.
     """
-    store, chosen, which, train = part_of(path, data, name)
+    store, chosen, which, train = load_verification_data(path, data, name)
     card, probs = _deployed(path, engine, store, which) if path.suffix in EXPORTED else _trained(path, store, which)
     labels = labels_for(card, store)[which]
     known = labels >= 0

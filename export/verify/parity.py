@@ -11,7 +11,7 @@ from amr_edge.metrics import score
 from amr_edge.preprocess import Clip
 from amr_edge.terminal import progress
 
-Answer = Callable[[Clip], NDArray[np.float32]]  # a stack of clips -> probabilities (N, K)
+Predictor = Callable[[Clip], NDArray[np.float32]]  # a stack of clips -> probabilities (N, K)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Parity:
         return found
 
 
-def compare(trained: Answer, deployed: Answer, clips: Clips, limits: Limits, batch: int = 32) -> Parity:
+def compare(trained: Predictor, deployed: Predictor, clips: Clips, limits: Limits, batch: int = 32) -> Parity:
     """Put every clip to both and compare.
 
     Args:

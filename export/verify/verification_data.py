@@ -12,7 +12,7 @@ from amr_edge.errors import ConfigError, ReadError
 from amr_edge.skeleton import Mask
 
 
-class Part(NamedTuple):
+class VerificationData(NamedTuple):
     """Recordings of a store: (N,) which of them judge, and which of them teach."""
 
     store: Store
@@ -26,7 +26,7 @@ def run_folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent.parent
 
 
-def part_of(path: Path, data: Path | None, name: str | None) -> Part:
+def load_verification_data(path: Path, data: Path | None, name: str | None) -> VerificationData:
     """The recordings to judge `path` on.
 
     Args:
@@ -56,6 +56,6 @@ def part_of(path: Path, data: Path | None, name: str | None) -> Part:
     store = open_store(data)
     if name == "all":
         everything = np.ones(len(store), dtype=np.bool_)
-        return Part(store, name, everything, everything)
+        return VerificationData(store, name, everything, everything)
     sides = split(store, name, seed=seed)
-    return Part(store, name, sides.test, sides.train)
+    return VerificationData(store, name, sides.test, sides.train)

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amr_edge.pretrained import DEFAULT
-from amr_edge.runtime.demo.demo import DemoResult, Say, perform
+from amr_edge.runtime.demo.demo import DemoResult, Say, run_demo
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.ui.page import Page, PageConfig
 
 LOOK_S = 3.0  # so long the page waits for its browser before the first frame
 
 
-def show(
-    folder: Path, *, seed: int, threads: int | None, port: int | None, say: Say, sleep: Callable[[float], None]
+def run_bundled_demo(
+    folder: Path, *, seed: int, threads: int | None, port: int | None, progress: Say, sleep: Callable[[float], None]
 ) -> DemoResult:
     """Run the demo with the model of the box.
 
@@ -21,7 +21,7 @@ def show(
         seed: Of the person and of what they do.
         threads: Of the model; None takes one for each core.
         port: Serve a page at this port of this machine, in real time; None replays as fast as it goes.
-        say: Takes each line for the person.
+        progress: Takes each line for the person.
         sleep: Waits for so many seconds.
 
     Raises:
@@ -29,13 +29,13 @@ def show(
         ConfigError: If the port cannot be listened at.
     """
     session = open_session(DEFAULT, threads=threads)
-    say(f"model: {session.title}")
+    progress(f"model: {session.title}")
     if port is None:
-        return perform(folder, session, seed=seed, say=say)
+        return run_demo(folder, session, seed=seed, progress=progress)
     page = Page(session.card, PageConfig(port=port), title=session.title)
     try:
-        say(f"page: {page.url} shows it in real time, once; Ctrl-C ends it")
+        progress(f"page: {page.url} shows it in real time, once; Ctrl-C ends it")
         sleep(LOOK_S)
-        return perform(folder, session, seed=seed, say=say, speed=1.0, views=(page,), tell=page.emit)
+        return run_demo(folder, session, seed=seed, progress=progress, speed=1.0, views=(page,), on_record=page.emit)
     finally:
         page.close()

@@ -114,15 +114,15 @@ def _times(what: str, count: int | None) -> str:
     return what if not count else f"{what} × {count}"
 
 
-def perform(
+def run_demo(
     folder: Path,
     session: Session,
     *,
     seed: int,
-    say: Say,
+    progress: Say,
     speed: float = 0.0,
     views: tuple[View, ...] = (),
-    tell: Callable[[Record], None] | None = None,
+    on_record: Callable[[Record], None] | None = None,
     now: Callable[[], float] = time.perf_counter,
 ) -> DemoResult:
     """Animate a person, run the model as on a camera, and write recording, events and page.
@@ -131,10 +131,10 @@ def perform(
         folder: Where everything goes.
         session: The model.
         seed: Of the person and of what they do.
-        say: Takes each line of progress.
+        progress: Takes each line of progress.
         speed: 0 replays as fast as it goes, 1 in real time.
         views: Show it while it goes on.
-        tell: Takes every record as it comes, too.
+        on_record: Takes every record as it comes, too.
         now: Seconds on a clock that never goes back.
     """
     begun_s = now()
@@ -142,16 +142,16 @@ def perform(
     done = workout(subject(PERSON, seed), np.random.default_rng([seed, 7]), sensor=Sensor(yaw_deg=20))
     recording, path = done.recording, folder / "person.jsonl"
     jsonl.write(path, recording)
-    say(f"a synthetic person exercises for {recording.duration_s:.0f} s, {session.card.name} watches")
+    progress(f"a synthetic person exercises for {recording.duration_s:.0f} s, {session.card.name} watches")
     records: list[Record] = []
 
     def emit(emitted: LiveRecord) -> None:
         record = emitted.line
         records.append(record)
-        if tell is not None:
-            tell(record)
+        if on_record is not None:
+            on_record(record)
         if record["type"] == "event" and record["event"] != "update":
-            say(in_words(record))
+            progress(in_words(record))
 
     stages = Stages(now, np.random.default_rng(0))
     live = LivePipeline(session, config=LiveConfig(), stages=stages, emit=emit, note=lambda _: None, views=views)

@@ -94,7 +94,7 @@ def open_session(
         )
     if built:
         session = _opener("tensorrt")(file, threads=threads, budget=budget, rebuild=rebuild)
-        return session if engine != AUTO else _Chosen(inner=session, why="an .engine file is TensorRT's")
+        return session if engine != AUTO else _AutoSession(inner=session, why="an .engine file is TensorRT's")
     if engine != AUTO:
         return _opener(engine)(file, threads=threads, budget=budget)
     return _first_that_starts(file, threads, budget)
@@ -109,7 +109,7 @@ def _first_that_starts(file: Path, threads: int | None, budget: float | None) ->
         except MissingError as cause:
             absent.append((why, cause))
             continue
-        return _Chosen(inner=session, why="; ".join([why, *(f"{cause}" for _, cause in absent)]))
+        return _AutoSession(inner=session, why="; ".join([why, *(f"{cause}" for _, cause in absent)]))
     raise MissingError(f"no engine is here to run {file}; type: pip install onnxruntime") from absent[-1][1]
 
 
@@ -142,7 +142,7 @@ def _opener(engine: str) -> Callable[..., Session]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Chosen:
+class _AutoSession:
     """A session on an automatically chosen engine, whose title gives the reason."""
 
     inner: Session

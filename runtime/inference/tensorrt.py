@@ -19,7 +19,7 @@ from amr_edge.runtime.inference.tensorrt_build import (
     available_bytes,
     build_engine,
     check_memory,
-    listener,
+    create_logger,
     load_tensorrt,
     messages_of,
     profile_of,
@@ -81,7 +81,7 @@ def make_engine(
     config: BuildConfig,
     gpu: Gpu,
     free_bytes: int | None,
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> Manifest:
     """Build the engine of an ONNX file, and its manifest.
 
@@ -92,7 +92,7 @@ def make_engine(
         config: How it is built.
         gpu: TensorRT and CUDA.
         free_bytes: Memory that is free; None if unknown.
-        tell: Takes lines about the progress.
+        progress: Takes lines about the progress.
 
     Returns:
         What was built.
@@ -107,8 +107,8 @@ def make_engine(
     check_memory(len(model), config, free_bytes)
     remove(engine)
     profile = profile_for(card, config)
-    tell(f"building {engine.name} with TensorRT {gpu.machine.tensorrt}; this takes minutes on a small board")
-    blob = build_engine(gpu.trt, model, where=str(onnx), profile=profile, config=config, tell=tell)
+    progress(f"building {engine.name} with TensorRT {gpu.machine.tensorrt}; this takes minutes on a small board")
+    blob = build_engine(gpu.trt, model, where=str(onnx), profile=profile, config=config, progress=progress)
     write_whole(engine, blob)
     return describe_engine(
         onnx,
@@ -164,7 +164,7 @@ def open_engine(
     threads: int | None = None,
     budget: float | None = None,
     rebuild: bool = False,
-    tell: Callable[[str], None] = note,
+    progress: Callable[[str], None] = note,
 ) -> Session:
     """Open a TensorRT engine; its manifest is read and compared before TensorRT sees the file.
 
@@ -173,7 +173,7 @@ def open_engine(
         threads: Means nothing on a GPU; refused if below 1, as for any other model.
         budget: Share of the tokens; an engine has one, another one is refused.
         rebuild: Build the engine again from the ONNX file beside it if it does not fit this machine.
-        tell: Takes lines about a rebuild.
+        progress: Takes lines about a rebuild.
 
     Raises:
         ConfigError: If `threads` or the budget cannot be had.
@@ -197,11 +197,11 @@ def open_engine(
     if not wrong and sha256(engine) != manifest.engine_sha256:
         wrong = "the file is not the one that its manifest describes, it was cut off or replaced"
     if wrong:
-        manifest = _rebuilt(engine, manifest, onnx, wrong, gpu, allowed=rebuild, tell=tell)
-    return _opened(engine, manifest, gpu, tokens)
+        manifest = _rebuild(engine, manifest, onnx, wrong, gpu, allowed=rebuild, progress=progress)
+    return _load_engine(engine, manifest, gpu, tokens)
 
 
-def _rebuilt(
+def _rebuild(
     engine: Path,
     manifest: Manifest,
     onnx: Path,
@@ -209,14 +209,14 @@ def _rebuilt(
     gpu: Gpu,
     *,
     allowed: bool,
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> Manifest:
     """Build an engine that is `wrong` here again, if that is allowed and its ONNX file is at hand."""
     if not onnx.is_file():
         raise ReadError(f"{engine}: {wrong}; copy {onnx.name} beside it, then type: amr-edge export {onnx} --trt")
     if not allowed:
         raise ReadError(f"{engine}: {wrong}; {AGAIN.format(onnx=onnx)}")
-    tell(f"{engine}: {wrong}; building it again from {onnx.name}")
+    progress(f"{engine}: {wrong}; building it again from {onnx.name}")
     return make_engine(
         onnx,
         engine,
@@ -224,15 +224,15 @@ def _rebuilt(
         config=manifest.config,
         gpu=gpu,
         free_bytes=free_memory(),
-        tell=tell,
+        progress=progress,
     )
 
 
-def _opened(engine_file: Path, manifest: Manifest, gpu: Gpu, tokens: int) -> Session:
+def _load_engine(engine_file: Path, manifest: Manifest, gpu: Gpu, tokens: int) -> Session:
     """Hand the engine to TensorRT, compare it with the card, and take its buffers."""
     trt, card = gpu.trt, manifest.card
     again = AGAIN.format(onnx=engine_file.with_name(manifest.onnx))
-    log = listener(trt)
+    log = create_logger(trt)
     runtime = trt.Runtime(log)
     engine = runtime.deserialize_cuda_engine(engine_file.read_bytes())
     if engine is None:

@@ -147,7 +147,7 @@ def build_engine(
     where: str,
     profile: Profile,
     config: BuildConfig,
-    tell: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> bytes:
     """Build and serialise an engine.
 
@@ -157,7 +157,7 @@ def build_engine(
         where: Its name, for the sentences.
         profile: Shapes of the inputs.
         config: How it is built.
-        tell: Takes a line for the person: phases and their progress, a timing cache that does not fit.
+        progress: Takes a line for the person: phases and their progress, a timing cache that does not fit.
 
     Returns:
         The serialised engine.
@@ -168,7 +168,7 @@ def build_engine(
         CheckFailedError: If TensorRT builds nothing for another reason, which is in the sentence.
         KeyboardInterrupt: If Ctrl-C was pressed during the build.
     """
-    log = listener(trt)
+    log = create_logger(trt)
     builder = trt.Builder(log)
     # A no-op in TensorRT 11, where every network is strongly typed.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -196,8 +196,8 @@ def build_engine(
         raise CheckFailedError(
             f"{where}: TensorRT refuses the shapes {profile} ({messages_of(log)}); export the model again"
         )
-    cached = _take_timing_cache(options, config.timing_cache, tell)
-    monitor = _monitor(trt, tell)
+    cached = _load_timing_cache(options, config.timing_cache, progress)
+    monitor = _create_progress_monitor(trt, progress)
     options.progress_monitor = monitor
     with _interrupts(monitor):
         blob = builder.build_serialized_network(network, options)
@@ -217,10 +217,10 @@ def build_engine(
     return bytes(blob)
 
 
-def listener(trt: Any) -> Any:
+def create_logger(trt: Any) -> Any:
     """A logger for TensorRT that keeps what goes wrong, for our sentence, and prints nothing."""
 
-    class Listener(trt.ILogger):  # type: ignore[misc]
+    class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)  # pybind11 demands this call by name
             self.errors: list[str] = []
@@ -229,7 +229,7 @@ def listener(trt: Any) -> Any:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 self.errors.append(" ".join(msg.split())[:300].rstrip(" ."))
 
-    return Listener()
+    return Logger()
 
 
 def messages_of(log: Any) -> str:
@@ -247,7 +247,7 @@ def _parser_errors(parser: Any) -> str:
     return "; ".join(found)
 
 
-def _take_timing_cache(options: Any, path: Path | None, tell: Callable[[str], None]) -> bool:
+def _load_timing_cache(options: Any, path: Path | None, progress: Callable[[str], None]) -> bool:
     """Give the builder the timings of earlier builds; True if it keeps timings."""
     if path is None:
         return False
@@ -258,11 +258,11 @@ def _take_timing_cache(options: Any, path: Path | None, tell: Callable[[str], No
         if cache is not None and options.set_timing_cache(cache, ignore_mismatch=False):
             return True
         if data:
-            tell(f"{path}: the timing cache is of another machine or damaged; timing anew")
+            progress(f"{path}: the timing cache is of another machine or damaged; timing anew")
     return False
 
 
-def _monitor(trt: Any, tell: Callable[[str], None]) -> Any:
+def _create_progress_monitor(trt: Any, progress: Callable[[str], None]) -> Any:
     """TensorRT's progress as lines; Ctrl-C ends the build at its next step."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
@@ -275,14 +275,14 @@ def _monitor(trt: Any, tell: Callable[[str], None]) -> Any:
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             self.steps[phase_name], self.tenths[phase_name] = num_steps, 0
             if parent_phase is None:
-                tell(f"building: {phase_name}")
+                progress(f"building: {phase_name}")
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             tenth = 10 * (step + 1) // max(self.steps.get(phase_name, 1), 1)
             # Phases of few steps are over before they can be read.
             if self.steps.get(phase_name, 0) >= 10 and tenth > self.tenths[phase_name]:
                 self.tenths[phase_name] = tenth
-                tell(f"building: {phase_name} {10 * tenth} %")
+                progress(f"building: {phase_name} {10 * tenth} %")
             return not self.stopped
 
         def phase_finish(self, phase_name: str) -> None:

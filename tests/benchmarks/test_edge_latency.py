@@ -14,7 +14,7 @@ from amr_edge.card import Card
 from amr_edge.data.clips import Clips
 from amr_edge.data.recording import Recording
 from amr_edge.data.store import Store, write_store
-from amr_edge.export.verify.verification_data import Part
+from amr_edge.export.verify.verification_data import VerificationData
 from amr_edge.metrics import score
 from amr_edge.preprocess import PrepareConfig
 from amr_edge.runtime.bench.measure import Timed
@@ -41,7 +41,7 @@ def edge() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def part(tmp_path_factory: pytest.TempPathFactory) -> Part:
+def part(tmp_path_factory: pytest.TempPathFactory) -> VerificationData:
     """12 clips of three labels; the last six judge."""
 
     def clip(index: int) -> Recording:
@@ -61,7 +61,7 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Part:
         path, (clip(i) for i in range(12)), dataset="synthetic", terms="made for tests", classes=("a", "b", "c")
     )
     judges = np.arange(12) >= 6
-    return Part(store, "last six", judges, ~judges)
+    return VerificationData(store, "last six", judges, ~judges)
 
 
 def little() -> tuple[Classifier, Card]:
@@ -84,7 +84,9 @@ def test_random_models_have_the_papers_size_and_the_students_theirs(edge: Module
 
 
 @pytest.mark.slow
-def test_every_row_is_scored_by_its_own_file_engine_and_budget(edge: ModuleType, part: Part, tmp_path: Path) -> None:
+def test_every_row_is_scored_by_its_own_file_engine_and_budget(
+    edge: ModuleType, part: VerificationData, tmp_path: Path
+) -> None:
     models = {"teacher": little()}
     files = edge.write_files(models, part, tmp_path, ("fp32", "int8", "int8-static"))
     assert {open_session(file, engine="onnxruntime").card.precision for file in files.values()} == {

@@ -63,7 +63,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def export_tensorrt(source: Path, **options: Any) -> Engine:
-    said = {"rng": np.random.default_rng(0), "tell": silent} | options
+    said = {"rng": np.random.default_rng(0), "progress": silent} | options
     return to_tensorrt.export_tensorrt(source, **said)
 
 
@@ -222,7 +222,7 @@ def test_a_ready_file_keeps_its_own_precision_and_budget(ready: Ready, install: 
     install()
     for wrong in ({"precision": "fp16"}, {"budget": 0.5}):
         with pytest.raises(ConfigError, match="computes in fp32 on 25 of 100 tokens"):
-            export_tensorrt(ready(), tell=silent, **wrong)
+            export_tensorrt(ready(), progress=silent, **wrong)
     assert export_tensorrt(ready(), budget=0.25).manifest.card.fixed_tokens == 25
 
 

@@ -18,7 +18,7 @@ from amr_edge.export.convert.int8 import linears, quantize_dynamic, quantize_sta
 from amr_edge.export.convert.precision import LIMITS, calibration, file_name, lowered, stratified
 from amr_edge.export.export_onnx import export_run
 from amr_edge.export.verify.parity import Limits
-from amr_edge.export.verify.verification_data import part_of
+from amr_edge.export.verify.verification_data import load_verification_data
 from amr_edge.runtime.inference.onnx_metadata import read_onnx
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.training.engine.checkpoint import load_classifier
@@ -160,7 +160,7 @@ def test_a_precision_past_its_limit_leaves_no_file_unless_it_is_forced(run: RunF
 
 
 def test_the_calibration_sample_is_of_training_clips_only_and_of_every_class(run: RunFolder, store: Store) -> None:
-    part = part_of(run.folder, None, None)
+    part = load_verification_data(run.folder, None, None)
     _, card = load_classifier(run.last)
     assert not (part.train & part.which).any()
     taught = np.flatnonzero(part.train)
@@ -184,7 +184,7 @@ def test_a_stratified_sample_is_as_even_as_the_classes_allow(labels: list[int], 
 
 
 def test_a_calibration_on_no_clips_is_refused(run: RunFolder) -> None:
-    part = part_of(run.folder, None, None)
+    part = load_verification_data(run.folder, None, None)
     _, card = load_classifier(run.last)
     with pytest.raises(ConfigError, match="at least 1 clip"):
         calibration(part, card, [], count=0, rng=np.random.default_rng(0))

@@ -25,7 +25,7 @@ from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Span
 from amr_edge.errors import ConfigError
 from amr_edge.preprocess import PrepareConfig
-from amr_edge.runtime.demo.demo import DemoResult, perform
+from amr_edge.runtime.demo.demo import DemoResult, run_demo
 from amr_edge.runtime.inference.session import Session, open_session
 from amr_edge.runtime.render.html_playback import Words, write_playback
 from amr_edge.runtime.render.truth_comparison import match
@@ -113,7 +113,7 @@ def session(box: Path) -> Session:
 @pytest.fixture(scope="module")
 def performed(session: Session, tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoResult, list[str]]:
     said: list[str] = []
-    return perform(tmp_path_factory.mktemp("demo"), session, seed=0, say=said.append), said
+    return run_demo(tmp_path_factory.mktemp("demo"), session, seed=0, progress=said.append), said
 
 
 def test_both_sets_are_told_and_each_is_said_as_it_begins_and_ends(performed: tuple[DemoResult, list[str]]) -> None:
@@ -141,7 +141,8 @@ def test_what_is_written_is_what_was_told(performed: tuple[DemoResult, list[str]
 
 def test_the_same_seed_shows_the_same_and_another_shows_another(session: Session, tmp_path: Path) -> None:
     one, again, other = (
-        perform(tmp_path / str(place), session, seed=seed, say=lambda _: None) for place, seed in enumerate((1, 1, 2))
+        run_demo(tmp_path / str(place), session, seed=seed, progress=lambda _: None)
+        for place, seed in enumerate((1, 1, 2))
     )
     assert one.comparison == again.comparison
     np.testing.assert_array_equal(one.done.recording.poses, again.done.recording.poses)
@@ -152,7 +153,7 @@ def test_whoever_looks_at_the_page_sees_joints_and_events_as_they_come(session: 
     page = Page(session.card, title=session.title)
     viewer = page.enter()
     assert viewer is not None
-    perform(tmp_path, session, seed=0, say=lambda _: None, views=(page,), tell=page.emit)
+    run_demo(tmp_path, session, seed=0, progress=lambda _: None, views=(page,), on_record=page.emit)
     messages = [json.loads(message) for message in viewer.take(5.0)[0]]
     page.close()
     assert {"frame", "event"} <= {message["kind"] for message in messages}

@@ -44,7 +44,7 @@ def build(write_model: Callable[..., Path], install: Install) -> Build:
         version: str = "10.3.0",
         config: BuildConfig | None = None,
         free_bytes: int | None = None,
-        tell: Callable[[str], None] = lambda line: None,
+        progress: Callable[[str], None] = lambda line: None,
         **failures: object,
     ) -> Path:
         world = install(version, **failures)
@@ -57,7 +57,7 @@ def build(write_model: Callable[..., Path], install: Install) -> Build:
             config=config or BuildConfig(max_clips=4),
             gpu=open_gpu("this test"),
             free_bytes=free_bytes,
-            tell=tell,
+            progress=progress,
         )
         built.world = world  # type: ignore[attr-defined]
         return engine
@@ -157,7 +157,7 @@ def test_the_network_is_strongly_typed_and_built_as_asked(build: Build) -> None:
 
 def test_progress_is_told_while_building_and_short_phases_are_not(build: Build) -> None:
     lines: list[str] = []
-    build(tell=lines.append)
+    build(progress=lines.append)
     assert lines[0].startswith("building model.engine with TensorRT 10.3.0")
     assert lines[1] == "building: Building"
     assert lines[2:] == [f"building: Building {10 * tenth} %" for tenth in range(1, 11)]
@@ -193,7 +193,7 @@ def test_timings_are_kept_between_builds_and_those_of_another_machine_are_replac
     assert build.world.builds[0]["timing"] == b"timings"
     cache.write_bytes(b"of an Orin")
     lines: list[str] = []
-    build(config=BuildConfig(timing_cache=cache), bad_timing_caches=(b"of an Orin",), tell=lines.append)
+    build(config=BuildConfig(timing_cache=cache), bad_timing_caches=(b"of an Orin",), progress=lines.append)
     assert build.world.builds[0]["timing"] == b""
     assert any("timing anew" in line for line in lines)
     assert cache.read_bytes() == b"timings"
@@ -323,7 +323,7 @@ def test_a_mismatch_is_rebuilt_from_the_onnx_file_if_that_is_allowed(build: Buil
     wanted = open_engine(engine).probs(values, present)
     world = install("10.13.3.9", compute=(11, 0))
     lines: list[str] = []
-    session = open_engine(engine, rebuild=True, tell=lines.append)
+    session = open_engine(engine, rebuild=True, progress=lines.append)
     np.testing.assert_array_equal(session.probs(values, present), wanted)
     assert "building it again from model.engine.onnx" in lines[0]
     (made,) = world.builds
@@ -365,7 +365,7 @@ def test_a_truncated_engine_is_refused_and_rebuilt_if_allowed(keep: float, build
     engine.write_bytes(whole[: int(len(whole) * keep) if isinstance(keep, float) else keep])
     with pytest.raises(ReadError, match="cut off or replaced"):
         open_engine(engine)
-    open_engine(engine, rebuild=True, tell=lambda line: None)
+    open_engine(engine, rebuild=True, progress=lambda line: None)
     assert engine.read_bytes() == whole
 
 
