@@ -247,7 +247,11 @@ def test_one_scale_fuses_alike_whichever_is_meaned_and_several_do_not() -> None:
     assert not torch.allclose(*two)
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+# A recipe of another backbone is not pre-trained by masked reconstruction.
+PRE_TRAINED = sorted(name for name in RECIPES if recipe(name).backbone == "transformer")
+
+
+@pytest.mark.parametrize("name", PRE_TRAINED)
 def test_every_recipe_pre_trains_the_same_encoder_as_its_peers(name: str) -> None:
     own = recipe(name)
     assert own.name == name
