@@ -14,13 +14,17 @@ from amr_edge.terminal import note, to_json
 @click.option("--train", is_flag=True, help="Train a model from scratch and run it; needs the `export` extra.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("amr-edge-demo"), show_default=True)
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the people and the training."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Random seed of the people and the training.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all by default.")
 @click.option("--ui", type=click.IntRange(0, 65535), is_flag=False, flag_value=8765, help="Watch it here live.  [8765]")
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def demo(train: bool, out: Path, seed: int, threads: int | None, ui: int | None, as_json: bool) -> None:  # noqa: FBT001
-    """Let rehab8, the model that comes with amr-edge, watch a synthetic person exercise; writes a page to look at.
+    """Run rehab8, the bundled model, on a synthetic person who exercises, and write a page that plays it back.
 
     It needs no data, no camera and no account. With --train, people are animated, a model is pre-trained, fine-tuned,
     exported and verified on them, and runs on a new person: three minutes. Every step is the same code that runs on

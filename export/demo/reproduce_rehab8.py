@@ -24,17 +24,15 @@ BUDGETS = (1.0, 0.5, 0.25)
 @click.argument("model", type=click.Choice(["rehab8"]))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with UI-PRMD in it.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/reproduce/rehab8"), show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all randomness.")
-@click.option("--fold", metavar="SUBJECTS", help="Only teach without these people and judge: 9,10.")
-@click.option("--all", "everybody", is_flag=True, help="Only teach with everybody; the numbers are those of the fold.")
-@click.option(
-    "--kinect-only", is_flag=True, help="With --fold: learn from no Vicon recording, and judge on all of them."
-)
-@click.option("--utd", type=click.Path(path_type=Path), help="UTD-MHAD, to judge on; it is never learned from.")
-@click.option("--smoke", is_flag=True, help="The whole way in some minutes; what comes out is worth nothing.")
-@click.option("--any-data", is_flag=True, help="Go on with other files than those of the published numbers.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
+@click.option("--fold", metavar="SUBJECTS", help="Only train without these subjects and test on them: 9,10.")
+@click.option("--all", "everybody", is_flag=True, help="Only train on all subjects; the figures are those of the fold.")
+@click.option("--kinect-only", is_flag=True, help="With --fold: train on no Vicon recording, and test on all of them.")
+@click.option("--utd", type=click.Path(path_type=Path), help="UTD-MHAD, for testing only.")
+@click.option("--smoke", is_flag=True, help="Run every step in some minutes; the model is worth nothing.")
+@click.option("--any-data", is_flag=True, help="Accept other files than those of the published figures.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; all by default.")
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def reproduce(
     model: str,
     data: Path,
@@ -49,10 +47,10 @@ def reproduce(
     threads: int | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Make MODEL, which comes with amr-edge, from the raw files of its data.
+    """Reproduce MODEL, which is bundled with amr-edge, from the raw files of its data.
 
-    Without --fold and --all: teach without subjects 9 and 10, judge on them, then teach with everybody and write
-    OUT/rehab8.onnx. A second call goes on where the first was interrupted. Exit code 1 if the numbers are worse than
+    Without --fold and --all: train without subjects 9 and 10, test on them, then train on all and write
+    OUT/rehab8.onnx. A second call resumes an interrupted first. Exit code 1 if the numbers are worse than
     those that were published.
     """
     require("export", "`amr-edge reproduce`")

@@ -44,7 +44,9 @@ def _numbers(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Param
 @click.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--people", default="1", show_default=True, callback=_numbers(int), help="Persons per run: 1,2,5.")
-@click.option("--budget", callback=_numbers(float), help="Shares of the tokens: 0.25,0.5,1.  [default: the card's]")
+@click.option(
+    "--budget", callback=_numbers(float), help="Shares of the tokens to encode: 0.25,0.5,1.  [default: the card's]"
+)
 @click.option("--engine", default=AUTO, show_default=True, help=f"{AUTO}, or with commas: {', '.join(ENGINES)}.")
 @click.option("--rebuild", is_flag=True, help="Build a TensorRT engine again if it does not fit.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of one inference.")
@@ -72,7 +74,7 @@ def _numbers(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Param
 @click.option("--compare", "old", type=click.Path(path_type=Path), help="An earlier report of --out to compare with.")
 @click.option("--max-regression", metavar="5%", help="Exit 1 if a row is slower than in --compare by more than this.")
 @click.option("--max-p99", metavar="20ms", help="Exit 1 if the 99th percentile of a row is above this.")
-@click.option("--suggest", "suggest_", is_flag=True, help="Try models, budgets and threads; name the best.")
+@click.option("--suggest", "suggest_", is_flag=True, help="Try models, budgets and threads, and suggest the best.")
 @click.option("--target-ms", type=click.FloatRange(min=0, min_open=True), help="Latency limit of --suggest (p99).")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the report as JSON (docs/bench.md).")
 @click.option("--markdown", "markdown_", type=click.Path(path_type=Path), help="Write the report as Markdown.")

@@ -18,18 +18,27 @@ _HEADER = ("", "precision", "recall", "F1", "delay s", "false positives/h")
 @click.command("calibrate")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Continuous recordings with spans.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="auto", show_default=True)
-@click.option("--subjects", help="Only these people, as in 2,7: people whom the training has not seen.")
 @click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="auto",
+    show_default=True,
+    help="Format of the recordings.",
+)
+@click.option("--subjects", help="Subjects to use, as in 2,7; choose ones held out of training.")
+@click.option(
+    "--false-positives",
     "--false-alarms",
+    "false_alarms",
     type=click.FloatRange(min=0),
     default=2.0,
     show_default=True,
-    help="Most in an hour in which nothing happens.",
+    help="False positives allowed per idle hour.",
 )
-@click.option("--as-is", is_flag=True, help="Fit nothing, only measure the events.")
+@click.option("--as-is", "--dry-run", is_flag=True, help="Only measure the events; fit and write nothing.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the model.  [default: one for each core]")
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     model: Path,
     data: Path,
@@ -42,8 +51,8 @@ def command(
 ) -> None:
     """Fit temperature and thresholds of MODEL (a .onnx, a run folder or rehab8), and write them into the file.
 
-    A temperature and thresholds with which `amr-edge live` keeps within a number of false positives, found on labelled
-    continuous recordings such as `amr-edge data join` makes. Of rehab8 a copy in this folder is calibrated.
+    They keep `amr-edge live` within a number of false positives per hour, and are fitted on labelled continuous
+    recordings such as `amr-edge data join` makes. Of rehab8, a copy in the current folder is calibrated.
     """
     if as_is:
         score = score_events(model, data, format=format_, subjects=subjects, threads=threads)

@@ -23,9 +23,9 @@ _MARKS = {"ok": "ok     ", "warn": "warn   ", "bad": "BAD    ", "absent": "absen
 
 
 @click.command()
-@click.option("--need", metavar="pose,trt", help="What must work; exit 3 if it does not.")
+@click.option("--need", metavar="pose,trt", help="Areas that must work; exit 3 if one does not.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="Write a report for an issue: no pictures, no names.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(need: str | None, bundle: Path | None, as_json: bool) -> None:  # noqa: FBT001
     """Show what works on this machine and what does not, each failing line with its fix."""
     areas = examining.needed(need) if need is not None else ()

@@ -40,7 +40,7 @@ _pose = click.option(
     "pose_",
     default="full",
     show_default=True,
-    help="What finds the joints in pictures, as of `live`: use the same there.",
+    help="Pose estimator of videos and cameras; use the same in `live`.",
 )
 
 
@@ -50,24 +50,40 @@ _pose = click.option(
 @click.option(
     "--out", type=_path, default=Path("mine.npz"), show_default=True, help="The store; takes are added to it."
 )
-@click.option("--takes", "count", type=click.IntRange(min=1), default=10, show_default=True, help="Of each action.")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), default=3.0, show_default=True, help="Of each take."
+    "--takes", "count", type=click.IntRange(min=1), default=10, show_default=True, help="Takes of each action."
 )
-@click.option("--countdown", type=click.FloatRange(min=0), default=3.0, show_default=True, help="Seconds before each.")
-@click.option("--subject", type=click.IntRange(min=0), help="Who is recorded, as a number.")
 @click.option(
-    "--timed/--keys", "timed", default=None, help="Prompt after prompt, or a key for each take.  [keys if any]"
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="Seconds of each take.",
+)
+@click.option(
+    "--countdown",
+    type=click.FloatRange(min=0),
+    default=3.0,
+    show_default=True,
+    help="Seconds of countdown before each take.",
+)
+@click.option("--subject", type=click.IntRange(min=0), help="Number of the person who is recorded.")
+@click.option(
+    "--timed/--keys", "timed", default=None, help="Start takes one after the other, or each with a key.  [keys if any]"
 )
 @click.option("--format", "format_", type=click.Choice(readers.FORMATS), default="auto", show_default=True)
 @_pose
-@click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="To look for in pictures.")
+@click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="Maximum people per picture.")
 @click.option(
-    "--speed", type=click.FloatRange(min=0), default=0.0, show_default=True, help="Of a replay; 1: real time."
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Replay speed of recordings; 1: real time, 0: unthrottled.",
 )
 @click.option("--show", is_flag=True, help="Show a window.")
-@click.option("--mirror-view", is_flag=True, help="Show the window as a mirror; what is recorded never is.")
-@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+@click.option("--mirror-view", is_flag=True, help="Mirror the window; recordings are never mirrored.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def record(
     labels: str,
     source: str,
@@ -190,15 +206,17 @@ def _report(takes: TakeStore, recorder: Recorder | None, *, as_json: bool) -> No
 @click.argument("videos", type=_path)
 @click.argument("destination", type=_path)
 @_pose
-@click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="To look for in pictures.")
-@click.option("--who", type=click.Choice(WHO), default="most", show_default=True, help="Keep who moves most, or all.")
+@click.option("--people", type=click.IntRange(min=1), default=1, show_default=True, help="Maximum people per picture.")
 @click.option(
-    "--subject", "pattern", help="Who it is, out of each file's name: a regular expression such as 'P(\\d+)'."
+    "--who", type=click.Choice(WHO), default="most", show_default=True, help="Keep the person who moves most, or all."
+)
+@click.option(
+    "--subject", "pattern", help="Subject number in each file's name, as a regular expression such as 'P(\\d+)'."
 )
 @click.option("--format", "format_", type=click.Choice(readers.FORMATS), default="auto", show_default=True)
-@click.option("--report", type=_path, help="Write what became of every file as CSV.")
-@click.option("--skip-bad", is_flag=True, help="Leave out what cannot be read, and say so.")
-@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+@click.option("--report", type=_path, help="Write the outcome of every file as CSV.")
+@click.option("--skip-bad", is_flag=True, help="Leave out files that cannot be read; each is reported.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def make(
     videos: Path,
     destination: Path,

@@ -56,7 +56,7 @@ RECORDED = SourceKind("recorded", "amr_edge.runtime.sources.recorded:open_record
 SOURCES: dict[str, SourceKind] = {
     "-": SourceKind("stdin", "amr_edge.runtime.sources.jsonl:open_stdin"),
     "udp://": SourceKind("udp", "amr_edge.runtime.sources.jsonl:open_udp", live=True),
-    **dict.fromkeys(VIDEOS, VIDEO),
+    **dict.fromkeys(sorted(VIDEOS), VIDEO),
 }
 
 

@@ -196,5 +196,5 @@ def require_all_classes(store: Store, train: Mask, split: str) -> None:
     if missing:
         raise ConfigError(
             f"--split {split}: no clip of the training part shows {', '.join(missing)}, which {store.path} has; choose "
-            "a split that trains every class (random does), validate on fewer subjects, or convert the data without it"
+            "a split that teaches every class (random does), validate on fewer subjects, or convert the data without it"
         )

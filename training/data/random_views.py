@@ -84,7 +84,7 @@ class Views:
         rows = int((store.lengths * store.persons)[self._which].sum())  # at most
         # Of a joint its coordinates, and two int16 that tell where it was seen.
         need = rows * len(self._normalization.layout) * (4 * self._channels + 4)
-        self._resident = self._gather(self._which) if need <= memory else None
+        self._resident = self._held(self._which) if need <= memory else None
 
     def __len__(self) -> int:
         return len(self._which)
@@ -100,15 +100,15 @@ class Views:
             recording = self._store[int(i)]
             yield remap(recording.poses, source, target).poses, recording.times_s
 
-    def _gather(self, which: Ints) -> Ragged:
+    def _held(self, which: Ints) -> Ragged:
         rows = int((self._store.lengths * self._store.persons)[which].sum())
         return gather(self._read(which), rows, len(self._normalization.layout), self._channels, self.device)
 
-    def _on_device(self, indices: Ints) -> tuple[Ragged, Ints]:
+    def _at_hand(self, indices: Ints) -> tuple[Ragged, Ints]:
         """Recordings on the device, and which of those were requested."""
         if self._resident is not None:
             return self._resident, indices
-        return self._gather(self._which[indices]), np.arange(len(indices))
+        return self._held(self._which[indices]), np.arange(len(indices))
 
     def at(self, indices: Ints, start_s: NDArray[np.float64], end_s: NDArray[np.float64]) -> Batch:
         """The clips between given instants, unchanged.
@@ -118,7 +118,7 @@ class Views:
             start_s: (N,) first instants.
             end_s: (N,) last instants, none before the first.
         """
-        held, local = self._on_device(indices)
+        held, local = self._at_hand(indices)
         spans = spans_of(held, local, start_s, end_s)
         return self._batch(prepare(held, spans, self._normalization, self.persons), len(local))
 
@@ -136,7 +136,7 @@ class Views:
             The bodies that are really in the clips, on the device.
         """
         drawn = draw(seeds_of(int(rng.integers(2**63)), indices), self.augment, len(self._normalization.layout))
-        held, local = self._on_device(indices)
+        held, local = self._at_hand(indices)
         spans, change = self._cuts(held, local, drawn), send(drawn.change, self.device)
         mirrored = send(drawn.mirrored, self.device) if self.augment.mirror else None
         bodies = prepare(held, spans, self._normalization, self.persons, change, mirrored)

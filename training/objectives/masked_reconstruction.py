@@ -160,7 +160,7 @@ class MaskedReconstruction(nn.Module):
                 x = block(x, memories[index % len(memories)], mask)
         return cast("Tensor", self.head(self.norm(x[:, :Q])))
 
-    def decoder_memories(self, layers: Sequence[Tensor], kept: Tensor) -> list[Tensor]:
+    def remember(self, layers: Sequence[Tensor], kept: Tensor) -> list[Tensor]:
         """Encoder layers that the decoder's layers attend to: depth + 1 times (B, L', D) -> one or `decoder_depth`."""
         if self.config.memory == "last":
             memories = [self.memory(self.encoder.norm(layers[-1]))]
@@ -233,7 +233,7 @@ class MaskedReconstruction(nn.Module):
         layers, seen = self.encoder.layers(body, present, kept)
         queries = self.queries()
         queries = queries if targets_index is None else queries[targets_index]  # (Q, D) or (B, Q, D)
-        predicted = self.decode(self.decoder_memories(layers, kept), seen, queries).float()
+        predicted = self.decode(self.remember(layers, kept), seen, queries).float()
         target, there = self.target(body.float(), present)  # (B, N_t, P)
         weight = self.weights(body.float(), present) * there
         if targets_index is not None:

@@ -9,8 +9,12 @@ from amr_edge.optional_dependencies import require
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Default: report.html in the run, or here for several.")
-@click.option("--json", "as_json", is_flag=True, help="The same numbers as JSON on stdout.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Page to write.  [default: report.html in the run, or here for several]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the same figures as JSON.")
 def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:  # noqa: FBT001
     """Write one HTML page about RUNS: figures, curves, classes, worst clips, settings; several are compared."""
     require("train", "`amr-edge report`")

@@ -200,17 +200,17 @@ def test_hidden_tokens_leak_into_no_decoder(settings: dict[str, Any]) -> None:
     body, present = clip(1)
     kept = torch.tensor([[0, 3, 7, 11, 16]])
     layers, seen = pretext.encoder.layers(body, present, kept)
-    first = pretext.decode(pretext.decoder_memories(layers, kept), seen, pretext.queries())
+    first = pretext.decode(pretext.remember(layers, kept), seen, pretext.queries())
     body[:, 4:8, 0] += 3.0  # token 5 is hidden
     layers, seen = pretext.encoder.layers(body, present, kept)
-    assert torch.equal(first, pretext.decode(pretext.decoder_memories(layers, kept), seen, pretext.queries()))
+    assert torch.equal(first, pretext.decode(pretext.remember(layers, kept), seen, pretext.queries()))
 
 
 def test_queries_look_at_each_other_in_a_self_attention_decoder_and_not_in_a_cross_attention_one() -> None:
     memory, seen, kept = torch.randn(1, 4, 32), torch.ones(1, 4, dtype=torch.bool), torch.tensor([[0, 1, 2, 3]])
     for decoder, moves in (("self", True), ("cross", False)):
         pretext = varied({"decoder": decoder}).eval()
-        memories = pretext.decoder_memories([memory] * 3, kept)
+        memories = pretext.remember([memory] * 3, kept)
         queries = pretext.queries().detach().clone()
         before = pretext.decode(memories, seen, queries)
         queries[0] += 1.0
@@ -247,11 +247,7 @@ def test_one_scale_fuses_alike_whichever_is_meaned_and_several_do_not() -> None:
     assert not torch.allclose(*two)
 
 
-# A recipe of another backbone is not pre-trained by masked reconstruction.
-PRE_TRAINED = sorted(name for name in RECIPES if recipe(name).backbone == "transformer")
-
-
-@pytest.mark.parametrize("name", PRE_TRAINED)
+@pytest.mark.parametrize("name", sorted(RECIPES))
 def test_every_recipe_pre_trains_the_same_encoder_as_its_peers(name: str) -> None:
     own = recipe(name)
     assert own.name == name
