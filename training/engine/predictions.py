@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from amr_edge.data.npz import load, members
 from amr_edge.errors import ReadError
 
-FILE = "answers.npz"  # in a run's folder
+FILE = "predictions.npz"  # in a run's folder
+OLD_FILE = "answers.npz"  # its name in runs of earlier versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,6 +61,12 @@ def save_predictions(predictions: SavedPredictions, path: Path) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def predictions_file(folder: Path) -> Path:
+    """The predictions of a run, which runs of earlier versions store under another name."""
+    old = folder / OLD_FILE
+    return old if old.exists() and not (folder / FILE).exists() else folder / FILE
 
 
 def load_predictions(path: Path) -> SavedPredictions:

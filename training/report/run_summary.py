@@ -19,8 +19,7 @@ from amr_edge.preprocess import PrepareConfig
 from amr_edge.terminal import to_json
 from amr_edge.training.config import Recipe, recipe, student
 from amr_edge.training.engine.checkpoint import load_weights
-from amr_edge.training.engine.predictions import FILE as ANSWERS
-from amr_edge.training.engine.predictions import load_predictions
+from amr_edge.training.engine.predictions import load_predictions, predictions_file
 from amr_edge.training.engine.run_folder import RunFolder, with_current_names
 from amr_edge.training.report.skeleton_plots import SHOWN
 
@@ -217,18 +216,20 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _answers(folder: Path) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
     """The prediction for each test clip, and the classes, as far as they are stored."""
-    if (folder / ANSWERS).exists():
-        predictions = load_predictions(folder / ANSWERS)
+    path = predictions_file(folder)
+    if path.exists():
+        predictions = load_predictions(path)
         if len(predictions) and not 0 <= predictions.labels.min() <= predictions.labels.max() < len(
             predictions.classes
         ):
-            raise ReadError(f"{folder / ANSWERS}: a label has no class; the file is damaged, evaluate the run again")
+            raise ReadError(f"{path}: a label has no class; the file is damaged, evaluate the run again")
         names = zip(predictions.names, predictions.labels, predictions.probs, strict=True)
         answers = (
             Answer(n, predictions.classes[y], predictions.classes[int(p.argmax())], float(p.max())) for n, y, p in names
         )
         return tuple(answers), predictions.classes
-    return _written_answers(folder / "answers.csv"), ()
+    table = folder / "predictions.csv"
+    return _written_answers(table if table.exists() else folder / "answers.csv"), ()
 
 
 def _written_answers(path: Path) -> tuple[Answer, ...]:
@@ -236,9 +237,14 @@ def _written_answers(path: Path) -> tuple[Answer, ...]:
         return ()
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return tuple(Answer(r["clip"], r["truth"], r["answer"], float(r["prob"])) for r in csv.DictReader(file))
+            return tuple(
+                Answer(r["clip"], r["truth"], r["prediction"] if "prediction" in r else r["answer"], float(r["prob"]))
+                for r in csv.DictReader(file)
+            )
     except (OSError, ValueError, KeyError, TypeError) as cause:
-        raise ReadError(f"{path}: is not a table of answers ({cause!r}); evaluate or train the run again") from cause
+        raise ReadError(
+            f"{path}: is not a table of predictions ({cause!r}); evaluate or train the run again"
+        ) from cause
 
 
 def _results(run: RunFolder) -> list[dict[str, float]]:

@@ -141,7 +141,7 @@ def summarize(folds: Sequence[Fold]) -> Summary:
 
 
 def write_folds(run: RunFolder, summary: Summary) -> None:
-    """Write score.json, folds.csv, per_class.csv, answers.npz and the pooled confusion_matrix.png into the run."""
+    """Write score.json, folds.csv, per_class.csv, predictions.npz and the pooled confusion_matrix.png into the run."""
     classes = summary.answers.classes
     run.write_json("score.json", summary.to_dict())
     run.write_table("folds.csv", ("subject", "clips", "top1", "mean_class", "epoch"), summary.rows())

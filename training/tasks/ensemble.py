@@ -9,7 +9,13 @@ import numpy as np
 from amr_edge.errors import ConfigError, DataError
 from amr_edge.metrics import Score, deduplicated, format_deduplicated, report, score
 from amr_edge.terminal import table
-from amr_edge.training.engine.predictions import FILE, SavedPredictions, load_predictions, save_predictions
+from amr_edge.training.engine.predictions import (
+    FILE,
+    SavedPredictions,
+    load_predictions,
+    predictions_file,
+    save_predictions,
+)
 from amr_edge.training.engine.run_folder import new_run
 from amr_edge.training.report.html_report import write_page
 
@@ -137,8 +143,11 @@ def fuse_runs(folders: Sequence[Path], weights: str | None) -> Fused:
     if len(folders) < 2:
         raise ConfigError("a fusion needs two runs or more; give their folders one after the other")
     shares = weights_of(weights, len(folders))
-    first = load_predictions(folders[0] / FILE)
-    parts = [first, *(in_order(load_predictions(folder / FILE), first, str(folder)) for folder in folders[1:])]
+    first = load_predictions(predictions_file(folders[0]))
+    parts = [
+        first,
+        *(in_order(load_predictions(predictions_file(folder)), first, str(folder)) for folder in folders[1:]),
+    ]
     together = np.sum([share * part.probs for share, part in zip(shares, parts, strict=True)], axis=0)
     # What any of them learned from is known to the fusion.
     looked = [part.copied for part in parts if part.copied is not None]

@@ -66,8 +66,8 @@ def evaluate_run(
     Returns:
         The score, and what is left of it without copies of what was learned from (see `deduplicated`).
 
-    Writes score.json, per_class.csv, answers.csv, answers.npz, confusion_matrix.png, per_class.png, worst_clips.png,
-    curves.png, report.html, and the card with its metrics into the selected weights.
+    Writes score.json, per_class.csv, predictions.csv, predictions.npz, confusion_matrix.png, per_class.png,
+    worst_clips.png, curves.png, report.html, and the card with its metrics into the selected weights.
     """
     labelled = test & (store.labels >= 0)
     clips = Clips(store, labelled, card.prepare, card.persons)
@@ -103,8 +103,8 @@ def evaluate_run(
     rows = per_class_rows(result, card.classes)
     run.write_table("per_class.csv", ("class", "clips", "right", "taken_for"), rows)
     run.write_table(
-        "answers.csv",
-        ("clip", "truth", "answer", "prob"),
+        "predictions.csv",
+        ("clip", "truth", "prediction", "prob"),
         [
             (name, card.classes[label], card.classes[int(p.argmax())], f"{p.max():.4f}")
             for name, label, p in zip(clips.names, clips.labels, probs, strict=True)

@@ -424,7 +424,7 @@ def _config_fields(probe: ProbeJob) -> dict[str, object]:
 
 
 def _keep(probe: ProbeJob, result: Score, test: Clips, probs: NDArray[np.float32], copied: Mask) -> None:
-    """Write per_class.csv, confusion_matrix.png, answers.npz and report.html."""
+    """Write per_class.csv, confusion_matrix.png, predictions.npz and report.html."""
     run, card = probe.run, probe.card
     run.write_table("per_class.csv", ("class", "clips", "right", "taken_for"), per_class_rows(result, card.classes))
     title = f"probe of {probe.origin.card.name}, {probe.split}: top-1 {result.top1:.3f}"

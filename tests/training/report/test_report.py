@@ -101,8 +101,8 @@ def test_the_page_and_the_machine_tell_the_same_numbers(trained: Path, capsys: p
 
 
 def test_the_worst_clips_are_the_wrong_ones_the_most_certain_first(trained: Path) -> None:
-    with (trained / "answers.csv").open(newline="", encoding="utf-8") as file:
-        wrong = [row for row in csv.DictReader(file) if row["truth"] != row["answer"]]
+    with (trained / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        wrong = [row for row in csv.DictReader(file) if row["truth"] != row["prediction"]]
     told = read_run(trained)
     assert [a.clip for a in told.worst(99)] == [r["clip"] for r in sorted(wrong, key=lambda r: -float(r["prob"]))]
     assert (trained / "worst_clips.png").exists() == bool(wrong)
@@ -130,7 +130,7 @@ def test_names_from_outside_are_text_and_never_markup(trained: Path, tmp_path: P
         data_hash="",
         split="xsub",
     )
-    save_predictions(answers, folder / "answers.npz")
+    save_predictions(answers, folder / "predictions.npz")
     (folder / "environment.json").write_text(json.dumps({"command": EVIL, EVIL: EVIL}))
     (folder / "score.json").write_text(json.dumps({"top1": 0.5, "clips": 2, EVIL: [{EVIL: EVIL}], "method": EVIL}))
     (folder / "log.txt").write_text(f"note: {EVIL}\n")
@@ -158,9 +158,9 @@ def test_several_runs_are_compared_and_the_better_is_marked_only_on_the_same_cli
     assert 'class="best"' in text
     assert "do not compare" not in text
     assert text.count("<details>") == 2
-    kept = "".join((other / "answers.csv").read_text().splitlines(keepends=True)[:-1])
-    (other / "answers.npz").unlink(missing_ok=True)
-    (other / "answers.csv").write_text(kept)
+    kept = "".join((other / "predictions.csv").read_text().splitlines(keepends=True)[:-1])
+    (other / "predictions.npz").unlink(missing_ok=True)
+    (other / "predictions.csv").write_text(kept)
     write_report([trained, other], out)
     text = out.read_text(encoding="utf-8")
     assert 'class="best"' not in text
@@ -176,7 +176,7 @@ def test_pairs_are_counted_clip_by_clip(trained: Path, tmp_path: Path) -> None:
         labels = np.zeros(len(right), dtype=np.int64)
         names = tuple(f"clip{i}" for i in range(len(right)))
         answers = SavedPredictions(names=names, labels=labels, probs=probs, classes=("a", "b"), data_hash="", split="x")
-        save_predictions(answers, made / "answers.npz")
+        save_predictions(answers, made / "predictions.npz")
         return made
 
     one = read_run(folder("one", [True, True, False, False]))
@@ -200,7 +200,7 @@ def test_a_fusion_without_weights_and_settings_has_a_report_too(tmp_path: Path) 
 
 def test_an_interrupted_run_is_told_as_such(trained: Path, tmp_path: Path) -> None:
     folder = copy_of(trained, tmp_path / "run")
-    for name in ("score.json", "answers.csv", "answers.npz"):
+    for name in ("score.json", "predictions.csv", "predictions.npz"):
         (folder / name).unlink(missing_ok=True)
     config = json.loads((folder / "config.json").read_text())
     config["recipe"]["finetune"]["optim"]["epochs"] = 9
@@ -228,7 +228,7 @@ def test_a_run_whose_recordings_are_gone_says_why_nothing_is_drawn(trained: Path
         ("config.json", "{", "config.json"),
         ("config.json", "[]", "object"),
         ("score.json", "nonsense", "score.json"),
-        ("answers.csv", "clip,truth\na,b\n", "answers.csv"),
+        ("predictions.csv", "clip,truth\na,b\n", "predictions.csv"),
         ("results.csv", "epoch,loss\n1,much\n", "results.csv"),
         ("results.csv", "loss\n1\n", "epoch"),
     ],
@@ -237,7 +237,7 @@ def test_a_damaged_run_is_refused_with_the_file_that_is_damaged(
     name: str, content: str, named: str, trained: Path, tmp_path: Path
 ) -> None:
     folder = copy_of(trained, tmp_path / "run")
-    (folder / "answers.npz").unlink(missing_ok=True)
+    (folder / "predictions.npz").unlink(missing_ok=True)
     (folder / name).write_text(content)
     with pytest.raises(ReadError, match=named):
         read_run(folder)
@@ -315,3 +315,17 @@ def test_a_browser_loads_the_page_without_a_complaint(width: int, trained: Path,
         pytest.skip("Chromium did not finish within two minutes on this machine: the page was not opened in a browser")
     assert shot.stat().st_size > 5000
     assert "CONSOLE" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv"])
+def test_a_run_of_an_earlier_version_opens_under_its_old_file_names(suffix: str, trained: Path, tmp_path: Path) -> None:
+    new = read_run(trained)
+    folder = copy_of(trained, tmp_path / "run")
+    if suffix == "csv":
+        (folder / "predictions.npz").unlink()
+        table = (folder / "predictions.csv").read_text(encoding="utf-8")
+        (folder / "predictions.csv").write_text(table.replace("prediction", "answer", 1), encoding="utf-8")
+    (folder / f"predictions.{suffix}").rename(folder / f"answers.{suffix}")
+    old = read_run(folder)
+    assert [(each.clip, each.answer) for each in old.answers] == [(each.clip, each.answer) for each in new.answers]
+    assert old.answers
