@@ -62,6 +62,17 @@ def test_settings_that_fit_only_together_may_come_in_any_order() -> None:
     assert override(amr_small(), ["persons=1", "persons=3"]).persons == 3
 
 
+def test_settings_from_python_keep_their_types_and_wrong_ones_are_refused() -> None:
+    given = {"finetune.optim.epochs": 3, "finetune.budget": (0.25, 1), "finetune.optim.lr": 1, "persons": "2"}
+    changed = override(amr_small(), given)
+    as_text = ["finetune.optim.epochs=3", "finetune.budget=0.25,1", "finetune.optim.lr=1", "persons=2"]
+    assert changed == override(amr_small(), as_text)
+    assert isinstance(changed.finetune.optim.lr, float)
+    for wrong in (3.5, True, None, [3]):
+        with pytest.raises(ConfigError, match=r"'finetune\.optim\.epochs' expects int"):
+            override(amr_small(), {"finetune.optim.epochs": wrong})
+
+
 @pytest.mark.parametrize("group", ["pretrain", "finetune"])
 def test_a_field_that_two_groups_have_is_refused_by_its_whole_name(group: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{group}\.optim\.lr=0: optim\.lr must be above 0, got 0\.0$"):

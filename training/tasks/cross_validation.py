@@ -46,7 +46,7 @@ class Fold:
         run: The fold's own run.
         answers: To that subject's clips.
         epoch: Whose weights answered.
-        chosen_by: What chose that epoch.
+        selected_by: What chose that epoch.
         seconds: Of training.
     """
 
@@ -54,7 +54,7 @@ class Fold:
     run: Path
     answers: SavedPredictions
     epoch: int
-    chosen_by: str
+    selected_by: str
     seconds: float
 
     @property
@@ -93,7 +93,7 @@ class Summary:
     def text(self) -> str:
         """For a person."""
         mean, deviation = self.top1
-        chosen = sorted({fold.chosen_by for fold in self.folds})
+        chosen = sorted({fold.selected_by for fold in self.folds})
         which = "the last of every fold" if chosen == ["last"] else f"chosen on {', '.join(chosen)}"
         return (
             f"{table(self.rows(), ('subject left out', 'clips', 'top-1', 'mean over classes', 'epoch'))}\n"
@@ -117,7 +117,7 @@ class Summary:
                     "top1": own.top1,
                     "mean_class": own.mean_class,
                     "epoch": fold.epoch,
-                    "epoch_chosen_by": fold.chosen_by,
+                    "epoch_chosen_by": fold.selected_by,
                     "run": fold.run,
                 }
                 for fold, own in ((fold, fold.score) for fold in self.folds)

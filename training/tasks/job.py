@@ -45,9 +45,9 @@ from amr_edge.training.tasks.options import (
 from amr_edge.training.tasks.teacher import (
     Teacher,
     check_student,
-    data_of,
     open_teacher,
-    split_of,
+    teacher_data,
+    teacher_split,
     teacher_train_overlap,
     with_teacher_classes,
 )
@@ -284,12 +284,12 @@ def create_job(
     teacher = _open_teacher(options)
     unlabelled = isinstance(options, DistillOptions) and options.unlabelled
     if store is None:
-        store = open_data(options, None if teacher is None else data_of(teacher))
+        store = open_data(options, None if teacher is None else teacher_data(teacher))
     data_hash = store.content_hash  # of the file, before a teacher renames its classes
     name = options.split
     if teacher is not None:
         store = with_teacher_classes(store, teacher, unlabelled=unlabelled)
-        name = name or split_of(teacher, store)
+        name = name or teacher_split(teacher, store)
     name = name or ("all" if unlabelled else available_splits(store)[0])
     validate = options.validate if isinstance(options, TrainOptions | DistillOptions) else None
     masks = split_masks(

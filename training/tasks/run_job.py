@@ -229,7 +229,7 @@ def _finished_fold(subject: int, run: RunFolder) -> Fold:
         run=run.folder,
         answers=load_predictions(run.folder / FILE),
         epoch=int(score["epoch"]),
-        chosen_by=str(score["epoch_chosen_by"]),
+        selected_by=str(score["epoch_chosen_by"]),
         seconds=sum(row["seconds"] for stage in stages for row in stage.results()),
     )
 
@@ -246,7 +246,7 @@ def _cross_validation_result(summary: Summary, parent: RunFolder, seed: int) -> 
                 top1=each.top1,
                 mean_class=each.mean_class,
                 epoch=fold.epoch,
-                epoch_chosen_by=fold.chosen_by,
+                epoch_chosen_by=fold.selected_by,
                 run=fold.run,
             )
             for fold, each in zip(summary.folds, own, strict=True)

@@ -45,7 +45,7 @@ def open_teacher(path: Path) -> Teacher:
     return Teacher(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), model=model, card=card)
 
 
-def data_of(teacher: Teacher) -> Path | None:
+def teacher_data(teacher: Teacher) -> Path | None:
     """The store that the teacher's run was made from; None if its file lies in no run folder."""
     run = RunFolder(teacher.path.parent.parent)
     if not (run.folder / "config.json").exists():
@@ -58,7 +58,7 @@ def _is_its_own(teacher: Teacher, store: Store) -> bool:
     return bool(teacher.card.data.get("hash") == store.content_hash)
 
 
-def split_of(teacher: Teacher, store: Store) -> str | None:
+def teacher_split(teacher: Teacher, store: Store) -> str | None:
     """The split that the teacher learned by, if these are the recordings it learned from."""
     name = teacher.card.data.get("split")
     return str(name) if name and _is_its_own(teacher, store) else None

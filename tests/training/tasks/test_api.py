@@ -100,6 +100,10 @@ def test_every_subject_is_left_out_once_and_runs_are_not_taken_for_folds(tiny_st
     assert done.clips == sum(fold.clips for fold in done.folds) == 32
     assert done.mean == pytest.approx(sum(fold.top1 for fold in done.folds) / 4)
     assert done.to_dict()["split"] == "loso"
+    config = json.loads((done.run / "config.json").read_text())
+    assert config["settings"] == short
+    config["settings"] = [f"{name}={value}" for name, value in short.items()]  # as earlier versions wrote them
+    (done.run / "config.json").write_text(json.dumps(config))
     again = leave_one_out(verb="finetune", resume=done.run, threads=1)  # nothing is left to do
     assert (again.mean, again.std, again.run) == (done.mean, done.std, done.run)
     with pytest.raises(ConfigError, match="a folder of folds; go on with leave_one_out"):
