@@ -27,7 +27,7 @@ class CalibrationResult:
         data: The recordings.
         requested: False positives per hour of idleness that were requested.
         temperature: What logits are divided by.
-        threshold: Probability from which a label is believed.
+        threshold: Probability from which a label is accepted.
         thresholds: Class -> its own, where the recordings can tell; empty is `threshold` for all.
         nll_before: Mean negative log likelihood of clear windows without the temperature.
         nll_after: The same with it.

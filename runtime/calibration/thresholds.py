@@ -45,13 +45,13 @@ class PredictedRecording:
         spans: What was done in it.
         start_s: When it begins.
         end_s: When it ends.
-        answers: The model's.
+        predictions: The model's.
     """
 
     spans: tuple[Span, ...]
     start_s: float
     end_s: float
-    answers: tuple[Prediction, ...]
+    predictions: tuple[Prediction, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,17 +133,17 @@ def score_predictions(
     total = EventScore()
     for each in everything:
         decider, events = EventDetector(card, config), list[Event]()
-        for time_s, answers in groupby(each.answers, lambda answer: answer.time_s):
-            events += decider.push(time_s, [_tempered(answer, card.temperature) for answer in answers])
+        for time_s, predictions in groupby(each.predictions, lambda prediction: prediction.time_s):
+            events += decider.push(time_s, [_tempered(prediction, card.temperature) for prediction in predictions])
         events += decider.push(each.end_s, [])
         total += score_events(happened([*events, *decider.flush()]), each.spans, each.start_s, each.end_s)
     return total
 
 
-def _tempered(answer: Prediction, temperature: float) -> Prediction:
+def _tempered(prediction: Prediction, temperature: float) -> Prediction:
     if temperature == 1.0:
-        return answer
-    return replace(answer, probs=apply_temperature(answer.probs[None], temperature)[0])
+        return prediction
+    return replace(prediction, probs=apply_temperature(prediction.probs[None], temperature)[0])
 
 
 def calibrate(
@@ -184,7 +184,9 @@ def calibrate(
             "amr-edge data join STORE OUT.npz"
         )
     # Tempered once, not for every threshold.
-    warm = [replace(each, answers=tuple(_tempered(a, temperature) for a in each.answers)) for each in everything]
+    warm = [
+        replace(each, predictions=tuple(_tempered(a, temperature) for a in each.predictions)) for each in everything
+    ]
 
     def run(thresholds: Sequence[float] | float) -> EventScore:
         chosen = (
@@ -252,17 +254,17 @@ def _own_thresholds(
 
 
 def _clear_windows(everything: Iterable[PredictedRecording], card: Card) -> tuple[Floats, NDArray[np.int64]]:
-    """Probabilities (N, K) and labels (N,) of the answers whose window clearly shows a class or nothing."""
+    """Probabilities (N, K) and labels (N,) of the predictions whose window clearly shows a class or nothing."""
     number = {name: label for label, name in enumerate(card.classes)}
     nothing = card.none_class or ""
     probs, labels = [], []
     for each in everything:
-        for answer in each.answers:
-            if answer.partial or answer.early:
+        for prediction in each.predictions:
+            if prediction.partial or prediction.early:
                 continue
-            label = window_label(each.spans, answer.start_s, answer.time_s, nothing)
+            label = window_label(each.spans, prediction.start_s, prediction.time_s, nothing)
             if label is not None and label in number:
-                probs.append(answer.probs)
+                probs.append(prediction.probs)
                 labels.append(number[label])
     if not labels:
         raise DataError(

@@ -28,16 +28,21 @@ class StreamResult:
     """Predictions and events of one frame; most frames have none.
 
     Attributes:
-        answers: What the model says about the windows that end here, one for each person due.
-        events: What started, goes on or ended by what the answers add up to.
+        predictions: What the model says about the windows that end here, one for each person due.
+        events: What started, goes on or ended by what the predictions add up to.
     """
 
-    answers: tuple[Prediction, ...]
+    predictions: tuple[Prediction, ...]
     events: tuple[Event, ...]
+
+    @property
+    def answers(self) -> tuple[Prediction, ...]:
+        """`predictions` by its earlier name."""
+        return self.predictions
 
 
 class ModelStream:
-    """Frames in, answers and events out, as `amr-edge live` gives them; all times are the frames' own."""
+    """Frames in, predictions and events out, as `amr-edge live` gives them; all times are the frames' own."""
 
     def __init__(
         self,
@@ -60,7 +65,7 @@ class ModelStream:
             quality=quality,
             tracker=settings.tracker,
         )
-        self._decider = EventDetector(session.card, settings.events)
+        self._detector = EventDetector(session.card, settings.events)
         self._now_s = float("nan")
 
     @property
@@ -77,27 +82,27 @@ class ModelStream:
             ids: Who they are, if the source knows; None lets them be followed by where they are.
 
         Returns:
-            The answers that are due at this frame, which may be none, and the events they make.
+            The predictions that are due at this frame, which may be none, and the events they make.
 
         Raises:
             ClipError: If the time does not rise, or the poses do not have the joints of the stream's layout.
         """
         people = _numbers(poses)
         people = people[None] if people.ndim == 2 else people  # (P, V, C)
-        answers = self._stream.push(Frame(time_s=float(time_s), poses=people, ids=ids))
+        predictions = self._stream.push(Frame(time_s=float(time_s), poses=people, ids=ids))
         self._now_s = float(time_s)
-        return StreamResult(answers=tuple(answers), events=tuple(self._decider.push(self._now_s, answers)))
+        return StreamResult(predictions=tuple(predictions), events=tuple(self._detector.push(self._now_s, predictions)))
 
     def close(self) -> StreamResult:
-        """The source has ended: what goes on ends, and what was too short for any answer gets its one, partial."""
-        answers = self._stream.flush()
-        events = [*self._decider.push(self._now_s, answers), *self._decider.flush()]
-        return StreamResult(answers=tuple(answers), events=tuple(events))
+        """The source has ended: what goes on ends, and what was too short for any prediction gets its one, partial."""
+        predictions = self._stream.flush()
+        events = [*self._detector.push(self._now_s, predictions), *self._detector.flush()]
+        return StreamResult(predictions=tuple(predictions), events=tuple(events))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Model:
-    """A model that is ready to answer; see `load`.
+    """A model that is ready to prediction; see `load`.
 
     Attributes:
         session: What computes; its `probs` takes prepared clips (N, M, T, V, 3).
@@ -154,20 +159,20 @@ class Model:
         smooth: str = "off",
         quality: bool = False,
     ) -> list[Prediction]:
-        """All answers over a recording that is there as a whole: the same that a stream gives frame by frame.
+        """All predictions over a recording that is there as a whole: the same that a stream gives frame by frame.
 
         Args:
             poses: A recording; or poses (M, T, V, C), or (T, V, C) of one person, y up, absent joints NaN.
             times_s: (T,) rising seconds, for poses.
             layout: The skeleton that the poses are in, such as "ntu25" or "mediapipe33".
             units: "m", or "px" for joints in an image (y up all the same).
-            early: Share of a window, in (0, 1), from which early answers are given; None gives none.
+            early: Share of a window, in (0, 1), from which early predictions are given; None gives none.
             smooth: "off", "low" or "high".
             quality: Judge each counted repetition as well, if the card can.
 
         Returns:
-            One answer for each person (or for the scene) and window, by time. A recording shorter than the model's
-            window gets one answer over all of it, marked partial.
+            One prediction for each person (or for the scene) and window, by time. A recording shorter than the model's
+            window gets one prediction over all of it, marked partial.
 
         Raises:
             ConfigError: If poses come without times or layout, a recording comes with them, or `quality` is requested
@@ -205,7 +210,7 @@ class Model:
         Args:
             layout: The skeleton that its poses will be in; None is the model's own.
             units: "m" or "px"; None is the model's own.
-            early: Share of a window, in (0, 1), from which early answers are given; None gives none.
+            early: Share of a window, in (0, 1), from which early predictions are given; None gives none.
             smooth: "off", "low" or "high".
             quality: Ends of events say how likely their repetitions were done rightly, if the card can tell.
             settings: Event detection and tracking that differ from the card's, such as {"events.confirm_s": 1.0}.

@@ -1,4 +1,4 @@
-"""Which joints and moments drove a label: what the budget looks at, and what the answer loses without them.
+"""Which joints and moments drove a label: what the budget looks at, and what the prediction loses without them.
 
 Two measures, both of the clip that was answered:
 
@@ -35,10 +35,10 @@ class ExplainConfig:
     """Settings of attribution.
 
     Attributes:
-        every: One answer in so many, of everybody's; the person whose last explanation is oldest is next.
+        every: One prediction in so many, of everybody's; the person whose last explanation is oldest is next.
         stretches: Into how many pieces the window is cut.
         allowance_ms: Time for it at one frame of a live source; an explanation is spread over as many frames as it
-            needs, and answers meanwhile are passed over. None does it at once, for a replay.
+            needs, and predictions meanwhile are passed over. None does it at once, for a replay.
     """
 
     every: int = 4
@@ -58,7 +58,7 @@ class Explanation:
     """Attribution of one prediction.
 
     Attributes:
-        answer: The answer.
+        prediction: The prediction.
         layout: The joints, those of the model.
         joints: (M, V) drop of the label's probability without that joint, NaN where it is absent anyway.
         moments: (S,) drop without that stretch of the window, NaN where no person is seen in it.
@@ -67,7 +67,7 @@ class Explanation:
         kept: (M, L / V, V) whether the session looks at that token.
     """
 
-    answer: Prediction
+    prediction: Prediction
     layout: Layout
     joints: NDArray[np.float32]
     moments: NDArray[np.float32]
@@ -78,9 +78,9 @@ class Explanation:
     def joint_weights(self, person: int, source: Layout) -> NDArray[np.float32]:
         """(V_source,) in [0, 1]: a person's joints, for drawing, in the layout of the source."""
         weights = np.zeros(len(source), dtype=np.float32)
-        if person not in self.answer.people:
+        if person not in self.prediction.people:
             return weights
-        mine = _to_one(self.joints[self.answer.people.index(person)], float(np.nanmax(self.joints, initial=0.0)))
+        mine = _to_one(self.joints[self.prediction.people.index(person)], float(np.nanmax(self.joints, initial=0.0)))
         # Virtual joints of the model, such as a pelvis between two hips, have no place in the source.
         place = {name: v for v, name in enumerate(self.layout.matched_names)}
         for v, name in enumerate(source.matched_names):
@@ -98,21 +98,21 @@ class Explanation:
 
     def to_record(self, recording: str = "", latency_ms: float = 0.0) -> ExplainRecord:
         """The explanation as a record of `live`."""
-        answer = self.answer
+        prediction = self.prediction
         energy = self.energy.sum(axis=1)  # (M, V)
         share = energy / max(float(energy.sum()), 1e-30)
         visible = self.kept.mean(axis=1)  # (M, V)
         return ExplainRecord(
             recording=recording,
             start_s=round(float(self.edges_s[0]), 6),
-            time_s=round(answer.time_s, 6),
-            person=answer.person,
-            people=tuple(answer.people),
-            label=answer.label,
-            prob=round(answer.prob, 6),
+            time_s=round(prediction.time_s, 6),
+            person=prediction.person,
+            people=tuple(prediction.people),
+            label=prediction.label,
+            prob=round(prediction.prob, 6),
             joints=tuple(
                 {
-                    "person": answer.people[m],
+                    "person": prediction.people[m],
                     "joint": self.layout.joints[v],
                     "drop": round(float(self.joints[m, v]), 6),
                     "energy": round(float(share[m, v]), 6),
@@ -168,22 +168,22 @@ def kept_tokens(energy: NDArray[np.float64], present: Mask, card: Card, tokens: 
 
 
 class Occlusion:
-    """An answer and the clips that lack one joint or one stretch each; asks the model about some at a time."""
+    """A prediction and the clips that lack one joint or one stretch each; asks the model about some at a time."""
 
     def __init__(
-        self, session: Session, answer: Prediction, values: NDArray[np.float32], present: Mask, stretches: int
+        self, session: Session, prediction: Prediction, values: NDArray[np.float32], present: Mask, stretches: int
     ):
         """A question.
 
         Args:
             session: The model.
-            answer: What it answered.
+            prediction: What it answered.
             values: (M, T, V, 3), the clip that it answered to, 0 where absent.
             present: (M, T, V) bool.
             stretches: Into how many pieces time is cut; more than T are T.
         """
         self._session = session
-        self._answer = answer
+        self._prediction = prediction
         self._values, self._present = values, present
         M, T, V = present.shape
         self._cuts = np.unique(np.linspace(0, T, min(stretches, T) + 1).round().astype(int))
@@ -210,15 +210,15 @@ class Occlusion:
         for row, place in enumerate(hidden):
             values[row][place] = 0
             present[row][place] = False
-        label = int(self._answer.probs.argmax())
+        label = int(self._prediction.probs.argmax())
         without = apply_temperature(self._session.probs(values, present), self._session.card.temperature)[
             :, label
         ]  # (N,)
-        self._drops += (float(self._answer.probs[label]) - without).tolist()
+        self._drops += (float(self._prediction.probs[label]) - without).tolist()
 
     def result(self) -> Explanation:
         """The explanation, once nothing is left to ask."""
-        card, answer = self._session.card, self._answer
+        card, prediction = self._session.card, self._prediction
         M, T, V = self._present.shape
         joints = np.full((M, V), np.nan, dtype=np.float32)
         moments = np.full(len(self._cuts) - 1, np.nan, dtype=np.float32)
@@ -227,23 +227,23 @@ class Occlusion:
                 moments[int(np.searchsorted(self._cuts, span.start))] = drop
             else:
                 joints[body, joint] = drop
-        start_s = answer.start_s if answer.partial else answer.time_s - card.prepare.window_s
+        start_s = prediction.start_s if prediction.partial else prediction.time_s - card.prepare.window_s
         energy = token_energy(
             self._values.astype(np.float64), self._present, card.patch_frames, card.energy_windows, NUMPY
         )
         return Explanation(
-            answer=answer,
+            prediction=prediction,
             layout=layout(card.prepare.layout),
             joints=joints,
             moments=moments,
-            edges_s=start_s + (answer.time_s - start_s) * self._cuts / T,
+            edges_s=start_s + (prediction.time_s - start_s) * self._cuts / T,
             energy=energy.astype(np.float32),
             kept=kept_tokens(energy, self._present, card, self._session.tokens),
         )
 
 
 class Explainer:
-    """Explains one answer after the other, a little at every frame, so that live stays live."""
+    """Explains one prediction after the other, a little at every frame, so that live stays live."""
 
     def __init__(self, session: Session, config: ExplainConfig, now: Callable[[], float]) -> None:
         """An explainer.
@@ -256,40 +256,40 @@ class Explainer:
         self._session = session
         self._config = config
         self._now = now
-        self._seen = 0  # answers since the last one that was taken
+        self._seen = 0  # predictions since the last one that was taken
         self._took: dict[int | None, int] = {}  # person -> the turn of their last explanation
         self._turn = 0
         self._job: Occlusion | None = None
         self._clip_ms = 0.0  # what one clip of a forward took last
 
     def offer(
-        self, answers: Sequence[Prediction], values: NDArray[np.float32], present: Mask, *, only: bool = False
+        self, predictions: Sequence[Prediction], values: NDArray[np.float32], present: Mask, *, only: bool = False
     ) -> None:
-        """Answers that were just given, with their clips (N, M, T, V, 3) and (N, M, T, V).
+        """Predictions that were just given, with their clips (N, M, T, V, 3) and (N, M, T, V).
 
         Args:
-            answers: N answers.
+            predictions: N predictions.
             values: Their clips, 0 where absent.
             present: What is there of them.
             only: There will be no others of this recording, so one of these is explained whatever the count.
         """
-        self._seen += len(answers)
-        if not answers or self._job is not None or (self._seen < self._config.every and not only):
+        self._seen += len(predictions)
+        if not predictions or self._job is not None or (self._seen < self._config.every and not only):
             return
         self._seen = 0
         self._turn += 1
-        place = min(range(len(answers)), key=lambda n: self._took.get(answers[n].person, 0))
-        answer = answers[place]
-        self._took[answer.person] = self._turn
+        place = min(range(len(predictions)), key=lambda n: self._took.get(predictions[n].person, 0))
+        prediction = predictions[place]
+        self._took[prediction.person] = self._turn
         if len(self._took) > 1000:  # people who come and go for months
             del self._took[min(self._took, key=lambda person: self._took[person])]
-        bodies = max(len(answer.people), 1)  # a clip of one forward with larger ones has absent bodies at its end
+        bodies = max(len(prediction.people), 1)  # a clip of one forward with larger ones has absent bodies at its end
         self._job = Occlusion(
-            self._session, answer, values[place, :bodies], present[place, :bodies], self._config.stretches
+            self._session, prediction, values[place, :bodies], present[place, :bodies], self._config.stretches
         )
 
     def work(self, *, finish: bool = False) -> Explanation | None:
-        """Go on with the answer that is being explained.
+        """Go on with the prediction that is being explained.
 
         Args:
             finish: Go on to its end whatever that takes.

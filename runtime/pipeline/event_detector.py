@@ -1,4 +1,4 @@
-"""When does something happen: answers that come several times a second become events with a start and an end.
+"""When does something happen: predictions that come several times a second become events with a start and an end.
 
 For each person, or for the scene:
 
@@ -6,7 +6,7 @@ For each person, or for the scene:
 idle ──► candidate ──► confirmed ──► (ended) idle
 ```
 
-- Probabilities are smoothed exponentially in time, so single answers do not make labels flicker.
+- Probabilities are smoothed exponentially in time, so single predictions do not make labels flicker.
 - A label that reaches its threshold is a candidate; it is confirmed, and the event starts, if it stays there for
   `confirm_s`.
 - A confirmed event goes on while its probability stays above `release` times its threshold (hysteresis) and for
@@ -15,7 +15,7 @@ idle ──► candidate ──► confirmed ──► (ended) idle
   `pause_s`, unless another label is believed meanwhile.
 - Where repetitions are counted, an event has those of its label: from the window that made it start until its end.
 - `none_class` is what "nothing happens" is called: it never starts an event.
-- A partial answer is the only one that a short recording gets: it is an event by itself if it is believed.
+- A partial prediction is the only one that a short recording gets: it is an event by itself if it is believed.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ from amr_edge.card import Card
 from amr_edge.live_settings import EventConfig
 from amr_edge.runtime.pipeline.recognizer import TOUCH_S, Prediction
 from amr_edge.runtime.pipeline.records import EventRecord
-from amr_edge.runtime.pipeline.repetition_counter import Rep, Tally
+from amr_edge.runtime.pipeline.repetition_counter import Rep, RepetitionTotals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,10 @@ class Event:
         event: "start", "update" while it goes on, "end".
         person: Who; None for the scene.
         label: What.
-        start_s: When the label was first believed. The window that showed it began up to a window earlier.
-        end_s: When it was last believed; for a start and an update, until now.
+        start_s: When the label was first above its threshold. The window that showed it began up to a window earlier.
+        end_s: When it was last above its threshold; for a start and an update, until now.
         prob: Smoothed probability now; for an end, the highest there was.
-        lag_s: How much earlier than it was believed it was done: half a window, whose middle an answer is about.
+        lag_s: How much earlier it was done: half a window, because a prediction is about the middle of its window.
         reps: Of an update and an end: how many full repetitions until now; None where none are counted.
         correct: Of an end: how likely the repetitions were done rightly, on the mean; None where that is not scored.
     """
@@ -92,17 +92,19 @@ class _State:
     probs: NDArray[np.float64]
     time_s: float
     candidate: int | None = None
-    going: int | None = None
+    active: int | None = None
     since_s: float = 0.0
-    believed_s: float = 0.0
+    above_s: float = 0.0
     reported_s: float = 0.0
     best: float = 0.0
-    tally: Tally = field(default_factory=Tally)  # of the event that goes on, until it was last believed
+    repetitions: RepetitionTotals = field(
+        default_factory=RepetitionTotals
+    )  # of the event that goes on, until it was last above its threshold
     reps: list[Rep] = field(default_factory=list)  # others of late; an event may have begun with them
 
 
 class EventDetector:
-    """Answers in, events out; pure of clocks."""
+    """Predictions in, events out; pure of clocks."""
 
     def __init__(self, card: Card, config: EventConfig | None = None) -> None:
         self._config = config or card.events
@@ -126,23 +128,23 @@ class EventDetector:
     def reps(self, person: int | None) -> int | None:
         """Repetitions of the label that `now` gives; None if that is no event that goes on, or is not counted."""
         state = self._states.get(person)
-        if state is None or state.going not in self._counted or state.going != int(state.probs.argmax()):
+        if state is None or state.active not in self._counted or state.active != int(state.probs.argmax()):
             return None
-        return state.tally.reps
+        return state.repetitions.reps
 
-    def push(self, time_s: float, answers: Iterable[Prediction]) -> list[Event]:
-        """Take what was answered at `time_s`, which may be nothing.
+    def push(self, time_s: float, predictions: Iterable[Prediction]) -> list[Event]:
+        """Take what was predicted at `time_s`, which may be nothing.
 
         Args:
             time_s: The capture time of the frame, rising.
-            answers: The stream's answers at that frame.
+            predictions: The stream's predictions at that frame.
 
         Returns:
             What started, went on or ended.
         """
         events = []
-        for answer in answers:
-            events += self._partial(answer) if answer.partial else self._take(answer)
+        for prediction in predictions:
+            events += self._partial(prediction) if prediction.partial else self._full_window(prediction)
         for person, state in list(self._states.items()):
             if time_s - state.time_s > self._gone_s:
                 events += self._end(person, state)
@@ -155,94 +157,94 @@ class EventDetector:
         self._states.clear()
         return events
 
-    def _believed(self, probs: NDArray[np.float64]) -> int | None:
+    def _above_threshold(self, probs: NDArray[np.float64]) -> int | None:
         """The class that the threshold lets through, if it means that something happens."""
         best = int(probs.argmax())
         return best if probs[best] >= self._thresholds[best] and best != self._none else None
 
-    def _partial(self, answer: Prediction) -> list[Event]:
-        label = self._believed(answer.probs.astype(np.float64))
+    def _partial(self, prediction: Prediction) -> list[Event]:
+        label = self._above_threshold(prediction.probs.astype(np.float64))
         if label is None:
             return []
         start = Event(
             event="start",
-            person=answer.person,
+            person=prediction.person,
             label=self._classes[label],
-            start_s=answer.start_s,
-            end_s=answer.time_s,
-            prob=answer.prob,
+            start_s=prediction.start_s,
+            end_s=prediction.time_s,
+            prob=prediction.prob,
         )
-        tally = Tally()
-        for rep in answer.reps:
+        repetitions = RepetitionTotals()
+        for rep in prediction.reps:
             if rep.label == label:
-                tally.add(rep)
-        return [start, self._with_reps(replace(start, event="end"), label, tally)]
+                repetitions.add(rep)
+        return [start, self._with_reps(replace(start, event="end"), label, repetitions)]
 
-    def _with_reps(self, event: Event, label: int, tally: Tally) -> Event:
+    def _with_reps(self, event: Event, label: int, repetitions: RepetitionTotals) -> Event:
         """An update or an end with its repetitions."""
         if label not in self._counted:
             return event
-        return replace(event, reps=tally.reps, correct=tally.correct if event.event == "end" else None)
+        return replace(event, reps=repetitions.reps, correct=repetitions.correct if event.event == "end" else None)
 
     def _count(self, state: _State, since_s: float) -> None:
-        """Give the event that goes on what it had until it was last believed; forget what was before `since_s`."""
+        """Count into the active event what ended while it was above its threshold; drop what ended before `since_s`."""
         kept = []
         for rep in state.reps:
-            if rep.label == state.going and rep.cycle.end_s <= state.believed_s + TOUCH_S:
-                state.tally.add(rep)
+            if rep.label == state.active and rep.cycle.end_s <= state.above_s + TOUCH_S:
+                state.repetitions.add(rep)
             elif rep.cycle.end_s >= since_s:
                 kept.append(rep)
         state.reps = kept
 
-    def _take(self, answer: Prediction) -> list[Event]:
-        state = self._smooth(answer)
-        state.reps += answer.reps
+    def _full_window(self, prediction: Prediction) -> list[Event]:
+        state = self._smooth(prediction)
+        state.reps += prediction.reps
         events = []
-        if state.going is not None:
-            prob = float(state.probs[state.going])
-            if prob >= self._config.release * self._thresholds[state.going]:
-                state.believed_s, state.best = state.time_s, max(state.best, prob)
+        if state.active is not None:
+            prob = float(state.probs[state.active])
+            if prob >= self._config.release * self._thresholds[state.active]:
+                state.above_s, state.best = state.time_s, max(state.best, prob)
                 self._count(state, state.time_s - self._window_s)
-            elif self._over(state):
-                events += self._end(answer.person, state)
-        if state.going is not None:
-            if state.believed_s == state.time_s and state.time_s - state.reported_s >= self._config.update_s:
-                update = self._tell("update", answer.person, state, state.going)
-                events.append(self._with_reps(update, state.going, state.tally))
+            elif self._has_ended(state):
+                events += self._end(prediction.person, state)
+        if state.active is not None:
+            if state.above_s == state.time_s and state.time_s - state.reported_s >= self._config.update_s:
+                update = self._event("update", prediction.person, state, state.active)
+                events.append(self._with_reps(update, state.active, state.repetitions))
             return events
-        label = self._believed(state.probs)
+        label = self._above_threshold(state.probs)
         if label != state.candidate:
             state.candidate, state.since_s = label, state.time_s
-        # An event has what the window showed that first made it believed.
+        # An event has what the window showed that first brought it above its threshold.
         since_s = (state.time_s if label is None else state.since_s) - self._window_s
         self._count(state, since_s)
         # Strides of 0.1 s do not add up to 0.3 s in binary.
         if label is not None and state.time_s - state.since_s >= self._config.confirm_s - TOUCH_S:
-            state.going, state.candidate = label, None
-            state.believed_s, state.best, state.tally = state.time_s, float(state.probs[label]), Tally()
+            state.active, state.candidate = label, None
+            state.above_s, state.best, state.repetitions = state.time_s, float(state.probs[label]), RepetitionTotals()
             self._count(state, since_s)
-            events.append(self._tell("start", answer.person, state, label))
+            events.append(self._event("start", prediction.person, state, label))
         return events
 
-    def _over(self, state: _State) -> bool:
-        """True if an event that is not believed now has ended."""
+    def _has_ended(self, state: _State) -> bool:
+        """True if an event that is not above its threshold now has ended."""
         if state.time_s - state.since_s < self._config.hold_s:
             return False
-        rested_s = self._config.pause_s if state.going in self._counted else 0.0
-        return state.time_s - state.believed_s > rested_s or self._believed(state.probs) is not None
+        rested_s = self._config.pause_s if state.active in self._counted else 0.0
+        return state.time_s - state.above_s > rested_s or self._above_threshold(state.probs) is not None
 
-    def _smooth(self, answer: Prediction) -> _State:
-        probs = answer.probs.astype(np.float64)
-        state = self._states.get(answer.person)
+    def _smooth(self, prediction: Prediction) -> _State:
+        probs = prediction.probs.astype(np.float64)
+        state = self._states.get(prediction.person)
         if state is None:
-            state = self._states[answer.person] = _State(probs=probs, time_s=answer.time_s)
+            state = self._states[prediction.person] = _State(probs=probs, time_s=prediction.time_s)
             return state
-        passed_s = answer.time_s - state.time_s
+        passed_s = prediction.time_s - state.time_s
         keep = float(np.exp(-passed_s / self._config.smooth_s)) if self._config.smooth_s > 0 else 0.0
-        state.probs, state.time_s = keep * state.probs + (1 - keep) * probs, answer.time_s
+        state.probs, state.time_s = keep * state.probs + (1 - keep) * probs, prediction.time_s
         return state
 
-    def _tell(self, kind: Literal["start", "update"], person: int | None, state: _State, label: int) -> Event:
+    def _event(self, kind: Literal["start", "update"], person: int | None, state: _State, label: int) -> Event:
         state.reported_s = state.time_s
         return Event(
             event=kind,
@@ -256,7 +258,7 @@ class EventDetector:
 
     def _end(self, person: int | None, state: _State) -> list[Event]:
         """End what goes on; a candidate vanishes without a word."""
-        label, state.going, state.candidate = state.going, None, None
+        label, state.active, state.candidate = state.active, None, None
         if label is None:
             return []
         end = Event(
@@ -264,8 +266,8 @@ class EventDetector:
             person=person,
             label=self._classes[label],
             start_s=state.since_s,
-            end_s=state.believed_s,
+            end_s=state.above_s,
             prob=state.best,
             lag_s=self._lag_s,
         )
-        return [self._with_reps(end, label, state.tally)]
+        return [self._with_reps(end, label, state.repetitions)]

@@ -46,7 +46,7 @@ class LiveConfig:
 
     Attributes:
         limit_s: Stop after so many seconds of the source's time; None goes on to its end.
-        early: Share of a window from which early answers are given; None gives none.
+        early: Share of a window from which early predictions are given; None gives none.
         smooth: How much joints are smoothed before the model sees them: "off", "low" or "high".
         quality: Ends of events carry a hint at how likely their repetitions were done rightly.
         settings: Event detection and tracking; None takes the card's.
@@ -123,7 +123,7 @@ class _Mean:
 
     @property
     def best(self) -> tuple[str | None, float | None]:
-        """The most probable class by the mean, and its probability; nothing without answers."""
+        """The most probable class by the mean, and its probability; nothing without predictions."""
         if not self.count:
             return None, None
         best = int(self._total.argmax())
@@ -137,12 +137,12 @@ class _History:
         self.mean = _Mean(classes)
         self._spans = [(span, _Mean(classes)) for span in spans]
 
-    def add(self, answer: Prediction) -> None:
-        self.mean.add(answer.probs)
-        middle_s = (answer.start_s + answer.time_s) / 2
+    def add(self, prediction: Prediction) -> None:
+        self.mean.add(prediction.probs)
+        middle_s = (prediction.start_s + prediction.time_s) / 2
         for span, mean in self._spans:
             if span.start_s <= middle_s <= span.end_s:
-                mean.add(answer.probs)
+                mean.add(prediction.probs)
 
     def spans(self) -> tuple[dict[str, str | float | None], ...]:
         return tuple(
@@ -163,7 +163,7 @@ class _Running:
 
     take: SourceRun
     stream: Recognizer
-    decider: EventDetector
+    detector: EventDetector
     history: _History
     warned_slow: bool
     place: int = 0  # among those that go on at the same time
@@ -201,7 +201,7 @@ class LivePipeline:
             emit: Takes each record for stdout.
             note: Takes each line for the person.
             views: Show frames and predictions.
-            explainer: Says which joints and moments drove the answers, if that is wanted.
+            explainer: Says which joints and moments drove the predictions, if that is wanted.
             deliveries: What has become of the records of every sink until now, for the summary.
         """
         self._session = _Timed(session, stages)
@@ -262,7 +262,7 @@ class LivePipeline:
     def close_with(self, ended: str) -> None:
         """Tell the summary, and the same in words and a table for the person."""
         for running in self._on:  # interrupted: open events end for every client
-            self._emit_results(running.take, running.history, [], running.decider.flush())
+            self._emit_results(running.take, running.history, [], running.detector.flush())
         self._on.clear()
         totals = self.totals
         self._emit(self.summary(ended=ended))
@@ -280,11 +280,13 @@ class LivePipeline:
             self._note(f"{totals.skipped} recordings could not be read and were skipped")
         if totals.labelled:
             share = totals.correct / totals.labelled
-            self._note(f"{totals.correct} of {totals.labelled} labelled recordings right ({share:.1%}), by mean answer")
+            self._note(
+                f"{totals.correct} of {totals.labelled} labelled recordings right ({share:.1%}), by mean prediction"
+            )
         self._note(self._stages.table())
         self._note(
             f"{totals.frames} frames, {totals.dropped} dropped, {totals.seconds:.1f} s of source time, "
-            f"{totals.predictions} answers, {totals.events} events"
+            f"{totals.predictions} predictions, {totals.events} events"
         )
 
     def _take(self, take: SourceRun) -> None:
@@ -344,7 +346,7 @@ class LivePipeline:
             self.limit_reached = True
             return False
         try:
-            answers = self._timed(partial(stream.push, frame))
+            predictions = self._timed(partial(stream.push, frame))
         except ClipError as cause:
             raise ClipError(f"{take.title}: {cause}") from cause
         running.last_s = frame.time_s
@@ -352,8 +354,8 @@ class LivePipeline:
         if not running.warned_slow and stream.slow is not None:
             running.warned_slow = True
             self._note_once(f"{take.title}: {stream.slow}")
-        self._emit_results(take, running.history, answers, running.decider.push(running.last_s, answers))
-        self._explain(take, answers)
+        self._emit_results(take, running.history, predictions, running.detector.push(running.last_s, predictions))
+        self._explain(take, predictions)
         if self._views:
             scene = self._scene(running, frame)
             for view in self._views:
@@ -363,11 +365,11 @@ class LivePipeline:
     def _end(self, running: _Running) -> None:
         self._on.remove(running)
         self._stages.begin()
-        answers = self._timed(running.stream.flush)
-        decider = running.decider
-        events = [*decider.push(running.last_s, answers), *decider.flush()]
-        self._emit_results(running.take, running.history, answers, events)
-        self._explain(running.take, answers, finish=True)
+        predictions = self._timed(running.stream.flush)
+        detector = running.detector
+        events = [*detector.push(running.last_s, predictions), *detector.flush()]
+        self._emit_results(running.take, running.history, predictions, events)
+        self._explain(running.take, predictions, finish=True)
         self._conclude(running.take, running.history)
 
     def _status(self, status: Status) -> None:
@@ -380,14 +382,14 @@ class LivePipeline:
             self._noted.add(sentence)
             self._note(f"note: {sentence}")
 
-    def _timed(self, ask: Callable[[], list[Prediction]]) -> list[Prediction]:
-        """The stream's answers, and what they cost."""
+    def _timed(self, predict: Callable[[], list[Prediction]]) -> list[Prediction]:
+        """The stream's predictions, and what they cost."""
         before_ms = self._stages.since_begin_ms()
-        answers = ask()
-        if answers:
+        predictions = predict()
+        if predictions:
             self._stages.add("prepare", self._stages.since_begin_ms() - before_ms - self._session.spent_ms)
             self._stages.add("infer", self._session.spent_ms)
-        return answers
+        return predictions
 
     def _count(self, frame: Frame, stream: Recognizer) -> None:
         self.totals.frames += 1
@@ -395,30 +397,30 @@ class LivePipeline:
         self.totals.dropped += frame.dropped
 
     def _emit_results(
-        self, take: SourceRun, history: _History, answers: Sequence[Prediction], events: Iterable[Event]
+        self, take: SourceRun, history: _History, predictions: Sequence[Prediction], events: Iterable[Event]
     ) -> None:
-        for answer in answers:
-            history.add(answer)
+        for prediction in predictions:
+            history.add(prediction)
             self.totals.predictions += 1
-            self._emit(answer.to_record(take.title, self._latency_ms()))
+            self._emit(prediction.to_record(take.title, self._latency_ms()))
         for event in events:
             self.totals.events += event.event == "start"
             self._emit(event.to_record(take.title, self._latency_ms()))
-        if answers:
+        if predictions:
             self._stages.add("total", self._stages.since_begin_ms())
 
-    def _explain(self, take: SourceRun, answers: Sequence[Prediction], *, finish: bool = False) -> None:
+    def _explain(self, take: SourceRun, predictions: Sequence[Prediction], *, finish: bool = False) -> None:
         """Go on explaining, and tell what has been found."""
         if self._explainer is None:
             return
         before_ms = self._stages.since_begin_ms()
-        if answers and self._session.inputs is not None:
-            self._explainer.offer(answers, *self._session.inputs, only=finish)
+        if predictions and self._session.inputs is not None:
+            self._explainer.offer(predictions, *self._session.inputs, only=finish)
         explanation = self._explainer.work(finish=finish)
         spent_ms = self._stages.since_begin_ms() - before_ms
         if explanation is not None:
             self._stages.add("explain", spent_ms)
-            self._explained[take.title, explanation.answer.person] = explanation
+            self._explained[take.title, explanation.prediction.person] = explanation
             if len(self._explained) > 100:  # people who left long ago
                 del self._explained[next(iter(self._explained))]
             self._emit(explanation.to_record(take.title, self._latency_ms()))
@@ -426,10 +428,10 @@ class LivePipeline:
     def _scene(self, running: _Running, frame: Frame) -> Scene:
         """Scene with the attribution of each label."""
         take, stream = running.take, running.stream
-        people, banner = _captions(stream, running.decider, self._session.card)
+        people, banner = _captions(stream, running.detector, self._session.card)
         for place, person in enumerate(people):
             found = self._explained.get((take.title, None if self._session.card.persons > 1 else person.id))
-            if found is None or person.id is None or frame.time_s - found.answer.time_s > REMEMBERED_S:
+            if found is None or person.id is None or frame.time_s - found.prediction.time_s > REMEMBERED_S:
                 continue
             weights = found.joint_weights(person.id, take.layout)
             people[place] = person._replace(weights=weights, moments=found.moment_weights())
@@ -478,14 +480,14 @@ def status_record(status: Status) -> StatusRecord:
     return StatusRecord(source=status.source, state=status.state, time_s=time_s, message=status.sentence)
 
 
-def _captions(stream: Recognizer, decider: EventDetector, card: Card) -> tuple[list[Person], str]:
+def _captions(stream: Recognizer, detector: EventDetector, card: Card) -> tuple[list[Person], str]:
     """Captions of each person of the newest frame, and of the scene."""
 
     def words(person: int | None) -> str:
-        history = decider.now(person)
+        history = detector.now(person)
         if history is None:
             return ""
-        reps = decider.reps(person)
+        reps = detector.reps(person)
         return f"{history[0]} {history[1]:.2f}" + ("" if reps is None else f", {reps}×")
 
     if card.persons > 1:

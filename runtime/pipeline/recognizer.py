@@ -1,20 +1,21 @@
 """Recognition of each person while frames come in, and of a whole recording at once.
 
 `Recognizer` is the live road: it sees one frame at a time and holds a few seconds. `recognise` is the offline road:
-it has the whole recording in its hands. Both follow the same rules and give the same answers:
+it has the whole recording in its hands. Both follow the same rules and give the same predictions:
 
-- An answer is due once a window has passed since the first frame, and every `stride_s` after that; it is given
+- A prediction is due once a window has passed since the first frame, and every `stride_s` after that; it is given
   at the first frame at or after the due time, and covers the window that ends there.
 - It is given for everyone (a model for one person) who has been in view for a whole window and was seen within
   the last half second, or for the scene (a model for several) as soon as anybody was seen in the window.
 - A person unseen for longer than a window and its longest gap starts anew when they come back.
 - Joints are smoothed, if requested, person by person before the window; a person who starts anew is
   smoothed anew.
-- Probabilities are those of the card's temperature. If the card has rules, an answer whose window does not show the
-  range of motion of its class is not believed (`movement.Gate`), and repetitions are counted (`runtime.moving`).
-- A recording that is shorter than a window gets one answer over all of it, marked partial.
+- Probabilities are those of the card's temperature. If the card has rules, a prediction whose window does not show the
+  range of motion of its class is rejected (`amr_edge.kinematics.Gate`), and repetitions are counted
+  (`repetition_counter`).
+- A recording that is shorter than a window gets one prediction over all of it, marked partial.
 - If early predictions are requested, a person (or the scene) that has been in view for a share of a window is answered
-  for as well, on the same beat. What came before they were seen is absent; such an answer is marked early.
+  for as well, on the same beat. What came before they were seen is absent; such a prediction is marked early.
 """
 
 import math
@@ -44,7 +45,7 @@ from amr_edge.temperature import apply_temperature
 
 TOUCH_S = 1e-6  # 63 frames at 30 fps are 2.1 s, whatever the last bit says
 BATCH = 64  # clips of one forward on the offline road
-TOP = 5  # classes of an answer's JSON
+TOP = 5  # classes of a prediction's JSON
 PACE_S = 2.0  # a frame rate is measured over at least so long
 PACE_FRAMES = 64  # and over at most so many frames
 
@@ -55,15 +56,15 @@ class Prediction:
 
     Attributes:
         start_s: First instant that was looked at.
-        time_s: Last instant that was looked at, the capture time of the frame that the answer was given at.
-        person: Whose answer it is; None for the scene.
+        time_s: Last instant that was looked at, the capture time of the frame that the prediction was given at.
+        person: Whose prediction it is; None for the scene.
         people: Everyone in the clip, in its order.
         classes: Class names.
         probs: (K,) float32.
         partial: True if the recording was shorter than the window and was stretched to it.
         early: True if the person (or scene) had been in view for only a part of the window.
-        gated: The class that won and was not believed, because the window does not show its range of motion.
-        reps: Repetitions that were complete since the answer before, of whatever the card's rules count.
+        gated: The class that won and was rejected, because the window does not show its range of motion.
+        reps: Repetitions that were complete since the prediction before, of whatever the card's rules count.
     """
 
     start_s: float
@@ -183,7 +184,7 @@ class Recognizer:
             session: The model.
             source: The layout of the frames.
             units: Their units, "m" or "px".
-            early: Share of a window, in (0, 1), from which early answers are given; None gives none.
+            early: Share of a window, in (0, 1), from which early predictions are given; None gives none.
             smooth: How much joints are smoothed; None leaves them as they are seen.
             quality: Score how likely each repetition was done rightly.
             tracker: Tracking where the source has no ids; None takes the card's.
@@ -229,7 +230,7 @@ class Recognizer:
         return len(self._windows)
 
     def push(self, frame: Frame) -> list[Prediction]:
-        """Take the next frame and give the answers that are due.
+        """Take the next frame and give the predictions that are due.
 
         Raises:
             ClipError: If its time does not rise, or its poses or ids do not fit together.
@@ -258,13 +259,13 @@ class Recognizer:
         if passed <= self._ticks:
             return []
         self._ticks = passed
-        return self._answer(time_s - self._card.prepare.window_s, time_s, partial=False)
+        return self._predict_window(time_s - self._card.prepare.window_s, time_s, partial=False)
 
     def flush(self) -> list[Prediction]:
-        """The source has ended: the answer over all of it, if it was too short for any other."""
+        """The source has ended: the prediction over all of it, if it was too short for any other."""
         if np.isnan(self._start_s) or self._now_s - self._start_s >= self._card.prepare.window_s - TOUCH_S:
             return []
-        return self._answer(self._start_s, self._now_s, partial=True)
+        return self._predict_window(self._start_s, self._now_s, partial=True)
 
     def _smoothed(self, person: int, time_s: float, pose: Poses) -> Poses:
         """The pose as the window gets it."""
@@ -304,7 +305,7 @@ class Recognizer:
         ids = iter(self._tracks.assign(frame.time_s, places[seen]))
         return tuple(next(ids) if here else None for here in seen)
 
-    def _answer(self, start_s: float, end_s: float, *, partial: bool) -> list[Prediction]:
+    def _predict_window(self, start_s: float, end_s: float, *, partial: bool) -> list[Prediction]:
         """One forward for everyone who is due."""
         queries: list[_Query] = []
         if self._card.persons > 1:
@@ -313,7 +314,7 @@ class Recognizer:
             if scene is not None:
                 since_s = max(start_s, self._start_s)
                 queries.append(_Query(*scene, since_s, end_s, partial, early=_touches(start_s, since_s)))
-            return _ask(self._session, queries, self._gate)
+            return _predict(self._session, queries, self._gate)
         for person in sorted(self._windows):
             window = self._windows[person]
             recent = window.last_s >= end_s - min(RECENT_S, self._card.prepare.window_s)
@@ -322,7 +323,7 @@ class Recognizer:
                 clip = window.clip(start_s, end_s)
                 reps = self._moving[person].take() if self._counting else ()
                 queries.append(_Query((person,), clip, since_s, end_s, partial, _touches(start_s, since_s), reps))
-        return _ask(self._session, queries, self._gate)
+        return _predict(self._session, queries, self._gate)
 
     def _stacked(self) -> tuple[NDArray[np.float64], Poses, tuple[int, ...]]:
         """Everyone's samples on one time axis: times (T,), poses (M, T, V, C), ids (M,)."""
@@ -388,15 +389,15 @@ def _touches(start_s: float, since_s: float) -> bool:
 
 
 def _first_due(card: Card, early: float | None) -> tuple[float, float]:
-    """After how many seconds the first answer is due, and how long a person must have been in view for one.
+    """After how many seconds the first prediction is due, and how long a person must have been in view for one.
 
-    Early answers are due on the same beat as the others, so asking for them moves no other answer.
+    Early predictions are due on the same beat as the others, so asking for them moves no other prediction.
     """
     window_s = card.prepare.window_s
     if early is None:
         return window_s, window_s
     if not 0 < early < 1:
-        raise ConfigError(f"early answers need a share of the window between 0 and 1, got {early}")
+        raise ConfigError(f"early predictions need a share of the window between 0 and 1, got {early}")
     beats = math.floor((window_s * (1 - early) + TOUCH_S) / card.stride_s)
     return window_s - beats * card.stride_s, window_s * early
 
@@ -409,12 +410,12 @@ def recognize(
     smooth: SmoothConfig | None = None,
     quality: bool = False,
 ) -> list[Prediction]:
-    """All answers over a recording that is there as a whole.
+    """All predictions over a recording that is there as a whole.
 
     Args:
         recording: Any recording whose layout and units the model can be fed from.
         session: The model.
-        early: Share of a window, in (0, 1), from which early answers are given; None gives none.
+        early: Share of a window, in (0, 1), from which early predictions are given; None gives none.
         smooth: How much joints are smoothed; None leaves them as they are seen.
         quality: Judge how likely each repetition was done rightly.
 
@@ -468,7 +469,7 @@ def recognize(
             reps = reps_until[person](end_s)
             queries.append(_Query((person,), clip, since_s, end_s, partial, _touches(start_s, since_s), reps))
     batches = (queries[first : first + BATCH] for first in range(0, len(queries), BATCH))
-    return [answer for batch in batches for answer in _ask(session, batch, gate)]
+    return [prediction for batch in batches for prediction in _predict(session, batch, gate)]
 
 
 def _reps_until(
@@ -497,7 +498,7 @@ def _in_view_since(seen_s: NDArray[np.float64], at_s: float, card: Card) -> floa
     return float(seen_s[returns[-1] + 1] if len(returns) else seen_s[0])
 
 
-def _ask(session: Session, queries: Sequence[_Query], gate: Gate) -> list[Prediction]:
+def _predict(session: Session, queries: Sequence[_Query], gate: Gate) -> list[Prediction]:
     """One forward over all clips."""
     if not queries:
         return []

@@ -156,7 +156,7 @@ class RepetitionCounter:
 
 
 @dataclass(slots=True)
-class Tally:
+class RepetitionTotals:
     """The repetitions of one event, in flat memory.
 
     Those from the low end of the movement and those from the high end are counted apart; the end with more is right.

@@ -11,7 +11,7 @@ MAX_FRAMES = 4096  # of one window; a source that is faster than that is thinned
 
 
 class Window:
-    """The frames of one person that `prepare` can look at for an answer at the newest frame or later.
+    """The frames of one person that `prepare` can look at for a prediction at the newest frame or later.
 
     Memory is flat: samples older than the window and its longest gap go, and frames that come closer together
     than the window divided by `MAX_FRAMES` are left out (above 1600 frames a second for a window of 2.5 s).
@@ -52,7 +52,7 @@ class Window:
         return self._poses[self._first : self._end]
 
     def outlived(self, time_s: float) -> bool:
-        """True when nothing held could be looked at for an answer at `time_s`."""
+        """True when nothing held could be looked at for a prediction at `time_s`."""
         return not len(self) or self.last_s < time_s - self._config.window_s - self._config.max_gap_s
 
     def push(self, time_s: float, pose: Poses) -> None:

@@ -123,7 +123,7 @@ def pushed(model: object, recording: Recording) -> list[LiveRecord | dict[str, o
     ]
     said = []
     for frame in [*frames, stream.close()]:
-        said += [answer.to_dict() for answer in frame.answers] + [event.to_dict() for event in frame.events]
+        said += [answer.to_dict() for answer in frame.predictions] + [event.to_dict() for event in frame.events]
     return said
 
 
@@ -286,7 +286,7 @@ def test_notes_go_to_whom_they_are_given(write_model: WriteModel, people: People
 def test_a_stream_refuses_time_that_stands_still_and_other_skeletons(write_model: WriteModel, people: People) -> None:
     stream = load(write_model(), threads=1).stream()
     pose = waving(people).poses[0, 0]
-    assert stream.push(0.0, pose).answers == ()
+    assert stream.push(0.0, pose).predictions == ()
     with pytest.raises(ClipError):
         stream.push(0.0, pose)
     with pytest.raises(ClipError):
@@ -299,8 +299,10 @@ def test_a_stream_refuses_time_that_stands_still_and_other_skeletons(write_model
 def test_what_is_shorter_than_a_window_is_answered_at_the_end(write_model: WriteModel, people: People) -> None:
     model, recording = load(write_model(), threads=1), waving(people, 0.5)
     stream = model.stream()
-    assert not any(stream.push(t, recording.poses[0, k]).answers for k, t in enumerate(recording.times_s))
-    (answer,) = stream.close().answers
+    assert not any(stream.push(t, recording.poses[0, k]).predictions for k, t in enumerate(recording.times_s))
+    closed = stream.close()
+    (answer,) = closed.predictions
+    assert closed.answers is closed.predictions
     assert answer.partial
     (offline,) = model.predict(recording)
     assert answer.probs == pytest.approx(offline.probs, abs=1e-5)

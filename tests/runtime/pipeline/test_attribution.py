@@ -143,7 +143,7 @@ def test_a_live_explanation_is_spread_over_frames_and_answers_meanwhile_are_pass
         steps += 1
         explainer.offer([answer(session.card, (8,))], values[None], present[None])
     assert session.forwards == session.clips == steps + 1 == 28  # 20 joints and 8 moments, one at a frame
-    assert found.answer.person == 7
+    assert found.prediction.person == 7
     assert explainer.work() is None
 
 
@@ -155,7 +155,7 @@ def test_a_replay_explains_one_answer_in_n_and_everybody_in_turn() -> None:
     for _ in range(8):
         explainer.offer([answer(session.card, (p,)) for p in (1, 2)], np.stack([values] * 2), np.stack([present] * 2))
         found = explainer.work()
-        people.append(None if found is None else found.answer.person)
+        people.append(None if found is None else found.prediction.person)
     assert people == [None, 1, None, 2, None, 1, None, 2]
     assert session.forwards == 8  # 28 clips, 16 of one forward
 

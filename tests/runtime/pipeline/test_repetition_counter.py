@@ -23,7 +23,7 @@ from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.pipeline.recognizer import Prediction, Recognizer, recognize
-from amr_edge.runtime.pipeline.repetition_counter import Rep, RepetitionCounter, Tally, counting_of
+from amr_edge.runtime.pipeline.repetition_counter import Rep, RepetitionCounter, RepetitionTotals, counting_of
 from amr_edge.runtime.sources.recorded import take_of
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.skeleton import CANONICAL15, Mask, layout, present_joints, remap
@@ -295,13 +295,13 @@ def said(time_s: float, *reps: Rep, probs: tuple[float, ...] = SQUAT) -> Predict
 
 
 def test_of_both_ends_of_a_movement_the_one_with_more_repetitions_is_right() -> None:
-    tally = Tally()
+    tally = RepetitionTotals()
     cycle = Cycle(0.0, 1.0, 90.0, 80.0)
     for end, correct in ((0, 0.9), (1, 0.2), (1, 0.4), (1, None)):
         tally.add(Rep(0, end, cycle, correct))
     assert tally.reps == 3
     assert tally.correct == pytest.approx(0.3)
-    assert Tally().correct is None
+    assert RepetitionTotals().correct is None
 
 
 # --- the hint --------------------------------------------------------------------------------------------------
