@@ -17,7 +17,7 @@ from amr_edge.export.export_onnx import export_run
 from amr_edge.export.verify.verification_report import ExportResult
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
-from amr_edge.runtime.sources.recorded import take_of
+from amr_edge.runtime.sources.recorded import source_run
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.synthetic import CLASSES, DATASET, IDLE, TERMS, continuous, corpus, subject
 from amr_edge.terminal import table, to_json
@@ -156,7 +156,7 @@ def run_train_demo(folder: Path, *, seed: int, threads: int | None, progress: Ca
         emit=lambda record: records.append(record.line),
         note=lambda _: None,
     )
-    live.run([take_of(long)])
+    live.run([source_run(long)])
     (folder / "events.jsonl").write_text("".join(to_json(r) + "\n" for r in records), encoding="utf-8")
     progress("5/5 drawing")
     comparison = match(records, long.spans, session.card.prepare.window_s)

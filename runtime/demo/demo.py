@@ -15,7 +15,7 @@ from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline, View
 from amr_edge.runtime.pipeline.records import LiveRecord
 from amr_edge.runtime.render.html_playback import Words, write_playback
 from amr_edge.runtime.render.truth_comparison import TruthComparison, match
-from amr_edge.runtime.sources.recorded import SourceRun, paced, take_of
+from amr_edge.runtime.sources.recorded import SourceRun, paced, source_run
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.synthetic import Sensor, subject
 from amr_edge.synthetic.workout import Workout, workout
@@ -177,7 +177,7 @@ def run_demo(
 
 
 def _at_pace(recording: Recording, speed: float) -> SourceRun:
-    take = take_of(recording)
+    take = source_run(recording)
     return SourceRun(
         title=take.title,
         layout=take.layout,

@@ -27,7 +27,7 @@ from amr_edge.runtime.sinks.async_sink import AsyncSink, Record, Sink
 from amr_edge.runtime.sinks.open_sink import is_video, open_sink
 from amr_edge.runtime.sources.open_source import is_live, open_source
 from amr_edge.runtime.sources.protocols import ImageSource, SkeletonSource
-from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun, take_of
+from amr_edge.runtime.sources.recorded import CameraGroup, SourceRun, source_run
 from amr_edge.runtime.stage_timer import Stages
 
 __all__ = ["live"]
@@ -100,7 +100,7 @@ def _live(options: LiveOptions) -> Generator[LiveRecord, None, None]:
                 pipeline.run(_until(left, takes))
         else:
             recordings = [source] if isinstance(source, Recording) else source
-            pipeline.run(_until(left, (take_of(recording) for recording in recordings)))
+            pipeline.run(_until(left, (source_run(recording) for recording in recordings)))
         pipeline.close_with("limit" if pipeline.limit_reached else "end")
 
     return _records_of(recognize)

@@ -131,16 +131,18 @@ class Outputs:
         stdout = StandardOutput(partial(os.write, _stdout()))
         self._stdout: AsyncSink[Record] = AsyncSink(
             stdout,
-            AsyncSinkConfig(vital=True, wait_for_room_s=math.inf if config.replay else 0.0, close_s=math.inf),
+            AsyncSinkConfig(required=True, put_timeout_s=math.inf if config.replay else 0.0, close_s=math.inf),
             note=self.note,
             minor=_is_minor,
         )
         self._sinks = start_sinks(sinks, replay=config.replay, note=self.note)
         drawing = AsyncSinkConfig(
-            room=PICTURES, wait_for_room_s=DRAWING_S if config.replay else 0.0, close_s=DRAWING_S, give_up_s=0.0
+            capacity=PICTURES, put_timeout_s=DRAWING_S if config.replay else 0.0, close_s=DRAWING_S, give_up_s=0.0
         )
         self._films = [(film, AsyncSink[Scene](film, drawing, note=self.note)) for film in films]
-        self._shown = None if window is None else AsyncSink[Scene](window, AsyncSinkConfig(room=SHOWN), note=self.note)
+        self._shown = (
+            None if window is None else AsyncSink[Scene](window, AsyncSinkConfig(capacity=SHOWN), note=self.note)
+        )
 
     @property
     def views(self) -> list[Any]:
@@ -213,7 +215,7 @@ class Outputs:
 
 def start_sinks(sinks: Iterable[Sink[Record]], *, replay: bool, note: Callable[[str], None]) -> list[AsyncSink[Record]]:
     """Each sink with its thread and queue; a replay waits for a full one, and predictions are lost before events."""
-    config = AsyncSinkConfig(wait_for_room_s=PATIENCE_S if replay else 0.0)
+    config = AsyncSinkConfig(put_timeout_s=PATIENCE_S if replay else 0.0)
     return [AsyncSink(sink, config, note=note, minor=_is_minor) for sink in sinks]
 
 

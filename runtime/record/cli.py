@@ -171,7 +171,7 @@ def _window(stack: ExitStack, *, mirror: bool) -> tuple[Callable[[Scene], None],
         note(f"no window: {why}")
         return None
     window = Window(mirror=mirror, note=note, name="amr-edge data record", quit_keys="")
-    outlet = AsyncSink[Scene](window, AsyncSinkConfig(room=2), note=note)
+    outlet = AsyncSink[Scene](window, AsyncSinkConfig(capacity=2), note=note)
     stack.callback(outlet.close)
     return outlet.put, window.keys
 

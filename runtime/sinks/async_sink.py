@@ -54,29 +54,29 @@ class AsyncSinkConfig:
     """Queue size and retry settings of an asynchronous sink.
 
     Attributes:
-        room: Items that wait at most; beyond, the least important oldest one is lost.
-        wait_for_room_s: How long `put` waits for room before something is lost: 0 for what is live, more for a
+        capacity: Items that wait at most; beyond, the least important oldest one is lost.
+        put_timeout_s: How long `put` waits for room before something is lost: 0 for what is live, more for a
             replay, which nothing hurries. A sink that let that pass is not waited for again until it takes something.
-        first_wait_s: Before the first retry; each further wait is twice as long.
-        longest_wait_s: Between two retries.
+        first_retry_s: Before the first retry; each further wait is twice as long.
+        longest_retry_s: Between two retries.
         give_up_s: One item is tried for so long.
         close_s: How long `close` waits for what is still in the queue.
-        vital: A failure is not retried: it ends the run, as a closed standard output does.
+        required: A failure is not retried: it ends the run, as a closed standard output does.
     """
 
-    room: int = 1000
-    wait_for_room_s: float = 0.0
-    first_wait_s: float = 0.2
-    longest_wait_s: float = 10.0
+    capacity: int = 1000
+    put_timeout_s: float = 0.0
+    first_retry_s: float = 0.2
+    longest_retry_s: float = 10.0
     give_up_s: float = 60.0
     close_s: float = 5.0
-    vital: bool = False
+    required: bool = False
 
     def __post_init__(self) -> None:
-        times_s = (self.wait_for_room_s, self.first_wait_s, self.longest_wait_s, self.give_up_s, self.close_s)
-        if self.room < 1 or not all(time_s >= 0 for time_s in times_s):
+        times_s = (self.put_timeout_s, self.first_retry_s, self.longest_retry_s, self.give_up_s, self.close_s)
+        if self.capacity < 1 or not all(time_s >= 0 for time_s in times_s):
             raise ConfigError(
-                f"an outlet needs room for at least 1 item and times of at least 0 s, got {self.room}, {times_s}"
+                f"an outlet needs room for at least 1 item and times of at least 0 s, got {self.capacity}, {times_s}"
             )
 
 
@@ -151,13 +151,13 @@ class AsyncSink(Generic[Item]):
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._in_hand = False
-        self._stalled = False
+        self._timed_out = False
         self._down = False
         self._sent = self._lost = self._failures = 0
         self._fault = ""
-        self._gone: OSError | None = None
+        self._failure: OSError | None = None
         self._unfinished = False
-        self._wait_s, self._close_s = config.wait_for_room_s, config.close_s
+        self._wait_s, self._close_s = config.put_timeout_s, config.close_s
         self._thread = threading.Thread(target=self._work, name=f"sink {sink.title}", daemon=True)
         self._thread.start()
 
@@ -165,16 +165,16 @@ class AsyncSink(Generic[Item]):
         """Queue an item.
 
         Raises:
-            OSError: If the sink is vital and has failed.
+            OSError: If the sink is required and has failed.
         """
         with self._changed:
-            self._check_gone()
-            if len(self._queue) >= self._config.room and self._wait_s > 0 and not self._stalled:
+            self._check_failure()
+            if len(self._queue) >= self._config.capacity and self._wait_s > 0 and not self._timed_out:
                 limit_s = self._wait_s
-                self._stalled = not self._changed.wait_for(self._has_room, None if math.isinf(limit_s) else limit_s)
-                self._check_gone()
-            if len(self._queue) >= self._config.room:
-                self._lose_one()
+                self._timed_out = not self._changed.wait_for(self._has_room, None if math.isinf(limit_s) else limit_s)
+                self._check_failure()
+            if len(self._queue) >= self._config.capacity:
+                self._drop_oldest()
             self._queue.append(item)
             self._changed.notify_all()
 
@@ -186,7 +186,7 @@ class AsyncSink(Generic[Item]):
         """Let the sink finish what waits, for so long and no longer, and say what became of everything.
 
         Raises:
-            OSError: If the sink is vital and has failed.
+            OSError: If the sink is required and has failed.
         """
         limit_s = self._close_s
         self._closing.set()
@@ -200,7 +200,7 @@ class AsyncSink(Generic[Item]):
                 self._queue.clear()
                 self._in_hand = False
                 self._fault = self._fault or f"took nothing for the last {limit_s:g} s"
-            self._check_gone()
+            self._check_failure()
         return self.report()
 
     def report(self) -> Delivery:
@@ -218,13 +218,13 @@ class AsyncSink(Generic[Item]):
             )
 
     def _has_room(self) -> bool:
-        return len(self._queue) < self._config.room or self._gone is not None
+        return len(self._queue) < self._config.capacity or self._failure is not None
 
-    def _check_gone(self) -> None:
-        if self._gone is not None:
-            raise self._gone
+    def _check_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
-    def _lose_one(self) -> None:
+    def _drop_oldest(self) -> None:
         """Make room: the oldest of the minor items goes, else the oldest of all."""
         place = next((place for place, item in enumerate(self._queue) if self._minor(item)), 0)
         del self._queue[place]
@@ -232,7 +232,7 @@ class AsyncSink(Generic[Item]):
 
     def _work(self) -> None:
         """The thread: open at once, then hand over one item after the other."""
-        wait_s = self._config.first_wait_s
+        wait_s = self._config.first_retry_s
         opened = self._attempt(self._sink.open)
         while (item := self._next()) is not None:
             begun_s = self._now()
@@ -240,15 +240,15 @@ class AsyncSink(Generic[Item]):
                 opened = False
                 with suppress(OSError):  # it has failed already, and that was reported
                     self._sink.drop()
-                if self._gone is not None:
+                if self._failure is not None:
                     return
                 if self._closing.is_set() or self._now() - begun_s >= self._config.give_up_s:
                     self._done(sent=False)
                     break
                 self._closing.wait(wait_s)
-                wait_s = min(2 * wait_s, self._config.longest_wait_s)
+                wait_s = min(2 * wait_s, self._config.longest_retry_s)
             else:
-                wait_s = self._config.first_wait_s
+                wait_s = self._config.first_retry_s
         self._unfinished = not self._attempt(self._sink.close)
 
     def _next(self) -> Item | None:
@@ -266,7 +266,7 @@ class AsyncSink(Generic[Item]):
         try:
             self._sink.send(item)
         except RefusedError as why:
-            self._tell_fault(str(why))
+            self._record_fault(str(why))
             self._done(sent=False)
         else:
             self._done(sent=True)
@@ -276,15 +276,15 @@ class AsyncSink(Generic[Item]):
         try:
             step(*arguments)
         except OSError as cause:
-            if self._config.vital:
+            if self._config.required:
                 with self._changed:
-                    self._gone = cause
+                    self._failure = cause
                     self._lost += len(self._queue) + self._in_hand
                     self._queue.clear()
                     self._in_hand = False
                     self._changed.notify_all()
                 return False
-            self._tell_fault(_reason(cause))
+            self._record_fault(_reason(cause))
             with self._changed:
                 was_down, self._down = self._down, True
             if not was_down and not self._closing.is_set():
@@ -292,7 +292,7 @@ class AsyncSink(Generic[Item]):
             return False
         return True
 
-    def _tell_fault(self, fault: str) -> None:
+    def _record_fault(self, fault: str) -> None:
         with self._changed:
             self._failures += 1
             self._fault = fault
@@ -302,7 +302,7 @@ class AsyncSink(Generic[Item]):
             if not self._in_hand:
                 return  # closed meanwhile, which counted it as lost
             self._in_hand = False
-            self._stalled = False
+            self._timed_out = False
             self._sent += sent
             self._lost += not sent
             back, self._down = sent and self._down, self._down and not sent

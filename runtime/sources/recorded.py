@@ -108,7 +108,7 @@ class RecordedSource:
             read_any = True
             while unreported:
                 self._skipped(str(unreported.pop(0)))
-            yield take_of(recording)
+            yield source_run(recording)
         if not read_any:
             raise first or ReadError(f"{self._path}: there is no recording in it")
 
@@ -120,7 +120,7 @@ def open_recorded(path: str, context: OpenContext) -> Iterator[SourceRun]:
     return (replace(run, frames=paced(run, context.config.speed)) for run in recorded)
 
 
-def take_of(recording: Recording) -> SourceRun:
+def source_run(recording: Recording) -> SourceRun:
     """A recording as a take; a person's id is their place in the recording."""
     return SourceRun(
         title=recording.source or "recording",

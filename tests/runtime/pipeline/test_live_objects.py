@@ -11,7 +11,7 @@ from amr_edge import PredictionRecord, Recording, live, load
 from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.runtime.frame import Frame, Image
 from amr_edge.runtime.sinks.async_sink import Record, RefusedError
-from amr_edge.runtime.sources.recorded import take_of
+from amr_edge.runtime.sources.recorded import source_run
 from amr_edge.skeleton import Layout, layout
 
 KINECT = layout("kinect20")
@@ -28,7 +28,7 @@ class Sensor:
         self._recording = recording
 
     def __iter__(self) -> Iterator[Frame]:
-        return iter(take_of(self._recording))
+        return iter(source_run(self._recording))
 
 
 class Pictures:
@@ -57,7 +57,7 @@ class Oracle:
     title = "oracle"
 
     def __init__(self, recording: Recording) -> None:
-        self._frames = {frame.time_s: frame for frame in take_of(recording)}
+        self._frames = {frame.time_s: frame for frame in source_run(recording)}
 
     def __call__(self, picture: Image) -> Frame:
         return self._frames[picture.time_s]

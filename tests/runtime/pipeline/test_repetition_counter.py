@@ -24,7 +24,7 @@ from amr_edge.runtime.pipeline.event_detector import Event, EventDetector
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
 from amr_edge.runtime.pipeline.recognizer import Prediction, Recognizer, recognize
 from amr_edge.runtime.pipeline.repetition_counter import Rep, RepetitionCounter, RepetitionTotals, counting_of
-from amr_edge.runtime.sources.recorded import take_of
+from amr_edge.runtime.sources.recorded import source_run
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.skeleton import CANONICAL15, Mask, layout, present_joints, remap
 
@@ -343,7 +343,7 @@ def lines_of(session: Any, recording: Recording, *, quality: bool = False) -> li
         emit=lambda record: lines.append(record.line),
         note=lambda _: None,
     )
-    live.run([take_of(recording)])
+    live.run([source_run(recording)])
     live.close_with("end")
     return [json.loads(json.dumps(line)) for line in lines]
 

@@ -33,7 +33,7 @@ from amr_edge.runtime.record.take_scheduler import TakeScheduler, TakeSchedulerC
 from amr_edge.runtime.record.take_store import TakeStore
 from amr_edge.runtime.record.visibility import RecordingBuilder, movement
 from amr_edge.runtime.render.draw import Fit
-from amr_edge.runtime.sources.recorded import take_of
+from amr_edge.runtime.sources.recorded import source_run
 from amr_edge.skeleton import KINECT20, layout
 
 People = Callable[..., Recording]
@@ -42,7 +42,7 @@ Captured = pytest.CaptureFixture[str]
 
 def gathered(recording: Recording, **asked: Any) -> tuple[Recording, Any]:
     builder = RecordingBuilder(recording.skeleton, recording.units)
-    for frame in take_of(recording):
+    for frame in source_run(recording):
         builder.add(frame)
     return builder.finish(**{"who": "most", "label": "wave", "subject": None, "source": "here", **asked})
 
@@ -192,7 +192,7 @@ def test_a_person_who_was_out_of_sight_is_the_same_person_where_there_is_one(peo
     made = people(np.random.default_rng(0), seconds=12.0)
     made.poses[:, 100:250] = np.nan  # five seconds
     builder = RecordingBuilder(made.skeleton, "m")
-    for frame in take_of(made):
+    for frame in source_run(made):
         builder.add(Frame(time_s=frame.time_s, poses=frame.poses))  # without ids
     out, seen = builder.finish(who="most", label=None, subject=None, source="x")
     np.testing.assert_array_equal(out.poses, made.poses)

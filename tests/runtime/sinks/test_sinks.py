@@ -33,7 +33,7 @@ from amr_edge.runtime.sinks.window import no_display
 
 WriteModel = Callable[..., Path]
 People = Callable[..., Recording]
-QUICK = AsyncSinkConfig(first_wait_s=0.02, longest_wait_s=0.1, close_s=3.0)
+QUICK = AsyncSinkConfig(first_retry_s=0.02, longest_retry_s=0.1, close_s=3.0)
 
 
 def answer(k: int) -> Record:
@@ -86,7 +86,7 @@ class Stub:
 def test_what_blocks_for_ever_delays_nobody_and_is_counted() -> None:
     never = threading.Event()
     outlet = AsyncSink[Record](
-        Stub(lambda _: never.wait(60) and None), AsyncSinkConfig(room=10, close_s=0.1), note=lambda _: None
+        Stub(lambda _: never.wait(60) and None), AsyncSinkConfig(capacity=10, close_s=0.1), note=lambda _: None
     )
     begun_s = time.perf_counter()
     for k in range(5000):
@@ -108,7 +108,7 @@ def test_where_there_is_no_room_answers_are_lost_before_events() -> None:
         got.append(record)
 
     outlet = AsyncSink[Record](
-        Stub(send), AsyncSinkConfig(room=4), note=lambda _: None, minor=lambda r: bool(r["type"] == "answer")
+        Stub(send), AsyncSinkConfig(capacity=4), note=lambda _: None, minor=lambda r: bool(r["type"] == "answer")
     )
     outlet.put(answer(0))
     until(lambda: outlet.report().waiting == 1)
@@ -129,7 +129,7 @@ def test_a_replay_waits_for_a_slow_sink_and_loses_nothing() -> None:
         time.sleep(0.001)
         got.append(record)
 
-    done = through(Stub(send), [answer(k) for k in range(300)], AsyncSinkConfig(room=5, wait_for_room_s=5.0))
+    done = through(Stub(send), [answer(k) for k in range(300)], AsyncSinkConfig(capacity=5, put_timeout_s=5.0))
     assert (done.sent, done.lost, done.whole) == (300, 0, True)
     assert [record["time_s"] for record in got] == list(range(300))
 
@@ -137,7 +137,7 @@ def test_a_replay_waits_for_a_slow_sink_and_loses_nothing() -> None:
 def test_a_replay_waits_only_once_for_a_sink_that_is_stuck() -> None:
     never = threading.Event()
     begun_s = time.perf_counter()
-    config = AsyncSinkConfig(room=5, wait_for_room_s=0.3, close_s=0.1)
+    config = AsyncSinkConfig(capacity=5, put_timeout_s=0.3, close_s=0.1)
     done = through(Stub(lambda _: never.wait(60) and None), [answer(k) for k in range(500)], config)
     assert done.lost == 500
     assert 0.3 < time.perf_counter() - begun_s < 3.0
@@ -184,7 +184,7 @@ def test_a_vital_sink_that_fails_ends_the_run() -> None:
     def send(_: Record) -> None:
         raise BrokenPipeError
 
-    outlet = AsyncSink[Record](Stub(send), AsyncSinkConfig(vital=True), note=lambda _: None)
+    outlet = AsyncSink[Record](Stub(send), AsyncSinkConfig(required=True), note=lambda _: None)
     outlet.put(answer(0))
     until(lambda: outlet.report().lost == 1)
     with pytest.raises(BrokenPipeError):
@@ -273,7 +273,7 @@ from amr_edge.runtime.sinks.async_sink import AsyncSink, AsyncSinkConfig
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 path, notes = Path(sys.argv[1]), []
-outlet = AsyncSink(TextFile(path), AsyncSinkConfig(first_wait_s=0.02, longest_wait_s=0.1), note=notes.append)
+outlet = AsyncSink(TextFile(path), AsyncSinkConfig(first_retry_s=0.02, longest_retry_s=0.1), note=notes.append)
 for k in range(40):
     outlet.put({"type": "answer", "k": k, "text": "x" * 60})
 while not notes or not path.read_text().endswith("}\\n"):

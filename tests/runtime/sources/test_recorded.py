@@ -12,7 +12,7 @@ from amr_edge.data.recording import Recording
 from amr_edge.errors import ConfigError, ReadError
 from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.sources.jsonl import runs_of_lines
-from amr_edge.runtime.sources.recorded import RecordedSource, SourceRun, paced, take_of
+from amr_edge.runtime.sources.recorded import RecordedSource, SourceRun, paced, source_run
 
 People = Callable[..., Recording]
 HEADER = '{"amr_edge": "skeleton", "schema": 1, "layout": "coco17"}'
@@ -40,7 +40,7 @@ def assert_shows(take: SourceRun, recording: Recording) -> None:
 def test_a_recording_comes_frame_by_frame_as_it_was(people: People) -> None:
     recording = people(np.random.default_rng(0), persons=3, holes=0.5, label="wave", source="w.x")
     recording.poses[1, 10:40] = np.nan
-    take = take_of(recording)
+    take = source_run(recording)
     assert (take.label, take.title, take.units) == ("wave", "w.x", "m")
     assert take.fps == pytest.approx(30)
     assert_shows(take, recording)
@@ -50,7 +50,7 @@ def test_whoever_shows_no_joint_is_not_there(people: People) -> None:
     recording = people(np.random.default_rng(0), persons=2)
     recording.poses[0, 5] = np.nan
     recording.poses[:, 6] = np.nan
-    frames = list(take_of(recording))
+    frames = list(source_run(recording))
     assert [frames[k].ids for k in (4, 5, 6)] == [(0, 1), (1,), ()]
 
 
