@@ -59,7 +59,8 @@ def parse_settings(texts: Sequence[str]) -> dict[str, object]:
 
 def _override(config: Any, settings: Sequence[tuple[list[str], str, object]], renamed: Mapping[str, str]) -> Any:
     """Apply settings, each with what is left of the way to its field, its whole name and its value."""
-    names = [f.name for f in fields(config)]
+    types = {f.name: f.type for f in fields(config)}
+    names = list(types)
     own: dict[str, object] = {}
     inner: dict[str, list[tuple[list[str], str, object]]] = {}
     changes: dict[str, Any] = {}
@@ -70,6 +71,8 @@ def _override(config: Any, settings: Sequence[tuple[list[str], str, object]], re
             meant = f"; did you mean '{close[0]}'" if close else ""
             raise ConfigError(f"there is no setting '{whole}'{meant}; the fields here are {', '.join(names)}")
         current = getattr(config, path[0])
+        if types[path[0]] in (float, "float") and type(current) is int:
+            current = float(current)  # as JSON or a caller may write it
         if len(path) > 1:
             _need(is_dataclass(current), f"there is no setting '{whole}'; '{path[0]}' has no fields")
             inner.setdefault(path[0], []).append((path[1:], whole, value))

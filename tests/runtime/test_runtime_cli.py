@@ -18,6 +18,7 @@ from amr_edge.card import BudgetPoint, Card
 from amr_edge.cli import run
 from amr_edge.data.readers import jsonl
 from amr_edge.data.recording import Recording, Span
+from amr_edge.live_settings import EventConfig
 from amr_edge.runtime.frame import Frame
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.pipeline.pipeline import LiveConfig, LivePipeline
@@ -268,6 +269,21 @@ def test_settings_of_a_run_change_its_events_and_unknown_ones_are_refused(
     code, lines, err = main("live", model, "-s", recorded, "--set", "events.confirms=1")
     assert (code, lines) == (2, [])
     assert "did you mean 'confirm_s'" in err
+
+
+def test_the_cards_settings_count_where_the_run_gives_none(
+    main: Main, write_model: WriteModel, card_of: CardOf, recorded: Path
+) -> None:
+    def starts(*arguments: str) -> list[dict[str, Any]]:
+        _, lines, _ = main("live", model, "-s", recorded, "--events", *arguments)
+        return [line for line in lines if line["type"] == "event" and line["event"] == "start"]
+
+    model = write_model(card_of())
+    usual = [line["start_s"] for line in starts()]
+    assert usual
+    model = write_model(card_of(events=EventConfig(confirm_s=1000)))
+    assert not starts()
+    assert [line["start_s"] for line in starts("--set", "events.confirm_s=0.25")] == usual
 
 
 def test_lines_on_stdin_are_answered(write_model: WriteModel) -> None:
