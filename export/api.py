@@ -3,18 +3,21 @@
 Importing this loads neither torch nor onnx; calling does where it must.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from inspect import signature
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
 from amr_edge.errors import ConfigError
-from amr_edge.export.export_tensorrt import Engine
+from amr_edge.export.export_tensorrt import Engine, TensorrtConfig
 from amr_edge.export.export_tensorrt import export_tensorrt as build_engine
+from amr_edge.export.options import OnnxOptions, TensorrtOptions
 from amr_edge.export.verify.budget_curve import Curve, shares_of
 from amr_edge.export.verify.evaluate import EXPORTED, EvaluationResult, evaluate_file
-from amr_edge.export.verify.verification_report import PROVEN_ON, ExportResult, VerificationReport
+from amr_edge.export.verify.verification_report import ExportResult, VerificationReport
 from amr_edge.optional_dependencies import require
 from amr_edge.pretrained import bundled, resolve_model_path
 from amr_edge.runtime.inference.session import AUTO
@@ -24,6 +27,19 @@ from amr_edge.training.tasks.results import TrainResult
 
 __all__ = ["BudgetCurve", "Engine", "EvaluationResult", "ExportResult", "VerificationReport"]
 __all__ += ["budget_curve", "evaluate", "export_onnx", "export_tensorrt"]
+
+
+P = ParamSpec("P")
+Options = TypeVar("Options", OnnxOptions, TensorrtOptions)
+Result = TypeVar("Result", ExportResult, Engine)
+
+_RAISES = """
+    Raises:
+        CheckFailedError: If the file predicts differently; it is not kept.
+        ConfigError: If options contradict each other, or a bare checkpoint comes without data to verify it on.
+        MissingError: If torch, onnx, TensorRT or its GPU is not here.
+        ReadError: If run or store cannot be read.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,123 +61,78 @@ class BudgetCurve:
         return {**self.curve.to_dict(), "picture": self.picture, "in_card": self.in_card}
 
 
-def export_onnx(
-    run: str | Path | TrainResult,
-    *,
-    precision: str = "fp32",
-    data: str | Path | None = None,
-    split: str | None = None,
-    out: str | Path | None = None,
-    calibrate_on: int = 128,
-    opset: int = 20,
-    engine: str = PROVEN_ON,
-    max_difference: float | None = None,
-    min_agreement: float | None = None,
-    max_loss: float | None = None,
-    force: bool = False,
-) -> ExportResult:
-    """Write a run as ONNX and prove on real clips that nothing was lost; the file is kept only if that is so.
-
-    Args:
-        run: What `train`, `finetune` or `distill` gave, a run folder, or a classifier checkpoint.
-        precision: "fp32", "fp16", "int8" or "int8-static" (ranges calibrated on training clips).
-        data: Prove on this store; None takes the run's own.
-        split: Prove on the test part of this split; None takes the run's own.
-        out: Write here; None is RUN/export/model.onnx, with the precision in its name below fp32.
-        calibrate_on: Training clips for "int8-static".
-        opset: ONNX operator set.
-        engine: Runs the file for the proof.
-        max_difference: Largest difference of a probability; None goes by the precision.
-        min_agreement: Smallest share of equal answers; None goes by the precision.
-        max_loss: Largest loss of accuracy; None goes by the precision.
-        force: Keep the file whatever the proof says; what went past its limit is in `failures`.
-
-    Raises:
-        CheckFailedError: If the file answers differently; no model file is left.
-        ConfigError: If there is no such precision, or a bare checkpoint comes without data to prove it on.
-        MissingError: If torch or onnx is not here.
-        ReadError: If run or store cannot be read.
-    """
+def _export_onnx(options: OnnxOptions) -> ExportResult:
     require("export", "exporting to ONNX")
     from amr_edge.export.convert.precision import file_name, limits_for
-    from amr_edge.export.export_onnx import export_run
+    from amr_edge.export.export_onnx import OnnxConfig, export_run
 
-    file_name(precision)  # refuses what is no precision
-    source = _model(run)
-    if source.suffix in EXPORTED:
-        raise ConfigError(
-            f"{source}: expected a run folder or a checkpoint, got an exported model; it runs as it is: "
-            f"amr-edge live {run}"
-        )
-    return export_run(
-        source,
-        data=_path(data),
-        name=split,
-        out=_path(out),
-        opset=opset,
-        limits=limits_for(precision, max_difference, min_agreement, max_loss),
-        precision=precision,
-        sample=calibrate_on,
-        engine=engine,
-        force=force,
+    file_name(options.precision)  # refuses an unknown precision
+    limits = limits_for(options.precision, options.max_difference, options.min_agreement, options.max_loss)
+    config = OnnxConfig(
+        precision=options.precision,
+        opset=options.opset,
+        calibrate_on=options.calibrate_on,
+        engine=options.engine,
+        limits=limits,
+        force=options.force,
     )
+    return export_run(_model(options.run), config, data=_path(options.data), name=options.split, out=_path(options.out))
 
 
-def export_tensorrt(
-    run: str | Path | TrainResult,
-    *,
-    precision: str = "fp32",
-    data: str | Path | None = None,
-    split: str | None = None,
-    out: str | Path | None = None,
-    budget: float | None = None,
-    max_people: int = 8,
-    workspace_mb: int = 256,
-    level: int = 3,
-    timing_cache: str | Path | None = None,
-    max_difference: float | None = None,
-    min_agreement: float | None = None,
-    by_trtexec: bool = False,
-) -> Engine:
-    """Build a TensorRT engine for this machine and prove it: `amr-edge export RUN --trt`.
-
-    Args:
-        run: As in `export_onnx`; or a ready .onnx or the name of a bundled model, for which no torch is needed.
-        precision: "fp32", "fp16" or "int8-static"; a ready file has its own.
-        data: As in `export_onnx`.
-        split: As in `export_onnx`.
-        out: The engine; None is RUN/export/model.engine, or beside a ready file; of a bundled model, the
-            working directory.
-        budget: Share of the tokens, a constant of the engine, in (0, 1]; None takes the card's.
-        max_people: Clips that the engine takes at once.
-        workspace_mb: Scratch memory.
-        level: How long TensorRT searches, 0 to 5.
-        timing_cache: Kernel timings are kept here between builds.
-        max_difference: As in `export_onnx`.
-        min_agreement: As in `export_onnx`.
-        by_trtexec: Build with the program trtexec.
-
-    Raises:
-        ConfigError: If source and options contradict each other.
-        CheckFailedError: If the ready file or the engine answers differently, or nothing is built.
-        MissingError: If TensorRT, its GPU or memory is not here; the ready file stays.
-    """
-    return build_engine(
-        _model(run),
-        data=_path(data),
-        name=split,
-        out=_path(out),
-        precision=precision,
-        budget=budget,
-        config=BuildConfig(
-            max_clips=max_people, workspace_mb=workspace_mb, level=level, timing_cache=_path(timing_cache)
+def _export_tensorrt(options: TensorrtOptions) -> Engine:
+    config = TensorrtConfig(
+        precision=options.precision,
+        budget=options.budget,
+        build=BuildConfig(
+            max_clips=options.max_people,
+            workspace_mb=options.workspace_mb,
+            level=options.level,
+            timing_cache=_path(options.timing_cache),
         ),
-        max_difference=max_difference,
-        min_agreement=min_agreement,
-        by_trtexec=by_trtexec,
+        max_difference=options.max_difference,
+        min_agreement=options.min_agreement,
+        by_trtexec=options.by_trtexec,
+    )
+    return build_engine(
+        _model(options.run),
+        config,
+        data=_path(options.data),
+        name=options.split,
+        out=_path(options.out),
         rng=np.random.default_rng(0),
         progress=note,
     )
+
+
+def _function(
+    options: Callable[P, Options], work: Callable[[Options], Result], name: str, result: type[Result], text: str
+) -> Callable[P, Result]:
+    """A function with the parameters of an options class."""
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> Result:
+        return work(options(*args, **kwargs))
+
+    described = "\n".join(f"        {each.name}: {each.metadata['help']}" for each in fields(cast("Any", options)))
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"{text}\n\n    Args:\n{described}\n{_RAISES}"
+    call.__signature__ = signature(options).replace(return_annotation=result)  # type: ignore[attr-defined]
+    return call
+
+
+export_onnx = _function(
+    OnnxOptions,
+    _export_onnx,
+    "export_onnx",
+    ExportResult,
+    "Write a run as ONNX and verify it on real clips; the file is kept only if it predicts what the run does.",
+)
+export_tensorrt = _function(
+    TensorrtOptions,
+    _export_tensorrt,
+    "export_tensorrt",
+    Engine,
+    "Build a TensorRT engine for this machine and verify it: `amr-edge export RUN --trt`.",
+)
 
 
 def evaluate(

@@ -1,116 +1,63 @@
 """`amr-edge export` and `evaluate`: parse, call one function, print."""
 
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import click
 
 from amr_edge.errors import ConfigError
 from amr_edge.export import api
+from amr_edge.export.options import OnnxOptions, TensorrtOptions
 from amr_edge.metrics import format_deduplicated, report
 from amr_edge.terminal import note, to_json
+from amr_edge.training.click_options import parameter
+
+
+def _export_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of both formats, each declared in `options.py`; precision is chosen by flags."""
+    declared = {each.name: each for kind in (TensorrtOptions, OnnxOptions) for each in fields(kind)}
+    for name in reversed([name for name in declared if name not in ("run", "precision")]):
+        function = parameter(declared[name])(function)
+    return function
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--onnx", is_flag=True, help="Write RUN/export/model.onnx.")
-@click.option("--trt", is_flag=True, help="Build RUN/export/model.engine with TensorRT; RUN may be a ready .onnx.")
-@click.option("--trtexec", is_flag=True, help="Build it with the program trtexec instead of Python's TensorRT.")
-@click.option("--fp16", is_flag=True, help="Compute the products in fp16, the rest in fp32.")
-@click.option(
-    "--int8", is_flag=True, help="Compute the linears in int8, ranges found at every run (--trt: calibrated)."
-)
-@click.option("--int8-static", is_flag=True, help="Compute the linears in int8, ranges calibrated on training clips.")
-@click.option("--calibrate-on", default=128, show_default=True, help="Training clips for --int8-static.")
-@click.option("--force", is_flag=True, help="Keep model.onnx even if the proof fails.")
-@click.option("--engine", default="onnxruntime", show_default=True, help="Runs model.onnx for the proof.")
-@click.option("--budget", type=float, help="Share of the tokens that the engine looks at.  [default: the card's]")
-@click.option("--max-people", default=8, show_default=True, help="Clips that the engine takes at once.")
-@click.option("--workspace", default=256, show_default=True, help="Scratch memory for TensorRT, MB.")
-@click.option("--opt-level", default=3, show_default=True, help="How long TensorRT searches, 0 to 5.")
-@click.option("--timing-cache", type=click.Path(path_type=Path), help="Keep kernel timings here between builds.")
-@click.option("--data", type=click.Path(path_type=Path), help="Prove on this store; the run's own by default.")
-@click.option("--split", help="Prove on the test part of this split; the run's own by default.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write here instead.")
-@click.option("--opset", default=20, show_default=True, help="ONNX operator set.")
-@click.option(
-    "--max-difference", type=float, show_default="1e-4, more below fp32", help="Largest difference of a probability."
-)
-@click.option("--min-agreement", type=float, show_default="1, less below fp32", help="Smallest share of equal answers.")
-@click.option("--max-loss", type=float, show_default="0, 0.005 below fp32", help="Largest loss of accuracy.")
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON on stdout.")
-def export(
-    run: Path,
-    onnx: bool,  # noqa: FBT001
-    trt: bool,  # noqa: FBT001
-    trtexec: bool,  # noqa: FBT001
-    fp16: bool,  # noqa: FBT001
-    int8: bool,  # noqa: FBT001
-    int8_static: bool,  # noqa: FBT001
-    calibrate_on: int,
-    force: bool,  # noqa: FBT001
-    engine: str,
-    budget: float | None,
-    max_people: int,
-    workspace: int,
-    opt_level: int,
-    timing_cache: Path | None,
-    data: Path | None,
-    split: str | None,
-    out: Path | None,
-    opset: int,
-    max_difference: float | None,
-    min_agreement: float | None,
-    max_loss: float | None,
-    as_json: bool,  # noqa: FBT001
-) -> None:
-    """Write RUN (a run folder or checkpoint) for deployment and prove it on real clips.
+@click.option("--trt", is_flag=True, help="Build RUN/export/model.engine with TensorRT; RUN may be an .onnx file.")
+@click.option("--fp16", is_flag=True, help="Compute matrix products in fp16, the rest in fp32.")
+@click.option("--int8", is_flag=True, help="Compute linears in int8, ranges found at every run (--trt: calibrated).")
+@click.option("--int8-static", is_flag=True, help="Compute linears in int8, ranges calibrated on training clips.")
+@_export_options
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+def export(run: Path, as_json: bool, **values: Any) -> None:  # noqa: FBT001
+    """Write RUN (a run folder or checkpoint) for deployment and verify it on real clips.
 
-    The file is kept only if it answers as the trained model does; otherwise the exit code is 1.
+    The file is kept only if it predicts what the trained model does; otherwise the exit code is 1.
     """
+    onnx, trt = (bool(values.pop(name)) for name in ("onnx", "trt"))
     if onnx == trt:
-        raise ConfigError("say what to export to: --onnx or --trt, one of them")
+        raise ConfigError("give what to export to: --onnx or --trt, one of them")
+    fp16, int8, int8_static = (bool(values.pop(name)) for name in ("fp16", "int8", "int8_static"))
     if fp16 + int8 + int8_static > 1:
         raise ConfigError("--fp16, --int8 and --int8-static exclude each other; export once for each")
-    # TensorRT knows ranges that were calibrated only.
+    # TensorRT takes calibrated ranges only.
     static = int8_static or (int8 and trt)
     precision = "fp16" if fp16 else "int8-static" if static else "int8" if int8 else "fp32"
+    if onnx and values["budget"] is not None:
+        raise ConfigError("--budget goes with --trt; model.onnx takes its budget when it is opened")
+    kind = TensorrtOptions if trt else OnnxOptions
+    options = {each.name: values[each.name] for each in fields(kind) if each.name in values}
     if trt:
-        built = api.export_tensorrt(
-            run,
-            data=data,
-            split=split,
-            out=out,
-            precision=precision,
-            budget=budget,
-            max_people=max_people,
-            workspace_mb=workspace,
-            level=opt_level,
-            timing_cache=timing_cache,
-            max_difference=max_difference,
-            min_agreement=min_agreement,
-            by_trtexec=trtexec,
-        )
+        built = api.export_tensorrt(run, precision=precision, **options)
         if as_json:
             click.echo(to_json({"path": built.path, **built.to_dict()}))
             return
         click.echo(f"{built.text()}\nnext: amr-edge live {built.path} --source 0")
         return
-    if budget is not None:
-        raise ConfigError("--budget goes with --trt; model.onnx takes its budget when it is opened")
-    exported = api.export_onnx(
-        run,
-        data=data,
-        split=split,
-        out=out,
-        opset=opset,
-        max_difference=max_difference,
-        min_agreement=min_agreement,
-        max_loss=max_loss,
-        precision=precision,
-        calibrate_on=calibrate_on,
-        engine=engine,
-        force=force,
-    )
+    exported = api.export_onnx(run, precision=precision, **options)
     if as_json:
         click.echo(to_json({"path": exported.path, **exported.to_dict()}))
         return

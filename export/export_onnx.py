@@ -2,8 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,42 +59,58 @@ def report_of(path: Path) -> Path:
     return path.with_name("export_report.json" if path.name == "model.onnx" else f"{path.stem}.report.json")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxConfig:
+    """How a run becomes an ONNX file, and how the file is verified.
+
+    Attributes:
+        precision: One of `card.PRECISIONS`.
+        opset: ONNX operator set.
+        calibrate_on: Training clips that int8-static is calibrated on.
+        engine: Runs the file for the verification.
+        limits: Parity limits; None takes those of the precision.
+        shares: Budgets to verify on, the largest first.
+        force: Keep the file even if the verification fails.
+    """
+
+    precision: str = "fp32"
+    opset: int = OPSET
+    calibrate_on: int = SAMPLE
+    engine: str = PROVEN_ON
+    limits: Limits | None = None
+    shares: tuple[float, ...] = SHARES
+    force: bool = False
+
+
 def keep_if_proven(
     candidate: Path,
     path: Path,
     model: Classifier,
     clips: Clips,
-    limits: Limits,
-    opset: int,
+    config: OnnxConfig | None = None,
     *,
-    engine: str = PROVEN_ON,
     fp32: Path | None = None,
-    force: bool = False,
-    shares: Sequence[float] = SHARES,
 ) -> ExportResult:
-    """Move `candidate` to `path` if it answers as `model` does on every budget; otherwise delete it.
+    """Move `candidate` to `path` if it predicts what `model` does on every budget; otherwise delete it.
 
     Writes its report beside `path` either way, see `report_of`.
 
     Args:
-        candidate: The file to judge.
+        candidate: The file to verify.
         path: Where it will stand.
-        model: What it was made of.
+        model: The trained model.
         clips: The input of both.
-        limits: How far the answers may differ.
-        opset: What the file was written in.
-        engine: Runs the file.
+        config: Engine, limits and budgets.
         fp32: The file in full precision, to compare the latency with.
-        force: Keep it whatever the proof says.
-        shares: The budgets, the largest first.
 
     Raises:
-        CheckFailedError: If it does not, saying by how much.
+        CheckFailedError: If it does not, with the differences.
     """
+    config = config or OnnxConfig()
+    limits, engine = config.limits or LIMITS[config.precision], config.engine
     try:
         proofs = []
-        if not read_onnx(candidate).card.has_budget:
-            shares = (1.0,)
+        shares = config.shares if read_onnx(candidate).card.has_budget else (1.0,)
         for share in shares:
             session = open_session(candidate, engine=engine, budget=share)
             trained = trained_predictor(model, session.card, session.tokens)
@@ -104,7 +119,7 @@ def keep_if_proven(
         exported = ExportResult(
             path=path,
             size_bytes=candidate.stat().st_size,
-            opset=opset,
+            opset=config.opset,
             proofs=tuple(proofs),
             precision=session.card.precision,
             engine=engine,
@@ -112,7 +127,7 @@ def keep_if_proven(
         )
         report = report_of(path)
         report.write_text(to_json(exported.to_dict(), indent=2) + "\n", encoding="utf-8")
-        if exported.failures and not force:
+        if exported.failures and not config.force:
             raise CheckFailedError(
                 f"{path} was not kept: {'; '.join(exported.failures)} on {len(clips)} clips; see {report}, "
                 "or keep it all the same with --force"
@@ -139,49 +154,44 @@ def _pace(candidate: Path, fp32: Path, engine: str) -> Ratio | None:
 
 def export_run(
     source: Path,
+    config: OnnxConfig | None = None,
     *,
     data: Path | None = None,
     name: str | None = None,
     out: Path | None = None,
-    opset: int = OPSET,
-    limits: Limits | None = None,
-    precision: str = "fp32",
-    sample: int = SAMPLE,
-    engine: str = PROVEN_ON,
-    force: bool = False,
 ) -> ExportResult:
-    """Write a run's last weights as ONNX and prove the file on the run's own test clips.
+    """Write a run's selected weights as ONNX and verify the file on the run's own test clips.
 
     Args:
         source: A run folder or a classifier checkpoint.
-        data: Another store to prove on.
-        name: Another split to prove on.
+        config: Precision, operator set, engine and limits.
+        data: Another store to verify on.
+        name: Another split to verify on.
         out: The file; RUN/export/model.onnx or, below fp32, model.PRECISION.onnx by default.
-        opset: ONNX operator set.
-        limits: What may differ; by the precision if None.
-        precision: One of `card.PRECISIONS`.
-        sample: Training clips that int8-static is calibrated on.
-        engine: Runs the file for the proof.
-        force: Keep the file whatever the proof says.
 
     Raises:
-        CheckFailedError: If the file answers differently; no model file is left.
-        ConfigError: If a bare checkpoint comes without data to prove it on.
+        CheckFailedError: If the file predicts differently; no model file is left.
+        ConfigError: If a bare checkpoint comes without data to verify it on.
     """
+    config = config or OnnxConfig()
+    precision = config.precision
     model, card = load_classifier(selected_checkpoint(source))
     part = load_verification_data(source, data, name)
     clips = Clips(part.store, part.which, card.prepare, card.persons)
     path = out or run_folder(source) / "export" / file_name(precision)
-    path.unlink(missing_ok=True)  # what stood there was proven for other weights
-    candidate = write_onnx(model, card, path.with_name("unproven-" + path.name), opset=opset)
-    limits = limits or LIMITS[precision]
+    path.unlink(missing_ok=True)  # the file there was verified for other weights
+    candidate = write_onnx(model, card, path.with_name("unproven-" + path.name), opset=config.opset)
     if precision == "fp32":
-        return keep_if_proven(candidate, path, model, clips, limits, opset, engine=engine, force=force)
+        return keep_if_proven(candidate, path, model, clips, config)
     try:
         lower = _lower(
-            candidate, precision, replace(card, precision=precision), _calibration_part(source, part), sample
+            candidate,
+            precision,
+            replace(card, precision=precision),
+            _calibration_part(source, part),
+            config.calibrate_on,
         )
-        return keep_if_proven(lower, path, model, clips, limits, opset, engine=engine, fp32=candidate, force=force)
+        return keep_if_proven(lower, path, model, clips, config, fp32=candidate)
     finally:
         candidate.unlink(missing_ok=True)
 

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,83 +128,78 @@ def limits_for(precision: str, max_difference: float | None, min_agreement: floa
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorrtConfig:
+    """How an engine is built and verified.
+
+    Attributes:
+        precision: A key of `LIMITS`; a prepared file has its own.
+        budget: Share of the tokens, a constant of the engine; None takes the card's.
+        build: Settings of the builder.
+        max_difference: Largest difference of a probability; by the precision if None.
+        min_agreement: Smallest share of equal predictions; by the precision if None.
+        by_trtexec: Build with the program trtexec instead of Python's TensorRT.
+    """
+
+    precision: str = "fp32"
+    budget: float | None = None
+    build: BuildConfig = field(default_factory=BuildConfig)
+    max_difference: float | None = None
+    min_agreement: float | None = None
+    by_trtexec: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in LIMITS:
+            raise ConfigError(f"precision must be one of {', '.join(LIMITS)}, got '{self.precision}'")
+
+    def limits(self, precision: str) -> Limits:
+        """Parity limits at a precision."""
+        return limits_for(precision, self.max_difference, self.min_agreement)
+
+
 def export_tensorrt(
     source: Path,
+    config: TensorrtConfig | None = None,
     *,
     data: Path | None = None,
     name: str | None = None,
     out: Path | None = None,
-    precision: str = "fp32",
-    budget: float | None = None,
-    config: BuildConfig | None = None,
-    max_difference: float | None = None,
-    min_agreement: float | None = None,
-    by_trtexec: bool = False,
     rng: np.random.Generator,
     progress: Callable[[str], None],
 ) -> Engine:
-    """Write the ready ONNX file, prove it, build its engine and prove that.
+    """Write and verify the prepared ONNX file, build its engine and verify that.
 
     Args:
-        source: A run folder or checkpoint; or a ready .onnx file, for which no torch is needed.
-        data: Another store to prove on.
-        name: Another split to prove on.
-        out: The engine; RUN/export/model.engine by default, beside a ready file by its name.
-        precision: A key of `LIMITS`; a ready file has its own.
-        budget: Share of the tokens, a constant of the engine; None takes what the card says.
-        config: How the engine is built.
-        max_difference: Largest difference of a probability; by the precision if None.
-        min_agreement: Smallest share of equal answers; by the precision if None.
-        by_trtexec: Build with the program trtexec instead of Python's TensorRT.
+        source: A run folder or checkpoint; or a prepared .onnx file, for which no torch is needed.
+        config: Precision, budget, builder and limits.
+        data: Another store to verify on.
+        name: Another split to verify on.
+        out: The engine; RUN/export/model.engine by default, beside a prepared file by its name.
         rng: Chooses the training clips that int8 ranges are calibrated on.
         progress: Takes lines for the person.
 
     Returns:
-        The engine; it is kept only if it is proven, or if there is nothing to prove it on.
+        The engine; it is kept only if it is verified, or if there is nothing to verify it on.
 
     Raises:
         ConfigError: If source and options contradict each other.
-        CheckFailedError: If the ready file or the engine answers differently, or TensorRT builds nothing.
-        MissingError: If TensorRT, its GPU or memory is not here; the ready file stays.
+        CheckFailedError: If the prepared file or the engine predicts differently, or TensorRT builds nothing.
+        MissingError: If TensorRT, its GPU or memory is not here; the prepared file stays.
     """
-    config = config or BuildConfig()
-    if precision not in LIMITS:
-        raise ConfigError(f"precision must be one of {', '.join(LIMITS)}, got '{precision}'")
+    config = config or TensorrtConfig()
     if source.suffix == ".onnx":
-        ready = _onnx_from_file(source, data, name, precision, budget)
+        ready = _onnx_from_file(source, data, name, config)
         engine = out or _default_engine_path(source)
     else:
         engine = out or run_folder(source) / "export" / "model.engine"
-        limits = limits_for(precision, max_difference, min_agreement)
-        ready = _onnx_from_run(source, data, name, onnx_beside(engine), precision, budget, limits, rng, progress)
-    line = shlex.join(
-        trtexec_line("trtexec", ready.path.absolute(), engine.absolute(), profile_for(ready.card, config), config)
-    )
-    progress(f"the same engine with trtexec: {line}")
-    try:
-        if by_trtexec:
-            manifest = _build_by_trtexec(ready, engine, config, progress)
-        else:
-            manifest = make_engine(
-                ready.path,
-                engine,
-                card=ready.card,
-                config=config,
-                gpu=open_gpu("`amr-edge export --trt`"),
-                free_bytes=free_memory(),
-                progress=progress,
-            )
-    except MissingError as cause:
-        raise MissingError(
-            f"{cause}; {ready.path} is ready: copy it to the device and type there: "
-            f"amr-edge export {ready.path.name} --trt"
-        ) from cause
+        ready = _onnx_from_run(source, data, name, onnx_beside(engine), config, rng, progress)
+    manifest = _build(ready, engine, config, progress)
     proofs = dict(ready.proofs)
     built = Engine(path=engine, manifest=manifest, ready=ready.path, proofs=proofs)
     if ready.part is not None:
-        limits = limits_for(ready.card.precision, max_difference, min_agreement)
         session = open_engine(engine, progress=progress)
         clips = Clips(ready.part.store, ready.part.which, ready.card.prepare, ready.card.persons)
+        limits = config.limits(ready.card.precision)
         proofs["engine"] = compare(ready.predict, _session_predictor(session), clips, limits)
         report = engine.with_name(engine.stem + ".engine_report.json")
         report.write_text(to_json(built.to_dict(), indent=2) + "\n", encoding="utf-8")
@@ -214,6 +209,32 @@ def export_tensorrt(
                 f"{engine} was not kept: {'; '.join(proofs['engine'].failures)} on {len(clips)} clips; see {report}"
             )
     return built
+
+
+def _build(ready: _OnnxModel, engine: Path, config: TensorrtConfig, progress: Callable[[str], None]) -> Manifest:
+    """Build the engine of a prepared file, by Python's TensorRT or by trtexec."""
+    build = config.build
+    line = shlex.join(
+        trtexec_line("trtexec", ready.path.absolute(), engine.absolute(), profile_for(ready.card, build), build)
+    )
+    progress(f"the same engine with trtexec: {line}")
+    try:
+        if config.by_trtexec:
+            return _build_by_trtexec(ready, engine, build, progress)
+        return make_engine(
+            ready.path,
+            engine,
+            card=ready.card,
+            config=build,
+            gpu=open_gpu("`amr-edge export --trt`"),
+            free_bytes=free_memory(),
+            progress=progress,
+        )
+    except MissingError as cause:
+        raise MissingError(
+            f"{cause}; {ready.path} is ready: copy it to the device and type there: "
+            f"amr-edge export {ready.path.name} --trt"
+        ) from cause
 
 
 def _session_predictor(session: Session) -> Predictor:
@@ -228,9 +249,7 @@ def _default_engine_path(ready: Path) -> Path:
     return ready.with_name(name if name.endswith(".engine") else name + ".engine")
 
 
-def _onnx_from_file(
-    source: Path, data: Path | None, name: str | None, precision: str, budget: float | None
-) -> _OnnxModel:
+def _onnx_from_file(source: Path, data: Path | None, name: str | None, config: TensorrtConfig) -> _OnnxModel:
     """A prepared file given by path: its card has all settings; it is compared on clips if there are any."""
     model = read_onnx(source)
     check_contract(model)
@@ -243,7 +262,9 @@ def _onnx_from_file(
             f"{source}: an engine needs a fixed number of tokens, this file takes it at every run; "
             "write one that is fixed from the run: amr-edge export RUN --trt --budget 0.25"
         )
-    if precision not in ("fp32", held) or (budget is not None and card.tokens_at(budget) != card.fixed_tokens):
+    budget = config.budget
+    other_tokens = budget is not None and card.tokens_at(budget) != card.fixed_tokens
+    if config.precision not in ("fp32", held) or other_tokens:
         raise ConfigError(
             f"{source}: the file computes in {held} on {card.fixed_tokens} of {card.tokens} tokens, which an engine "
             "cannot change; leave --fp16, --int8 and --budget away, or export the run again"
@@ -263,9 +284,7 @@ def _onnx_from_run(
     data: Path | None,
     name: str | None,
     ready: Path,
-    precision: str,
-    budget: float | None,
-    limits: Limits,
+    config: TensorrtConfig,
     rng: np.random.Generator,
     progress: Callable[[str], None],
 ) -> _OnnxModel:
@@ -278,25 +297,26 @@ def _onnx_from_run(
 
     model, card = load_classifier(selected_checkpoint(source))
     part = load_verification_data(source, data, name)
-    tokens = card.tokens_at(card.budget if budget is None else budget)
+    tokens = card.tokens_at(card.budget if config.budget is None else config.budget)
     remove(ready.with_name(ready.name.removesuffix(".onnx")))  # an engine of other weights must not outlive them
     ready.unlink(missing_ok=True)
     candidate = ready.with_name("unproven-" + ready.name)
     try:
         write_onnx(model, card, candidate, tokens=tokens)
-        _prepare_graph(candidate, precision, part, rng)
+        _prepare_graph(candidate, config.precision, part, rng)
         card = read_onnx(candidate).card
         clips = Clips(part.store, part.which, card.prepare, card.persons)
         answer = _trained_predictor(Deployed(model, card, tokens))
-        parity = compare(answer, _session_predictor(open_session(candidate, engine="onnxruntime")), clips, limits)
+        session = open_session(candidate, engine="onnxruntime")
+        parity = compare(answer, _session_predictor(session), clips, config.limits(config.precision))
         if parity.failures:
             raise CheckFailedError(f"{ready} was not kept: {'; '.join(parity.failures)} on {parity.clips} clips")
         os.replace(candidate, ready)  # noqa: PTH105  (atomic)
     finally:
         candidate.unlink(missing_ok=True)
     progress(
-        f"ready: {ready}, {precision}, {tokens} of {card.tokens} tokens, proven on {parity.clips} clips (probabilities "
-        f"differ by {parity.max_difference:.1e} at most)"
+        f"ready: {ready}, {config.precision}, {tokens} of {card.tokens} tokens, verified on {parity.clips} clips "
+        f"(probabilities differ by {parity.max_difference:.1e} at most)"
     )
     return _OnnxModel(path=ready, card=card, predict=answer, part=part, proofs={"ONNX": parity})
 

@@ -16,7 +16,7 @@ Callback = Callable[..., Any]
 
 def options_of(kind: type[TaskOptions]) -> Callable[[Callback], Callback]:
     """Decorate a callback with the options of `kind` and with --json."""
-    parameters = [_parameter(each) for each in fields(kind)]
+    parameters = [parameter(each) for each in fields(kind)]
     parameters.append(click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."))
 
     def decorate(function: Callback) -> Callback:
@@ -27,7 +27,8 @@ def options_of(kind: type[TaskOptions]) -> Callable[[Callback], Callback]:
     return decorate
 
 
-def _parameter(each: "Field[Any]") -> Callable[[Callback], Callback]:
+def parameter(each: "Field[Any]") -> Callable[[Callback], Callback]:
+    """The click option, or argument, that a field declares."""
     meta = each.metadata
     kind: Any = click.Path(path_type=Path) if meta.get("path") else meta.get("type")
     if meta.get("argument"):
@@ -41,7 +42,7 @@ def _parameter(each: "Field[Any]") -> Callable[[Callback], Callback]:
         kind = click.Choice(list(meta["choices"]))
     elif meta.get("at_least") is not None:
         kind = click.IntRange(min=meta["at_least"])
-    show = each.default is not None and meta.get("show_default", True)
+    show: Any = meta.get("show_default", True) if each.default is not None else meta.get("show_default", False)
     return click.option(
         flag, each.name, default=each.default, type=kind, metavar=meta.get("metavar"), show_default=show,
         help=meta["help"],

@@ -123,7 +123,6 @@ def _proven(model: "Classifier", card: "Card", work: "PipelineOptions", path: Pa
     """Write a classifier as ONNX and keep the file if it answers real windows as the classifier does."""
     from amr_edge.data.clips import Clips
     from amr_edge.export.convert.onnx import OPSET, write_onnx
-    from amr_edge.export.convert.precision import LIMITS
     from amr_edge.export.export_onnx import keep_if_proven
     from amr_edge.training.recipes.rehab8.pipeline import proof_clips
 
@@ -131,4 +130,4 @@ def _proven(model: "Classifier", card: "Card", work: "PipelineOptions", path: Pa
     store = proof_clips(work)
     clips = Clips(store, np.ones(len(store), dtype=np.bool_), card.prepare, card.persons)
     candidate = write_onnx(model, card, path.with_name(f"unproven-{path.name}"), opset=OPSET)
-    return keep_if_proven(candidate, path, model, clips, LIMITS["fp32"], OPSET)
+    return keep_if_proven(candidate, path, model, clips)

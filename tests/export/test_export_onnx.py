@@ -10,7 +10,7 @@ from amr_edge.data.clips import Clips
 from amr_edge.data.store import Store
 from amr_edge.errors import CheckFailedError, ConfigError
 from amr_edge.export.convert.onnx import save_onnx
-from amr_edge.export.export_onnx import export_run, keep_if_proven
+from amr_edge.export.export_onnx import OnnxConfig, export_run, keep_if_proven
 from amr_edge.export.verify.evaluate import evaluate_file
 from amr_edge.export.verify.parity import Limits
 from amr_edge.runtime.inference.session import open_session
@@ -34,7 +34,7 @@ def test_an_exported_run_is_proven_on_its_test_clips_and_carries_its_card(run: R
 
 @pytest.mark.slow
 def test_the_file_is_one_file_of_the_opset_that_was_asked_for(run: RunFolder) -> None:
-    exported = export_run(run.folder, opset=18)
+    exported = export_run(run.folder, OnnxConfig(opset=18))
     model = onnx.load(exported.path, load_external_data=False)
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
     assert not any(tensor.external_data for tensor in model.graph.initializer)
@@ -71,7 +71,7 @@ def test_a_model_that_was_broken_on_purpose_is_refused_and_leaves_no_file(run: R
     model, card = load_classifier(run.last)
     clips = Clips(store, store.subjects == 2, card.prepare, card.persons)
     with pytest.raises(CheckFailedError, match="probability differs"):
-        keep_if_proven(broken, exported.path, model, clips, Limits(), 20)
+        keep_if_proven(broken, exported.path, model, clips, OnnxConfig(limits=Limits()))
     assert not broken.exists()
     assert not exported.path.exists()
     assert json.loads(exported.path.with_name("export_report.json").read_text())["proven"] is False
@@ -87,7 +87,7 @@ def test_a_file_that_answers_nan_is_refused(run: RunFolder, store: Store) -> Non
     model, card = load_classifier(run.last)
     clips = Clips(store, store.subjects == 2, card.prepare, card.persons)
     with pytest.raises(Exception, match="NaN"):
-        keep_if_proven(candidate, exported.path, model, clips, Limits(), 20)
+        keep_if_proven(candidate, exported.path, model, clips, OnnxConfig(limits=Limits()))
     assert not candidate.exists()
 
 
@@ -95,7 +95,7 @@ def test_a_file_that_answers_nan_is_refused(run: RunFolder, store: Store) -> Non
 def test_limits_that_cannot_be_met_leave_no_file_not_even_the_old_one(run: RunFolder) -> None:
     path = export_run(run.folder).path
     with pytest.raises(CheckFailedError, match="not kept"):
-        export_run(run.folder, limits=Limits(probability=0.0, agreement=1.1))
+        export_run(run.folder, OnnxConfig(limits=Limits(probability=0.0, agreement=1.1)))
     assert not path.exists()
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,7 @@ from amr_edge.errors import CheckFailedError, ConfigError, MissingError
 from amr_edge.export import export_tensorrt as to_tensorrt
 from amr_edge.export.convert.onnx import write_onnx
 from amr_edge.export.convert.precision import LIMITS
-from amr_edge.export.export_tensorrt import Engine
+from amr_edge.export.export_tensorrt import Engine, TensorrtConfig
 from amr_edge.runtime.inference.onnx_metadata import read_onnx
 from amr_edge.runtime.inference.session import open_session
 from amr_edge.runtime.inference.tensorrt import open_engine
@@ -63,8 +64,12 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def export_tensorrt(source: Path, **options: Any) -> Engine:
-    said = {"rng": np.random.default_rng(0), "progress": silent} | options
-    return to_tensorrt.export_tensorrt(source, **said)
+    """The function, with the fields of its configuration among its keywords; `config` is the builder's."""
+    named = {"rng": np.random.default_rng(0), "progress": silent} | options
+    settings = {each.name: named.pop(each.name) for each in fields(TensorrtConfig) if each.name in named}
+    if "config" in named:
+        settings["build"] = named.pop("config")
+    return to_tensorrt.export_tensorrt(source, TensorrtConfig(**settings), **named)
 
 
 def silent(line: str) -> None:

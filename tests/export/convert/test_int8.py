@@ -16,7 +16,7 @@ from amr_edge.data.store import Store
 from amr_edge.errors import CheckFailedError, ConfigError, DataError
 from amr_edge.export.convert.int8 import linears, quantize_dynamic, quantize_static, ranges
 from amr_edge.export.convert.precision import LIMITS, calibration, file_name, lowered, stratified
-from amr_edge.export.export_onnx import export_run
+from amr_edge.export.export_onnx import OnnxConfig, export_run
 from amr_edge.export.verify.parity import Limits
 from amr_edge.export.verify.verification_data import load_verification_data
 from amr_edge.runtime.inference.onnx_metadata import read_onnx
@@ -129,7 +129,7 @@ def test_only_the_linears_inside_the_blocks_change(
 @pytest.mark.slow
 def test_an_export_below_fp32_is_proven_kept_and_says_what_it_is(run: RunFolder, precision: str, engine: str) -> None:
     pytest.importorskip(engine)
-    exported = export_run(run.folder, precision=precision, engine=engine, limits=WIDE, sample=4)
+    exported = export_run(run.folder, OnnxConfig(precision=precision, engine=engine, limits=WIDE, calibrate_on=4))
     assert exported.path == run.folder / "export" / f"model.{precision}.onnx"
     assert exported.precision == precision
     assert 0 < exported.parity.max_difference < 0.2
@@ -149,11 +149,11 @@ def test_an_export_below_fp32_is_proven_kept_and_says_what_it_is(run: RunFolder,
 def test_a_precision_past_its_limit_leaves_no_file_unless_it_is_forced(run: RunFolder) -> None:
     strict = Limits(probability=1e-9, agreement=0.0, accuracy=1.0)
     with pytest.raises(CheckFailedError, match=r"a probability differs by .*allowed is 1e-09.*--force") as refusal:
-        export_run(run.folder, precision="fp16", limits=strict)
+        export_run(run.folder, OnnxConfig(precision="fp16", limits=strict))
     assert refusal.value.exit_code == 1
     path = run.folder / "export" / "model.fp16.onnx"
     assert not list(path.parent.glob("*.onnx"))
-    forced = export_run(run.folder, precision="fp16", limits=strict, force=True)
+    forced = export_run(run.folder, OnnxConfig(precision="fp16", limits=strict, force=True))
     assert forced.failures
     assert path.is_file()
     assert json.loads(path.with_name("model.fp16.report.json").read_text())["proven"] is False
