@@ -67,6 +67,12 @@ def _export_onnx(options: OnnxOptions) -> ExportResult:
     from amr_edge.export.export_onnx import OnnxConfig, export_run
 
     file_name(options.precision)  # refuses an unknown precision
+    source = _model(options.run)
+    if source.suffix in EXPORTED:
+        raise ConfigError(
+            f"{source}: expected a run folder or a checkpoint, got an exported model; it runs as it is: "
+            f"amr-edge live {options.run}"
+        )
     limits = limits_for(options.precision, options.max_difference, options.min_agreement, options.max_loss)
     config = OnnxConfig(
         precision=options.precision,

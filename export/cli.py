@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from amr_edge.click_options import parameter
 from amr_edge.errors import ConfigError
 from amr_edge.export import api
 from amr_edge.export.options import OnnxOptions, TensorrtOptions
 from amr_edge.metrics import format_deduplicated, report
 from amr_edge.terminal import note, to_json
-from amr_edge.training.click_options import parameter
 
 
 def _export_options(function: Callable[..., None]) -> Callable[..., None]:

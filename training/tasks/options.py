@@ -47,7 +47,11 @@ class TaskOptions:
         metadata={"help": "Store that `amr-edge data convert` wrote; optional with --resume.", "path": True},
     )
     settings: Mapping[str, object] | None = option(
-        None, "Field of the recipe to set: finetune.optim.epochs=30, ...", flag="--set", metavar="FIELD=VALUE"
+        None,
+        "Field of the recipe to set: finetune.optim.epochs=30, ...",
+        flag="--set",
+        metavar="FIELD=VALUE",
+        multiple=True,
     )
     split: str | None = option(None, "xsub, xview, official, loso:3, random, ...; the first that fits by default.")
     seed: int = option(0, "Random seed.")
@@ -221,7 +225,11 @@ class ProbeOptions(TaskOptions, _InitOptions):
     command: ClassVar[str] = "probe"
 
     settings: Mapping[str, object] | None = option(
-        None, "Field of the probe to set: views=0 (new ones every epoch), lr=0.3.", flag="--set", metavar="FIELD=VALUE"
+        None,
+        "Field of the probe to set: views=0 (new ones every epoch), lr=0.3.",
+        flag="--set",
+        metavar="FIELD=VALUE",
+        multiple=True,
     )
     name: str | None = option(None, "Name of the run folder; the checkpoint's by default.")
     validate: str | None = option(None, _VALIDATE, metavar="SUBJECTS")
