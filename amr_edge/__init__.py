@@ -61,6 +61,7 @@ _OFFERS: dict[str, tuple[str, ...]] = {
     ),
     "amr_edge.runtime.pipeline.event_detector": ("Event",),
     "amr_edge.runtime.calibration.event_metrics": ("EventScore",),
+    "amr_edge.runtime.bench.measure": ("MeasureConfig",),
     "amr_edge.runtime.calibration.api": (
         "CalibrationResult",
         "calibrate",

@@ -36,6 +36,7 @@ from amr_edge.pretrained import bundled as bundled
 from amr_edge.runtime.bench.api import Bench as Bench
 from amr_edge.runtime.bench.api import BenchRow as BenchRow
 from amr_edge.runtime.bench.api import bench as bench
+from amr_edge.runtime.bench.measure import MeasureConfig as MeasureConfig
 from amr_edge.runtime.calibration.api import CalibrationResult as CalibrationResult
 from amr_edge.runtime.calibration.api import calibrate as calibrate
 from amr_edge.runtime.calibration.api import score_events as score_events

@@ -110,6 +110,33 @@ def test_a_folder_holds_about_a_dozen_modules_and_its_docstring_what_belongs_the
         assert text, folder
 
 
+def test_module_docstrings_are_statements() -> None:
+    for path in source_files():
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert text, path
+        assert "?" not in text.split("\n\n")[0], path
+
+
+def test_functions_are_short_and_take_few_parameters_except_at_the_command_line() -> None:
+    long, wide = [], []
+    for path in source_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            where = f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > 80:
+                long.append(f"{where} ({lines} lines)")
+            arguments = node.args
+            named = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+            count = len([name for name in named if name not in ("self", "cls")])
+            command = any("click." in ast.unparse(decorator) for decorator in node.decorator_list)
+            if count > 8 and not command:
+                wide.append(f"{where} ({count} parameters)")
+    assert long == []
+    assert wide == []
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     from amr_edge import __version__
 

@@ -142,11 +142,7 @@ def bench(
     budgets: Sequence[float] = (),
     engines: Sequence[str] = (AUTO,),
     threads: int = 1,
-    seconds: float = 5.0,
-    count: int = 100,
-    warmup_s: float = 1.0,
-    turn_s: float = 0.2,
-    pace_fps: float | None = None,
+    measure: MeasureConfig | None = None,
     throughput: bool = False,
     data: str | Path | None = None,
     split: str | None = None,
@@ -159,11 +155,7 @@ def bench(
         budgets: Shares of the tokens; a row for each, none is the card's own.
         engines: What computes; a row for each.
         threads: Of one inference.
-        seconds: Each row is measured for so long at least.
-        count: And for so many runs at least.
-        warmup_s: Seconds before anything counts.
-        turn_s: Seconds of one row before the next has its turn.
-        pace_fps: Begin a run at each frame of such a camera; None runs back to back.
+        measure: Seconds, runs, warm-up, turns and pace of each row; None takes the defaults.
         throughput: A caller for each core instead of one run after the other.
         data: A store, for the accuracy beside the latency.
         split: Whose test part counts, or "all"; None is the model's own.
@@ -180,7 +172,7 @@ def bench(
         budgets=tuple(budgets) or (None,),
         engines=tuple(engines),
         threads=threads,
-        measure=MeasureConfig(warmup_s=warmup_s, seconds=seconds, count=count, turn_s=turn_s, pace_fps=pace_fps),
+        measure=measure or MeasureConfig(),
         throughput=throughput,
         data=None if data is None else Path(data),
         split=split,

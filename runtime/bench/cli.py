@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from amr_edge.runtime.bench.api import BenchOptions, run_benchmark
 from amr_edge.runtime.bench.compare import check_limits, compare_reports, parse_milliseconds, parse_percent, read_report
 from amr_edge.runtime.bench.html_report import html_page
 from amr_edge.runtime.bench.measure import MeasureConfig
-from amr_edge.runtime.bench.models import LoadedModel, load_models
+from amr_edge.runtime.bench.models import LoadedModel, RowSpec, load_models
 from amr_edge.runtime.hardware.machine import cores
 from amr_edge.runtime.inference.session import AUTO, ENGINES
 from amr_edge.runtime.sources.open_source import SourceConfig
@@ -146,26 +146,35 @@ def bench(
     if before is not None and old is not None:
         result["compared"] = compare_reports(result, before, str(old))
     if suggest_ and target_ms is not None:
-        row = suggest.best(result["rows"], target_ms)
-        place = result["rows"].index(row)
-        result["suggested"] = {
-            "row": row["name"],
-            "target_ms": target_ms,
-            "p99_ms": row["latency_ms"]["p99"],
-            "top1": suggest.known_accuracy(row),
-            "live": suggest.live_command(row, specs[place].path),
-        }
+        result["suggested"] = _suggested(result["rows"], specs, target_ms)
+    _write(out, markdown_, html, result)
+    click.echo(to_json(result) if as_json else _for_people(result, specs[0].path))
+    check_limits(result, max_p99_ms=slowest_ms, max_regression=allowed)
+
+
+def _suggested(rows: Sequence[Mapping[str, Any]], specs: Sequence[RowSpec], target_ms: float) -> dict[str, Any]:
+    """The best row within the latency limit, and the command that uses it."""
+    row = suggest.best(rows, target_ms)
+    return {
+        "row": row["name"],
+        "target_ms": target_ms,
+        "p99_ms": row["latency_ms"]["p99"],
+        "top1": suggest.known_accuracy(row),
+        "live": suggest.live_command(row, specs[list(rows).index(row)].path),
+    }
+
+
+def _write(out: Path | None, markdown: Path | None, html: Path | None, result: dict[str, Any]) -> None:
+    """Write the report in the requested formats."""
     for path, text in (
         (out, to_json(result, indent=1) + "\n"),
-        (markdown_, report.markdown(result)),
+        (markdown, report.markdown(result)),
         (html, html_page(result)),
     ):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             note(f"written: {path}")
-    click.echo(to_json(result) if as_json else _for_people(result, specs[0].path))
-    check_limits(result, max_p99_ms=slowest_ms, max_regression=allowed)
 
 
 def _sensible(

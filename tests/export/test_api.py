@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from amr_edge import CheckFailedError, ConfigError, bench, budget_curve, evaluate, export_onnx, load
+from amr_edge import CheckFailedError, ConfigError, MeasureConfig, bench, budget_curve, evaluate, export_onnx, load
 from amr_edge.cli import run as command
 from amr_edge.terminal import to_json
 from amr_edge.training.engine.run_folder import RunFolder
@@ -28,7 +28,10 @@ def test_a_run_is_exported_scored_and_measured(run: RunFolder, capsys: pytest.Ca
     assert measured.picture == run.folder / "budget_curve.png"
     assert measured.picture.is_file()
     report = bench(
-        exported.path, budgets=[1, 0.25], engines=["onnxruntime"], seconds=0.02, count=5, warmup_s=0.01, turn_s=0.01
+        exported.path,
+        budgets=[1, 0.25],
+        engines=["onnxruntime"],
+        measure=MeasureConfig(seconds=0.02, count=5, warmup_s=0.01, turn_s=0.01),
     )
     assert [row.budget for row in report.rows] == [1, 0.25]
     assert [row.tokens for row in report.rows] == [
@@ -55,7 +58,7 @@ def test_a_file_that_answers_differently_is_refused_and_kept_by_force_alone(run:
         (lambda folder: evaluate(folder, engine="onnxruntime"), "answered by torch"),
         (lambda folder: budget_curve(folder, [0.0]), "share of the tokens"),
         (lambda folder: budget_curve(folder, "much"), "with commas between them"),
-        (lambda folder: bench(folder, throughput=True, pace_fps=30), "choose one"),
+        (lambda folder: bench(folder, throughput=True, measure=MeasureConfig(pace_fps=30)), "choose one"),
         (lambda folder: bench(folder, people=[0]), "people and threads >= 1"),
     ],
 )
