@@ -39,7 +39,7 @@ SUFFIXES = (".py", ".pyi", ".md", ".html", ".js", ".json", ".service", ".toml")
 def files() -> list[Path]:
     """The files that a user or a contributor reads; stored results are numbers of earlier versions."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", *FOLDERS, "README.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml"],
+        ["git", "ls-files", "-z", *FOLDERS, "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if listed.returncode:
