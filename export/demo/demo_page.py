@@ -116,7 +116,7 @@ def _making(result: Mapping[str, object], run: RunFolder) -> str:
 <b>{proof["agreement"]:.1%}</b>, largest difference of a probability <b>{proof["max_difference"]:.1e}</b>,
 {proof["size_bytes"] / 1e6:.1f} MB. A file that differs by more than the limit is not kept.</p>
 
-<h2>How it learned</h2>
+<h2>Training curves</h2>
 <p class="quiet">Pre-training sees a tenth of the tokens and predicts the movement of all joints, no labels involved;
 fine-tuning sees 10 to 25 % of them.</p>
 {shown}

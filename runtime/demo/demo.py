@@ -91,7 +91,7 @@ class DemoResult:
             for row in self.comparison.rows
         ]
         spent = self.latency_ms.get("total", {})
-        cost = f", {spent['p50']:.1f} ms an answer (p50), {spent['p99']:.1f} ms (p99)" if spent else ""
+        cost = f", {spent['p50']:.1f} ms a prediction (p50), {spent['p99']:.1f} ms (p99)" if spent else ""
         return "\n".join(
             (
                 table(rows, ("time", "ground truth", "predicted", "after")),
@@ -142,7 +142,7 @@ def run_demo(
     done = workout(subject(PERSON, seed), np.random.default_rng([seed, 7]), sensor=Sensor(yaw_deg=20))
     recording, path = done.recording, folder / "person.jsonl"
     jsonl.write(path, recording)
-    progress(f"a synthetic person exercises for {recording.duration_s:.0f} s, {session.card.name} watches")
+    progress(f"a synthetic person exercises for {recording.duration_s:.0f} s, {session.card.name} recognises")
     records: list[Record] = []
 
     def emit(emitted: LiveRecord) -> None:
@@ -213,7 +213,7 @@ def _words(shown: DemoResult) -> Words:
     if comparison.recognized:
         figures.append((f"{comparison.median_delay_s:.1f} s", "from the start of a set until its event, median"))
     if spent:
-        figures.append((f"{spent['p50']:.1f} ms", "from a frame to its answer on this machine, median"))
+        figures.append((f"{spent['p50']:.1f} ms", "from a frame to its prediction on this machine, median"))
     return Words(
         title="amr-edge demo",
         intro="The person on this page is synthetic: animated by amr-edge, not recorded. It shows that the line "

@@ -55,7 +55,7 @@ def describe(card: Card, name: str) -> str:
     who = "each person" if card.persons == 1 else f"a scene of up to {card.persons} people"
     return (
         f"{name}: '{card.name}', {len(card.classes)} classes for {who}, {card.prepare.layout}, "
-        f"window {card.prepare.window_s:g} s as {card.prepare.frames} frames, an answer every {card.stride_s:g} s"
+        f"window {card.prepare.window_s:g} s as {card.prepare.frames} frames, a prediction every {card.stride_s:g} s"
     )
 
 

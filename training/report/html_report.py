@@ -320,7 +320,7 @@ def _run_page(summary: RunSummary, page: Path) -> str:
             f"<h1>{html.text(summary.name)}</h1><p class=quiet>{html.text(_about(summary))}</p>",
             _headline(summary),
             _notes(summary),
-            f"<h2>How it learned</h2>{_curves([summary])}" if any(summary.stages.values()) else "",
+            f"<h2>Training curves</h2>{_curves([summary])}" if any(summary.stages.values()) else "",
             _scored(summary),
             _more(summary),
             _budget(summary),
@@ -379,7 +379,7 @@ def _comparison(runs: Sequence[RunSummary], page: Path) -> str:
             "<p class=quiet>The smaller p, the less the difference looks like chance on these clips; other "
             "seeds vary besides.</p>"
         )
-    parts.append(f"<h2>How they learned</h2>{_curves(runs)}")
+    parts.append(f"<h2>Training curves</h2>{_curves(runs)}")
     parts.append(_differing(runs))
     parts += [
         f"<details><summary>{html.text(summary.name)}</summary>{_run_page(summary, page)}</details>" for summary in runs

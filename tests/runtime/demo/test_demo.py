@@ -245,7 +245,7 @@ def test_the_command_tells_a_table_with_latency_and_the_next_command(
     assert run(["demo", "--out", str(out), "--threads", "1"]) == 0
     told, said = capfd.readouterr()
     assert "watcher detected 2 of 2 sets" in told
-    assert "ms an answer (p50)" in told
+    assert "ms a prediction (p50)" in told
     assert "next: amr-edge live" in told
     assert "squat begins" in said
     assert run(["demo", "--out", str(out), "--threads", "1", "--json"]) == 0
