@@ -1,4 +1,4 @@
-"""amr-edge: skeleton action recognition, from unlabelled recordings to live answers on an edge device.
+"""amr-edge: skeleton action recognition, from unlabelled recordings to live predictions on an edge device.
 
 `from amr_edge import load, live, read, train, ...` is what `amr-edge` does, as typed functions (docs/python-api.md).
 A name is imported when it is first used: `import amr_edge` itself loads nothing, and no torch comes along before

@@ -32,7 +32,7 @@ class BudgetPoint:
     Attributes:
         share: Of all tokens of a body, in (0, 1].
         tokens: How many those are.
-        top1: Share of labelled clips answered rightly, in [0, 1].
+        top1: Share of labelled clips predicted rightly, in [0, 1].
         macs: Multiply-accumulates for one body.
     """
 
@@ -60,16 +60,16 @@ class Card:
         none_class: The class that means "nothing is happening", if one does.
         prepare: How poses become the clip it sees: layout, frames, window, scale, view, stream.
         units: What it was trained on: "m" or "px".
-        persons: Persons in one clip: 1 answers for each person, 2 or more for the scene.
+        persons: Persons in one clip: 1 predictions for each person, 2 or more for the scene.
         patch_frames: Frames of one joint in one token.
-        stride_s: Seconds between two answers of a stream.
+        stride_s: Seconds between two predictions of a stream.
         threshold: Probability from which a label is believed by the stream.
         thresholds: The same for each class, where they differ; empty is `threshold` for all.
         temperature: What logits are divided by before a stream takes them for probabilities; see `apply_temperature`.
         events: Event detection of a stream, unless a run sets it otherwise.
         tracker: Tracking of people in a stream, unless a run sets it otherwise.
         calibration: What temperature and thresholds were fitted on, and what they gave there.
-        rules: Class name -> range of motion that an answer of this class must show; see `amr_edge.kinematics`.
+        rules: Class name -> range of motion that a prediction of this class must show; see `amr_edge.kinematics`.
         quality: What tells a right execution from a wrong one; see `amr_edge.kinematics`.
         budget: Share of a body's tokens that a session encodes by default, in (0, 1].
         budget_curve: What it answers at which budget, measured on the test part of its split.

@@ -106,7 +106,7 @@ def format_deduplicated(figures: Mapping[str, float | int | None]) -> str:
 
 
 def per_class_rows(result: Score, classes: tuple[str, ...]) -> list[tuple[str, int, float, str]]:
-    """(class, clips, share right, most frequent wrong answer) of every class, the worst first."""
+    """(class, clips, share right, most frequent wrong prediction) of every class, the worst first."""
     rows = []
     for index, (name, right) in enumerate(zip(classes, result.per_class(), strict=True)):
         wrong = result.confusion[index].copy()

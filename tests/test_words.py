@@ -33,13 +33,14 @@ TERMS = {
 # A line with this comment reads what an earlier version wrote.
 EARLIER = "written by earlier versions"
 FOLDERS = ("amr_edge", "training", "export", "runtime", "docs", "benchmarks", "examples", "deploy")
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml")
 SUFFIXES = (".py", ".pyi", ".md", ".html", ".js", ".json", ".service", ".toml")
 
 
 def files() -> list[Path]:
     """The files that a user or a contributor reads; stored results are numbers of earlier versions."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", *FOLDERS, "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml"],
+        ["git", "ls-files", "-z", *FOLDERS, *PAGES],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if listed.returncode:

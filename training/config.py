@@ -262,7 +262,7 @@ class DistillConfig:
     """Settings of the distillation loss.
 
     Attributes:
-        alpha: Share of the loss that is the distance to the teacher's answers; the rest is the labels'.
+        alpha: Share of the loss that is the distance to the teacher's predictions; the rest is the labels'.
         temperature: T; above 1 shows more of what the teacher thinks of the classes it does not choose.
         teacher_budget: Share of a clip's tokens that the teacher sees, those that move most.
     """

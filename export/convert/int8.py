@@ -55,7 +55,7 @@ def linears(model: onnx.ModelProto) -> list[Linear]:
 def quantize_dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy whose linears hold int8 weights and round what they are given by its range at that moment.
 
-    Nothing is calibrated. The range is that of all clips of a batch together, so an answer depends a little on who
+    Nothing is calibrated. The range is that of all clips of a batch together, so a prediction depends a little on who
     else is in the batch.
     """
     chosen = {linear.output: linear for linear in linears(model)}

@@ -1,10 +1,10 @@
-"""The same answers from fewer nodes: a transformer classifier rewritten for the engines that run its file.
+"""The same predictions from fewer nodes: a transformer classifier rewritten for the engines that run its file.
 
 At a quarter of the tokens a small student's products take little more time than what stands around them. So what does
 not depend on the clip is done here, once: scale and bias of attention go into its weights, its three linears become
 one, places and the bias of the embedding become one table. Tokens are gathered from the clip as it comes, and which of
 them exist is read off the order that ranked them. The weights are those of training; only sums are taken in another
-order, so answers agree to the last digits of a float.
+order, so predictions agree to the last digits of a float.
 """
 
 from typing import cast

@@ -22,7 +22,7 @@ INK, TRUTH, RIGHT, WRONG, PAPER = "#1f3a5f", "#9db4d0", "#2e8b57", "#d1495b", "#
 def draw_timeline(
     recording: Recording, records: Sequence[Mapping[str, Any]], comparison: TruthComparison, path: Path
 ) -> None:
-    """The person at the middle of every action, and truth and answers along the time axis, as a PNG."""
+    """The person at the middle of every action, and truth and predictions along the time axis, as a PNG."""
     spans, events = recording.spans, events_of(records)
     figure = Figure(figsize=(15, 4.4), layout="constrained", facecolor=PAPER)
     halves: Any = figure.subfigures(2, 1, height_ratios=[1.25, 1])
@@ -74,7 +74,7 @@ def write_page(
     latency_ms: Mapping[str, Mapping[str, float]],
     run: RunFolder,
 ) -> None:
-    """One HTML file that replays the recording with its answers and shows how the model came to be."""
+    """One HTML file that replays the recording with its predictions and shows how the model came to be."""
     words = Words(
         title="amr-edge demo",
         intro="All people on this page are synthetic: animated by amr-edge, not recorded. The code that trained, "

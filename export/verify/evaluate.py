@@ -15,7 +15,7 @@ from amr_edge.export.verify.verification_data import load_verification_data
 from amr_edge.metrics import Score, deduplicated, score
 from amr_edge.runtime.inference.session import AUTO, open_session
 
-EXPORTED = (".onnx", ".engine")  # files that an engine answers for; anything else is torch's
+EXPORTED = (".onnx", ".engine")  # files that an engine predicts for; anything else is torch's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ class Parity:
         agreement: Share of clips with the same most probable class.
         accuracy_trained: Top-1 of the trained model; NaN without labels.
         accuracy_deployed: Top-1 of the deployed file; NaN without labels.
-        disagreeing: Names of the clips that are answered differently, at most 20.
+        disagreeing: Names of the clips that are predicted differently, at most 20.
         limits: What was allowed.
     """
 

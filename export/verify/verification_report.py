@@ -1,4 +1,4 @@
-"""What was proven of an exported file: its answers against those of the trained model, on every budget."""
+"""What was proven of an exported file: its predictions against those of the trained model, on every budget."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

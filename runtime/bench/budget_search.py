@@ -24,7 +24,7 @@ class BudgetSearchResult:
         share: Of the tokens.
         p90_ms: What nine of ten forwards take at most.
         target_ms: What they should.
-        people: Who get their answer from one forward.
+        people: Who get their prediction from one forward.
         beyond: The next larger budget and its time, which was too long; None if there was none to try.
     """
 
@@ -67,7 +67,7 @@ def largest_that_holds(
     Args:
         open_at: Opens the model on a budget.
         target_ms: What nine of ten forwards may take at most.
-        people: Who get their answer from one forward.
+        people: Who get their prediction from one forward.
         now: Seconds on a fine clock that never goes back, such as `time.perf_counter`.
         sleep: Waits for so many seconds.
         rng: Makes the bodies.

@@ -1,4 +1,4 @@
-"""How long does the whole chain take, from the frame to the answer, and which stage takes it."""
+"""How long does the whole chain take, from the frame to the prediction, and which stage takes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

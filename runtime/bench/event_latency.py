@@ -2,8 +2,8 @@
 
 Recordings whose labelled spans say when actions begin go through the very same stream and decisions as `live`. The
 delay of an action is the capture time of the frame at which its event started, minus the beginning of its span, plus
-what that frame cost to compute. Most of it is not computing: an answer looks back over a window, and an event must be
-confirmed. The parts are reported separately.
+what that frame cost to compute. Most of it is not computing: a prediction looks back over a window, and an event must
+be confirmed. The parts are reported separately.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -23,7 +23,7 @@ class RowSpec:
     Attributes:
         path: A model file, or a run folder.
         threads: Threads of one inference.
-        people: Who get their answer from one forward.
+        people: Who get their prediction from one forward.
         budget: Share of the tokens; None takes the card's own.
         engine: What computes, as `amr-edge live --engine` takes it.
         rebuild: Whether a TensorRT engine that does not fit this machine may be built again.

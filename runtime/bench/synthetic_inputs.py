@@ -13,7 +13,7 @@ def moving_clips(card: Card, people: int, rng: np.random.Generator) -> tuple[NDA
 
     Args:
         card: Of the model.
-        people: Who get their answer from one forward; for a model of scenes, who stand in the one scene.
+        people: Who get their prediction from one forward; for a model of scenes, who stand in the one scene.
         rng: Makes the bodies.
 
     Returns:

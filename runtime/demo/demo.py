@@ -36,7 +36,7 @@ class DemoResult:
         tokens: Tokens of a body that it looked at.
         done: What the person did.
         comparison: Its events against the true actions.
-        answers: How many answers the model gave.
+        answers: How many predictions the model gave.
         latency_ms: What each stage took.
         seconds: The whole, from making the person to the written page.
         report, recording, events: What was written.

@@ -28,7 +28,7 @@ from amr_edge.kinematics.repetitions import LONGEST_S
 from amr_edge.skeleton import CANONICAL15, Layout, Poses, remap
 
 TOGETHER = 256  # frames that wait for a query; then they are counted anyway, so memory is flat
-KEPT = 256  # repetitions that wait for an answer to go with
+KEPT = 256  # repetitions that wait for a prediction to go with
 
 
 class Rep(NamedTuple):

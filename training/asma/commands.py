@@ -33,7 +33,7 @@ from amr_edge.training.tasks.job import TrainJob, log_start, open_data, reopen, 
 from amr_edge.training.tasks.predict import predict
 
 TURNS = 20  # in which teacher and student are timed, one after the other
-PER_TURN = 5  # answers in a turn
+PER_TURN = 5  # predictions in a turn
 
 
 def create_job(options: AsmaOptions) -> AsmaJob:
@@ -134,7 +134,7 @@ def pace(
         per_turn: Answers in a turn.
 
     Returns:
-        Median milliseconds of an answer of `one` and of `other`, and the median over turns of their ratio.
+        Median milliseconds of a prediction of `one` and of `other`, and the median over turns of their ratio.
     """
     took: list[list[float]] = [[], []]
     with torch.inference_mode():

@@ -214,7 +214,7 @@ def new_student(recipe: AsmaRecipe, classes: int, seed: int) -> tuple[Classifier
 
 
 def train_student(job: AsmaJob, teacher: Classifier) -> tuple[Classifier, Card]:
-    """Distil a teacher into a student on the training part of a store; unlabelled clips teach by its answers alone.
+    """Distil a teacher into a student on the training part of a store; unlabelled clips teach by its predictions alone.
 
     Returns:
         The student of the last epoch, and its card.

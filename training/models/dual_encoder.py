@@ -94,7 +94,7 @@ class DualEncoder(Backbone):
         with torch.no_grad() if self.frozen else nullcontext():
             one, exists = self.first(body, present, kept)  # (B, S, D), (B, S)
             other, _ = self.second(body, present, kept)
-        # A body without anything would have nothing to look at and answer NaN; it looks at everything instead.
+        # A body without anything would have nothing to look at and give NaN; it looks at everything instead.
         mask = exists | ~exists.any(dim=1, keepdim=True)
         both = torch.cat(
             [one + self.first_over_second(one, other, mask), other + self.second_over_first(other, one, mask)], dim=2

@@ -167,7 +167,7 @@ class Encoder(Backbone):
             patches = patches.gather(1, kept[..., None].expand(-1, -1, patches.shape[-1]))  # (B, L', u * C)
             exists = exists.gather(1, kept)
             x = self.embed(patches) + position[kept]
-        # A body without any token would have nothing to look at and answer NaN; it looks at everything instead.
+        # A body without any token would have nothing to look at and give NaN; it looks at everything instead.
         mask = exists | ~exists.any(dim=1, keepdim=True)
         layers = [x]
         for block in self.blocks:

@@ -184,7 +184,7 @@ def _scored(summary: RunSummary) -> str:
     parts.append(f'<div class="box">{html.drawn(matrix, "confusion matrix", size)}</div>')
     parts.append("<h2>Most confidently wrong</h2>")
     if not summary.worst():
-        return "".join([*parts, "<p>Every test clip was answered rightly.</p>"])
+        return "".join([*parts, "<p>Every test clip was predicted rightly.</p>"])
     hindered = _draw_worst(summary)
     picture = html.stored(summary.folder / "worst_clips.png", "the worst clips as stick figures")
     return "".join(

@@ -208,10 +208,10 @@ def draw_confusion(confusion: NDArray[np.int64], classes: Sequence[str], title: 
 
 
 def per_class_figure(rows: Sequence[tuple[str, int, float, str]], title: str = "") -> Figure:
-    """Share of each class answered rightly, the worst first, and what it is taken for.
+    """Share of each class predicted rightly, the worst first, and what it is taken for.
 
     Args:
-        rows: (class, clips, share right, most frequent wrong answer), as `amr_edge.metrics.per_class_rows` gives
+        rows: (class, clips, share right, most frequent wrong prediction), as `amr_edge.metrics.per_class_rows` gives
             them; classes without clips are named below the picture.
         title: Above it.
     """

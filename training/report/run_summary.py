@@ -133,7 +133,7 @@ class RunSummary:
         return counts
 
     def per_class(self) -> list[tuple[str, int, float, str]]:
-        """(class, clips, share right, most frequent wrong answer), the worst first."""
+        """(class, clips, share right, most frequent wrong prediction), the worst first."""
         counted = Score(top1=0.0, top5=0.0, mean_class=0.0, confusion=self.confusion())
         return per_class_rows(counted, self.classes) if self.answers else []
 
@@ -143,7 +143,7 @@ class RunSummary:
         return [(*pair, count) for pair, count in sorted(wrong.items(), key=lambda item: (-item[1], item[0]))]
 
     def worst(self, count: int = SHOWN) -> list[Answer]:
-        """The clips most confidently answered wrongly."""
+        """The clips most confidently predicted wrongly."""
         return sorted((a for a in self.answers if a.truth != a.answer), key=lambda a: -a.prob)[:count]
 
     def to_dict(self) -> dict[str, object]:

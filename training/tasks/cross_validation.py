@@ -69,8 +69,8 @@ class Summary:
 
     Attributes:
         folds: Them.
-        pooled: The score of all their answers as one.
-        answers: All their answers as one.
+        pooled: The score of all their predictions as one.
+        answers: All their predictions as one.
     """
 
     folds: tuple[Fold, ...]
@@ -127,7 +127,7 @@ class Summary:
 
 
 def summarize(folds: Sequence[Fold]) -> Summary:
-    """The folds, and their answers pooled."""
+    """The folds, and their predictions pooled."""
     first = folds[0].answers
     answers = SavedPredictions(
         names=tuple(name for fold in folds for name in fold.answers.names),

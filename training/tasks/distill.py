@@ -161,7 +161,7 @@ def compare(teacher: Teacher, student: Classifier, store: Store, which: Mask, de
     """Student and teacher on the same whole clips.
 
     Returns:
-        parameters and teacher_parameters, clips, agreement (share of equal answers), and teacher_top1 on the clips
+        parameters and teacher_parameters, clips, agreement (share of equal predictions), and teacher_top1 on the clips
         that have a label, where any has.
     """
     clips = Clips(store, which, teacher.card.prepare, teacher.card.persons)

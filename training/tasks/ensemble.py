@@ -22,7 +22,7 @@ from amr_edge.training.report.html_report import write_page
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fused:
-    """Runs, what each answers, and what they answer together.
+    """Runs, what each predictions, and what they answer together.
 
     Attributes:
         runs: Their folders.
@@ -129,7 +129,7 @@ def weights_of(text: str | None, runs: int) -> tuple[float, ...]:
 
 
 def fuse_runs(folders: Sequence[Path], weights: str | None) -> Fused:
-    """Fuse the stored answers of runs.
+    """Fuse the stored predictions of runs.
 
     Args:
         folders: Runs that were tested on the same clips.
@@ -164,7 +164,7 @@ def fuse_runs(folders: Sequence[Path], weights: str | None) -> Fused:
 
 
 def keep_fusion(fused: Fused, project: Path, name: str) -> Path:
-    """Write a fusion's report and answers into a new folder `project/fuse/name-N`, which can be fused again."""
+    """Write a fusion's report and predictions into a new folder `project/fuse/name-N`, which can be fused again."""
     run = new_run(project, "fuse", name)
     run.write_json("score.json", {**fused.to_dict(), "epoch_chosen_by": "each run's own rule"})
     save_predictions(fused.answers, run.folder / FILE)

@@ -24,7 +24,7 @@ from amr_edge.training.tasks.predict import predict
 
 
 def worst_clips(probs: NDArray[np.floating], labels: NDArray[np.int64], count: int = SHOWN) -> list[int]:
-    """The clips that are answered wrongly with the greatest probability, the worst first.
+    """The clips that are predicted wrongly with the greatest probability, the worst first.
 
     Args:
         probs: (N, K).
@@ -39,7 +39,7 @@ def worst_clips(probs: NDArray[np.floating], labels: NDArray[np.int64], count: i
 
 
 def draw_worst(store: Store, tested: NDArray[np.int64], card: Card, probs: NDArray[np.floating], path: Path) -> None:
-    """Draw the clips that are most confidently answered wrongly as stick figures.
+    """Draw the clips that are most confidently predicted wrongly as stick figures.
 
     Args:
         store: The recordings.

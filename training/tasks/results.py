@@ -32,7 +32,7 @@ class TestMetrics:
     Attributes:
         top1: Share of clips whose most probable class is the label.
         top5: Share of clips whose label is among the five most probable.
-        mean_class: Mean over classes of the share answered rightly.
+        mean_class: Mean over classes of the share predicted rightly.
         clips: Labelled clips of the test part.
         epoch: Whose weights answered, from 1.
         epoch_chosen_by: "last", or what chose it.
@@ -88,7 +88,7 @@ class TrainResult:
 
     @property
     def top1(self) -> float:
-        """Share of the test clips that is answered rightly; NaN if nothing is left to test on."""
+        """Share of the test clips that is predicted rightly; NaN if nothing is left to test on."""
         return float("nan") if self.examined is None else self.examined.top1
 
     def to_dict(self) -> dict[str, object]:
@@ -129,7 +129,7 @@ class FoldResult:
     Attributes:
         subject: Who.
         clips: Of that subject.
-        top1: Share of them that is answered rightly.
+        top1: Share of them that is predicted rightly.
         mean_class: Mean over classes of the same.
         epoch: Whose weights answered, from 1.
         epoch_chosen_by: "last", or what chose it.
@@ -154,7 +154,7 @@ class CrossValidationResult:
         folds: Each of them.
         mean: Of their top-1.
         std: Standard deviation of their top-1 (of a sample).
-        pooled: "top1", "top5" and "mean_class" of all answers as one.
+        pooled: "top1", "top5" and "mean_class" of all predictions as one.
         clips: All that were answered.
         seed: Of all randomness.
         seconds: Of all epochs of all folds.

@@ -117,7 +117,7 @@ def select_checkpoint(run: RunFolder, selected_by: str) -> tuple[Classifier, Car
 
 
 def _evaluate(job: TrainJob[Recipe], model: Classifier, card: Card) -> tuple[str, TestMetrics | None]:
-    """Score a run on its test part, write its report and keep its answers; nothing if no test clip has a label."""
+    """Score a run on its test part, write its report and keep its predictions; nothing if no test clip has a label."""
     if not job.labelled_test.any():
         return "", None
     device = job.machine.device

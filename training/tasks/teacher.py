@@ -39,7 +39,7 @@ def open_teacher(path: Path) -> Teacher:
 
     Raises:
         ReadError: If the file cannot be read.
-        CardError: If it is a pre-trained encoder, which has no answers to learn from.
+        CardError: If it is a pre-trained encoder, which has no predictions to learn from.
     """
     model, card = load_classifier(path)
     return Teacher(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), model=model, card=card)
@@ -117,7 +117,7 @@ def with_teacher_classes(store: Store, teacher: Teacher, *, unlabelled: bool) ->
     if foreign and not unlabelled:
         raise DataError(
             f"{store.path}: has the actions {', '.join(foreign)}, which the teacher {path} does not know (it knows "
-            f"{', '.join(card.classes)}); add --unlabelled to learn from its answers alone, or fine-tune it on them"
+            f"{', '.join(card.classes)}); add --unlabelled to learn from its predictions alone, or fine-tune it on them"
         )
     known = np.array([*(index.get(name, -1) for name in store.classes), -1], dtype=np.int64)
     return replace(store, classes=card.classes, labels=known[store.labels])  # label -1 takes the last

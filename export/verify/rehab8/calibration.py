@@ -1,6 +1,6 @@
 """Thresholds and ranges of motion that a prediction must pass, fitted on people left out.
 
-Fitted on answers for people whom the model has not learned from, sensor by sensor. Each sensor counts by itself: a
+Fitted on predictions for people whom the model has not learned from, sensor by sensor. Each sensor counts by itself: a
 bound that most windows of one sensor pass and few of another is a bound on the sensor. So every range of motion is as
 narrow as the sensor that sees least of it allows, and every threshold leaves each sensor its windows, with some way to
 go for an untried sensor.

@@ -30,7 +30,7 @@ from amr_edge.training.recipes.rehab8.pipeline import PipelineOptions, train_mod
 LEFT_OUT = (9, 10)
 CARD = "card.json"
 FEW_SETS = 4  # a recipe of no more synthetic sets is a test of the way, and so is its judgement
-# What the fold without 9 and 10 gave with seed 0: part -> (share of windows answered rightly as live, by how much
+# What the fold without 9 and 10 gave with seed 0: part -> (share of windows predicted rightly as live, by how much
 # another machine may fall below it). Sums in another order are enough to end in other weights, and the fewer windows
 # or the farther the sensor, the more that moves; parts that were not evaluated are not checked.
 EXPECTED: Mapping[str, tuple[float, float]] = {

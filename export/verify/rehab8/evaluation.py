@@ -274,12 +274,12 @@ class PartScore:
 
     @property
     def right(self) -> float:
-        """Share of windows answered rightly."""
+        """Share of windows predicted rightly."""
         return _share(self.confusion)
 
     @property
     def streams_right(self) -> float:
-        """Share of recordings answered rightly."""
+        """Share of recordings predicted rightly."""
         return _share(self.streams)
 
     def per_class(self) -> NDArray[np.float64]:

@@ -50,7 +50,7 @@ class Trust:
     Attributes:
         reps: How many repetitions it was tested on.
         people: Of how many people.
-        right: Share answered rightly, where right and wrong executions count alike.
+        right: Share predicted rightly, where right and wrong executions count alike.
         low: Lower end of the 95 % interval of `right`, if repetitions were independent of each other.
         high: Its upper end.
         people_low: Lower end of the 95 % interval of the mean over people.

@@ -77,7 +77,13 @@ def test_a_run_ends_with_a_page_that_is_whole_and_needs_no_network(trained: Path
     assert all((trained / link).is_file() for link in links)
     text = (trained / "report.html").read_text(encoding="utf-8")
     assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", text)
-    for heading in ("Training curves", "Class by class", "Most confidently wrong", "What pre-training sees", "Settings"):
+    for heading in (
+        "Training curves",
+        "Class by class",
+        "Most confidently wrong",
+        "What pre-training sees",
+        "Settings",
+    ):
         assert heading in text
 
 
