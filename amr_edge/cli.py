@@ -9,6 +9,7 @@ import click
 
 from amr_edge import __version__
 from amr_edge.errors import AmrError, DataError
+from amr_edge.termination import terminable
 
 # Verb -> (module:command, one line for the overview).
 VERBS: dict[str, tuple[str, str]] = {
@@ -113,7 +114,8 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        result = amr_edge.main(args=arguments, prog_name="amr-edge", standalone_mode=False)
+        with terminable():
+            result = amr_edge.main(args=arguments, prog_name="amr-edge", standalone_mode=False)
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("amr-edge: interrupted", err=True)
         return 130

@@ -2,12 +2,8 @@
 
 import os
 import secrets
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -93,7 +89,6 @@ def _run_to_end(pipeline: LivePipeline, outputs: Outputs, source: str, config: S
     whole = False
     try:
         with (
-            _terminable(),
             open_source(
                 source,
                 config,
@@ -119,23 +114,6 @@ def _run_to_end(pipeline: LivePipeline, outputs: Outputs, source: str, config: S
                 raise
             # The error that ended the run is printed last; this came with it.
             note(str(cause))
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM, which services are stopped with, finishes everything as Ctrl-C does."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _open_session(file: Path, options: LiveCommandOptions) -> Session:

@@ -9,6 +9,7 @@ from types import FrameType, TracebackType
 
 from amr_edge.errors import AmrError
 from amr_edge.terminal import note
+from amr_edge.termination import stop_signals
 from amr_edge.training.engine.device import RunOptions
 
 
@@ -28,9 +29,9 @@ class Action(IntEnum):
 
 
 class InterruptHandler:
-    """Ctrl-C, SIGTERM, the time limit and the time since the last save.
+    """Ctrl-C, SIGTERM, SIGHUP, the time limit and the time since the last save.
 
-    While it is entered, the first Ctrl-C or SIGTERM lets the loop finish its step and save; the second interrupts at
+    While it is entered, the first of these signals lets the loop finish its step and save; the second interrupts at
     once. Outside the main thread, where Python takes no signals, only the clock counts.
     """
 
@@ -44,7 +45,7 @@ class InterruptHandler:
 
     def __enter__(self) -> "InterruptHandler":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, *stop_signals()):
                 self._previous_handlers[number] = signal.signal(number, self._handle_signal)
         return self
 

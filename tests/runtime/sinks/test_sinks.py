@@ -602,7 +602,7 @@ def test_live_goes_on_and_says_so_when_a_sink_is_dead(write_model: WriteModel, r
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.slow
 def test_being_stopped_finishes_every_event_and_file(
     write_model: WriteModel, card_of: Callable[..., Card], recorded: Path, tmp_path: Path, sign: signal.Signals

@@ -121,7 +121,7 @@ def uninterrupted(ema: float, accumulate: int) -> tuple[dict[str, Tensor], list[
 @settings(max_examples=25, deadline=None)
 @given(
     at=st.lists(st.integers(0, STEPS - 1), min_size=1, max_size=3),
-    how=st.sampled_from([signal.SIGINT, signal.SIGTERM, Killed, KeyboardInterrupt]),
+    how=st.sampled_from([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, Killed, KeyboardInterrupt]),
     ema=st.sampled_from([0.0, 0.9]),
     accumulate=st.sampled_from([1, 2]),
     save_every_s=st.sampled_from([0.0, FOREVER]),
