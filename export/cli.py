@@ -12,6 +12,7 @@ from amr_edge.errors import ConfigError
 from amr_edge.export import api
 from amr_edge.export.options import OnnxOptions, TensorrtOptions
 from amr_edge.metrics import format_deduplicated, report
+from amr_edge.output_paths import check_outputs
 from amr_edge.terminal import note, to_json
 
 
@@ -48,6 +49,7 @@ def export(run: Path, as_json: bool, **values: Any) -> None:  # noqa: FBT001
     precision = "fp16" if fp16 else "int8-static" if static else "int8" if int8 else "fp32"
     if onnx and values["budget"] is not None:
         raise ConfigError("--budget goes with --trt; model.onnx takes its budget when it is opened")
+    check_outputs({"--out": values["out"]}, [run / "weights" if run.is_dir() else run, values["data"]])
     kind = TensorrtOptions if trt else OnnxOptions
     options = {each.name: values[each.name] for each in fields(kind) if each.name in values}
     if trt:

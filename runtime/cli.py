@@ -15,6 +15,7 @@ from amr_edge.card import Card
 from amr_edge.click_options import options_of
 from amr_edge.errors import CheckFailedError
 from amr_edge.kinematics import Rule, qualities_of, rules_of
+from amr_edge.output_paths import check_outputs
 from amr_edge.pretrained import DEFAULT
 from amr_edge.runtime import live_defaults
 from amr_edge.runtime.bench.budget_search import largest_that_holds
@@ -25,7 +26,7 @@ from amr_edge.runtime.pipeline.live_command_options import LiveCommandOptions
 from amr_edge.runtime.pipeline.outputs import Outputs
 from amr_edge.runtime.pipeline.pipeline import LivePipeline
 from amr_edge.runtime.pose.cli import pose
-from amr_edge.runtime.sources.open_source import SourceConfig, has_pictures, is_live, open_source
+from amr_edge.runtime.sources.open_source import SourceConfig, has_pictures, is_live, listed_files, open_source
 from amr_edge.runtime.stage_timer import Stages
 from amr_edge.terminal import note, table
 
@@ -60,6 +61,8 @@ def _run_live(options: LiveCommandOptions) -> None:
         source = str(live_defaults.camera(note, live_defaults.camera_error, platform=sys.platform))
         note(f"taking camera {source}; Ctrl-C ends it, --ui shows it in a browser")
     assert isinstance(source, str)  # noqa: S101 - of the command line
+    written = {f"--to ({number})": address for number, address in enumerate(options.to, 1) if isinstance(address, str)}
+    check_outputs({**written, "--save": options.save}, [source, file, *listed_files(source, options.format)])
     outputs_config = options.outputs_config(live=is_live(source, options.format))
     session = _open_session(file, options)
     note(f"model: {session.title}")

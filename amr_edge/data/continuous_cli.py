@@ -11,6 +11,7 @@ from amr_edge.data.continuous import JoinConfig, joined_by_subject, training_win
 from amr_edge.data.recording import Recording
 from amr_edge.data.store import open_store, write_store
 from amr_edge.errors import ConfigError
+from amr_edge.output_paths import check_outputs
 from amr_edge.terminal import progress, to_json
 
 _path = click.Path(path_type=Path)
@@ -23,8 +24,7 @@ def _writable(destination: Path, source: Path) -> None:
         raise ConfigError(f"{destination}: expected a store to write that ends in .npz; choose such a name")
     if not destination.parent.is_dir():
         raise ConfigError(f"{destination}: there is no folder {destination.parent}; make it first")
-    if destination.exists() and destination.samefile(source):
-        raise ConfigError(f"{destination}: the result would replace what it is made from; choose another name")
+    check_outputs({"the result": destination}, [source])
 
 
 @click.command()

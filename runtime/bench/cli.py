@@ -13,6 +13,7 @@ import numpy as np
 
 from amr_edge.data import readers
 from amr_edge.errors import ConfigError
+from amr_edge.output_paths import check_outputs
 from amr_edge.runtime.bench import end_to_end, event_latency, report, suggest
 from amr_edge.runtime.bench.api import BenchOptions, run_benchmark
 from amr_edge.runtime.bench.compare import check_limits, compare_reports, parse_milliseconds, parse_percent, read_report
@@ -115,6 +116,7 @@ def bench(
     MODEL is an exported model.onnx or a run folder. With several models, people or budgets there is a row for each;
     they are measured interleaved, so that a machine which grows warm or busy does so for all alike.
     """
+    check_outputs({"--out": out, "--markdown": markdown_, "--html": html}, [*models, data, e2e, action_latency])
     options = BenchOptions(
         models=models,
         people=tuple(people),

@@ -136,6 +136,15 @@ def has_pictures(source: str, format: str = "auto") -> bool:  # noqa: A002
     return any(kind.images and (kind.live or Path(entry).is_file()) for entry, kind in entries)
 
 
+def listed_files(source: str, format: str = "auto") -> list[str]:  # noqa: A002
+    """The files of a pattern or a list of sources; of another source itself.
+
+    Raises:
+        ReadError: If it is a pattern that nothing fits, or a list that cannot be read.
+    """
+    return _entries(source, format)[0]
+
+
 def _entries(source: str, format: str) -> tuple[list[str], str | None]:  # noqa: A002
     """The sources that a word stands for, and what they are together; None if it stands for itself."""
     path = Path(source)
