@@ -1,5 +1,6 @@
 """The command line `amr-edge VERB`; a verb's module is imported when it is called."""
 
+import io
 import os
 import sys
 from difflib import get_close_matches
@@ -9,7 +10,7 @@ import click
 
 from amr_edge import __version__
 from amr_edge.errors import AmrError, DataError
-from amr_edge.termination import terminable
+from amr_edge.terminal import terminable
 
 # Verb -> (module:command, one line for the overview).
 VERBS: dict[str, tuple[str, str]] = {
@@ -152,8 +153,23 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def prepare_streams() -> None:
+    """Let no character and no closed stream end a command.
+
+    A label that the terminal's encoding lacks is written escaped; a stream that is closed, as a daemon's or pythonw's
+    are, takes what is written to it to nowhere.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """The console script."""
     # Spinning OpenMP threads starve other processes; the variable must be set before torch or MediaPipe load.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))

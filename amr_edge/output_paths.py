@@ -1,7 +1,8 @@
-"""The guard of every command that writes files: no output may replace what the command reads."""
+"""Where commands write: no output may replace an input, and the home that caches lie under."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import gettempdir
 
 from amr_edge.errors import ConfigError
 
@@ -25,3 +26,11 @@ def check_outputs(outputs: Mapping[str, Path | str | None], inputs: Iterable[Pat
             inside = each.is_dir() and output.is_file() and output.is_relative_to(each.resolve())
             if output.samefile(each) or inside:
                 raise ConfigError(f"{option}: {path} would replace {each}, which is read; give another file")
+
+
+def home_folder() -> Path:
+    """The user's home; the folder of temporary files for a user who has none, as in some containers."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(gettempdir())

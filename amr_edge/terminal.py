@@ -1,8 +1,10 @@
-"""Terminal output: tables on stdout, progress and notes on stderr, JSON for machines."""
+"""The terminal: tables and JSON on stdout, progress and notes on stderr, the signals that end a command."""
 
 import json
 import math
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -62,3 +64,27 @@ def progress(items: Iterable[Item], *, label: str, length: int | None = None) ->
         return
     with click.progressbar(items, label=label, length=length, file=sys.stderr, show_eta=True, show_pos=True) as bar:
         yield bar
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """SIGTERM and SIGHUP, where the platform has them and they are not ignored, as `nohup` has SIGHUP ignored."""
+    known = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+    return tuple(number for number in known if number is not None and signal.getsignal(number) != signal.SIG_IGN)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Raise KeyboardInterrupt inside it for each of `stop_signals`; Python takes signals in the main thread only."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in stop_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

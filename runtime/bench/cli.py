@@ -13,7 +13,7 @@ import numpy as np
 
 from amr_edge.data import readers
 from amr_edge.errors import ConfigError
-from amr_edge.output_paths import check_outputs
+from amr_edge.output_paths import check_outputs, home_folder
 from amr_edge.runtime.bench import end_to_end, event_latency, report, suggest
 from amr_edge.runtime.bench.api import BenchOptions, run_benchmark
 from amr_edge.runtime.bench.compare import check_limits, compare_reports, parse_milliseconds, parse_percent, read_report
@@ -232,7 +232,7 @@ def _add_chain(
 
 def _without_home(text: str) -> str:
     """Text that can be published: without the place of this person's home."""
-    home = str(Path.home())
+    home = str(home_folder())
     return text.replace(home, "~") if len(home) > 1 else text
 
 

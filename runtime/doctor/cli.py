@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from amr_edge.errors import MissingError
+from amr_edge.output_paths import home_folder
 from amr_edge.runtime.doctor import checks as examining
 from amr_edge.runtime.doctor.checks import Check
 from amr_edge.runtime.doctor.system_info import read_system_info
@@ -42,7 +43,7 @@ def doctor(need: str | None, bundle: Path | None, as_json: bool) -> None:  # noq
         "checks": [check.to_dict() for check in checks],
         "context": context(),
     }
-    names = examining.private_names(os.environ, Path.home(), platform.node())
+    names = examining.private_names(os.environ, home_folder(), platform.node())
     result = examining.without_names(result, names)
     if bundle is not None:
         packages = {name: system.installed[name] for name in sorted(system.installed)}

@@ -26,6 +26,7 @@ from typing import Literal, get_args
 from amr_edge import __version__
 from amr_edge.errors import ConfigError, MissingError, ReadError
 from amr_edge.optional_dependencies import require
+from amr_edge.output_paths import home_folder
 from amr_edge.runtime.pose import task_bundle
 from amr_edge.terminal import note, progress
 
@@ -95,7 +96,7 @@ def cache_folder(environ: Mapping[str, str], *, platform: str = sys.platform) ->
         return Path(environ["LOCALAPPDATA"]) / "amr-edge" / "Cache"
     if environ.get("XDG_CACHE_HOME"):
         return Path(environ["XDG_CACHE_HOME"]) / "amr-edge"
-    return Path.home() / ("Library/Caches" if platform == "darwin" else ".cache") / "amr-edge"
+    return home_folder() / ("Library/Caches" if platform == "darwin" else ".cache") / "amr-edge"
 
 
 def model_path(variant: Variant, cache: Path) -> Path:

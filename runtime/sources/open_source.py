@@ -151,12 +151,13 @@ def _entries(source: str, format: str) -> tuple[list[str], str | None]:  # noqa:
     if source == "-" or "://" in source or source.isdecimal():
         return [source], None
     if path.is_dir():
-        videos = sorted(str(each) for each in path.rglob("*") if each.suffix.lower() in VIDEOS and each.is_file())
+        videos = sorted(str(each) for each in path.rglob("*") if _is_video_file(each))
         # A data set may come with its videos beside: its skeletons are what is meant.
         return (videos, f"{path}: videos") if videos and not _has_recordings(path, format) else ([source], None)
     if not path.exists() and glob.has_magic(source):
         # pathlib globs below a folder only; a pattern may begin anywhere.
-        found = sorted(each for each in glob.glob(source, recursive=True) if Path(each).is_file())  # noqa: PTH207
+        named = (Path(each) for each in glob.glob(source, recursive=True))  # noqa: PTH207
+        found = sorted(str(each) for each in named if each.is_file() and not each.name.startswith("._"))
         if not found:
             raise ReadError(f"{source}: expected files of that pattern, there are none; check the path")
         return found, source
@@ -165,10 +166,15 @@ def _entries(source: str, format: str) -> tuple[list[str], str | None]:  # noqa:
     return [source], None
 
 
+def _is_video_file(path: Path) -> bool:
+    """True for a video; `._NAME` is what macOS leaves beside NAME on foreign disks."""
+    return path.suffix.lower() in VIDEOS and not path.name.startswith("._") and path.is_file()
+
+
 def _read_list(path: Path) -> list[str]:
     """The sources that a file lists, one a line; # begins a remark."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin files with a byte order mark
     except (OSError, UnicodeDecodeError) as cause:
         raise ReadError(f"{path}: expected a list of sources, one a line ({cause}); check the file") from cause
     entries = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
@@ -197,7 +203,9 @@ def _kind(address: str) -> SourceKind:
     key = factories.key_of(address, SOURCES)
     if key is not None:
         return SOURCES[key]
-    return CAMERA if address.isdecimal() or "://" in address or Path(address).is_char_device() else RECORDED
+    # A device that is not plugged in is a missing camera, not a missing recording.
+    device = Path(address).is_char_device() or address.startswith("/dev/")
+    return CAMERA if address.isdecimal() or "://" in address or device else RECORDED
 
 
 def _open_address(address: str, context: OpenContext) -> Iterator[SourceRun]:

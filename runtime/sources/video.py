@@ -406,7 +406,7 @@ class Camera:
         if isinstance(self._device, str) and "://" in self._device:
             return f"{self._name}: this stream cannot be opened; check the address, the password and the network"
         found = sorted(path.name for path in Path("/dev").glob("video*")) if sys.platform.startswith("linux") else []
-        here = f"there are {', '.join(found)}" if found else "this machine shows none"
+        here = f"cameras here are {', '.join(found)}" if found else "this machine shows no camera"
         hint = {
             "linux": f"{here} under /dev; plug one in, close other programs that use it, add yourself to the group "
             "video, in a container pass --device /dev/video0",

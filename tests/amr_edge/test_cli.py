@@ -205,3 +205,21 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         complaint = much.stderr.read()
     assert complaint == b""
     assert much.returncode == 0
+
+
+def test_a_label_that_the_terminal_cannot_show_is_written_escaped() -> None:
+    environ = dict(os.environ, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+    done = subprocess.run(
+        [sys.executable, "-m", "amr_edge", "mode\u0142"], capture_output=True, text=True, check=False, env=environ
+    )
+    assert done.returncode == 2
+    assert "mode\\u0142" in done.stderr
+    assert "internal error" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the shell closes the streams")
+def test_closed_streams_do_not_end_a_command() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec '{sys.executable}' -m amr_edge --version >&- 2>&-"], capture_output=True, check=False
+    )
+    assert done.returncode == 0

@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
 from amr_edge.errors import ConfigError
-from amr_edge.output_paths import check_outputs
+from amr_edge.output_paths import check_outputs, home_folder
 
 
 def test_the_input_itself_and_links_to_it_are_refused_by_the_name_of_the_option(tmp_path: Path) -> None:
@@ -29,3 +30,12 @@ def test_a_file_of_an_input_folder_is_refused_and_a_new_one_beside_it_is_not(tmp
     check_outputs(
         {"--to": folder / "new.jsonl", "--save": None}, [folder, None, "udp://127.0.0.1:9", tmp_path / "none"]
     )
+
+
+def test_a_user_without_a_home_has_the_folder_of_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    assert home_folder() == Path.home()
+    monkeypatch.setattr(Path, "home", homeless)
+    assert home_folder() == Path(gettempdir())

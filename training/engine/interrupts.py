@@ -8,8 +8,7 @@ from enum import IntEnum
 from types import FrameType, TracebackType
 
 from amr_edge.errors import AmrError
-from amr_edge.terminal import note
-from amr_edge.termination import stop_signals
+from amr_edge.terminal import note, stop_signals
 from amr_edge.training.engine.device import RunOptions
 
 

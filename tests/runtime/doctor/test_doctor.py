@@ -264,5 +264,5 @@ def test_the_command_ends_with_3_only_if_something_needed_is_missing(
     absent = [check["area"] for check in out["checks"] if check["state"] == "absent"]
     assert absent
     assert run(["doctor", "--need", absent[0]]) == 3
-    assert "asked for" in capfd.readouterr().err
+    assert "was requested" in capfd.readouterr().err
     assert run(["doctor", "--need", "teapot"]) == 2

@@ -117,6 +117,18 @@ def test_a_list_of_files_is_read_from_where_the_list_lies(folder: Path) -> None:
         Told().titles(folder / "empty.streams")
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(folder: Path) -> None:
+    plain = folder / "plain.txt"
+    marked = folder / "marked.txt"
+    plain.write_text("a.mp4\n", encoding="utf-8")
+    marked.write_text("a.mp4\n", encoding="utf-8-sig")
+    assert named._read_list(marked) == named._read_list(plain)
+
+
+def test_a_device_that_is_not_plugged_in_is_a_camera() -> None:
+    assert is_live("/dev/no-such-video9")
+
+
 def test_a_file_of_several_that_cannot_be_read_is_skipped_and_none_at_all_is_refused(folder: Path) -> None:
     (folder / "videos" / "c.avi").write_bytes(b"no video")
     told = Told()

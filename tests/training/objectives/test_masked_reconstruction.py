@@ -247,7 +247,8 @@ def test_one_scale_fuses_alike_whichever_is_meaned_and_several_do_not() -> None:
     assert not torch.allclose(*two)
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+# A recipe of a graph backbone is fine-tuned only.
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"stgcn-small"}))
 def test_every_recipe_pre_trains_the_same_encoder_as_its_peers(name: str) -> None:
     own = recipe(name)
     assert own.name == name

@@ -270,7 +270,7 @@ def test_what_the_test_shares_with_training_is_told_apart(
     assert (score["clips"], score["copies"], len(right)) == (19, 3, 16)
     assert score["top1_without_copies"] == pytest.approx(right.mean())
     assert f"without the 3 clips that duplicate training recordings: top-1 {right.mean():.4f}" in told.out
-    assert "top-1 without 3 clips that are copies" in (folder / "report.html").read_text()
+    assert "top-1 without 3 clips that duplicate training recordings" in (folder / "report.html").read_text()
 
     probe = ["probe", str(checkpoint), f"--data={store.path}", f"--project={checkpoint.parent}", "--split=xsub"]
     for more in (["--knn"], ["--set=epochs=2"]):
