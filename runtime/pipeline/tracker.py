@@ -100,8 +100,9 @@ class Tracker:
         self._known = [track for track in self._known if time_s - track.time_s <= config.return_s]
         self._trials = [track for track in self._trials if time_s - track.time_s <= config.gap_s]
         ids: list[int | None] = [None] * len(people)
-        # By content, not by a detector's order: who shows more joints first, then who is further left.
-        left = np.lexsort((*bodies.middle.T[::-1], -bodies.present.sum(axis=1))).tolist()
+        # By content, not by a detector's order: who shows more joints first, then who is further left, then any joint.
+        joints = people.reshape(len(people), people.shape[1] * people.shape[2]).T
+        left = np.lexsort((*joints, *bodies.middle.T[::-1], -bodies.present.sum(axis=1))).tolist()
 
         lately = [track for track in self._known if time_s - track.time_s <= config.gap_s]
         # First those near their predicted place. Else one of two who stand together, misplaced for an instant,
@@ -129,15 +130,21 @@ class Tracker:
                 self._go_on(track, time_s, bodies.only([person]))
                 ids[person] = track.id
             for person, track in done.items():
-                ids[person] = self._introduce(track)
-            for person in sorted(left):  # as the detector lists them
+                self._known.append(track)
+                ids[person] = self._number(track)
+            new = {}
+            for person in left:
                 body = bodies.only([person])
                 still = np.zeros(people.shape[-1], dtype=np.float32)
                 track = _Track(None, time_s, time_s, body, still, still, float(body.extent[0]))
                 if any(_covered(body, other.body) >= COVERED for other in missing):
                     self._trials.append(track)
                 else:
-                    ids[person] = self._introduce(track)
+                    new[person] = track
+                    self._known.append(track)
+            # Numbers follow the detector's order; the list does not, because its order decides between equal costs.
+            for person in sorted(new):
+                ids[person] = self._number(new[person])
         self._trials = [track for track in self._trials if track.id is None][-MOST_MISSING:]
         gone = sorted((track for track in self._known if track.time_s < time_s), key=lambda track: track.time_s)
         if len(gone) > MOST_MISSING:
@@ -173,11 +180,10 @@ class Tracker:
             else:
                 kept.append(person)
 
-    def _introduce(self, track: _Track) -> int:
-        """Start a new track."""
+    def _number(self, track: _Track) -> int:
+        """Confirm a track: the next id."""
         track.id = self._next_id
         self._next_id += 1
-        self._known.append(track)
         return track.id
 
     def _go_on(self, track: _Track, time_s: float, body: _Bodies) -> None:
