@@ -1,12 +1,11 @@
 """Click options made from the fields of an options class, and the class built from what click parsed."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
 
-from amr_edge.click_options import parameter
+from amr_edge import click_options
 from amr_edge.settings import parse_settings
 from amr_edge.training.tasks.options import TaskOptions
 
@@ -16,15 +15,8 @@ Callback = Callable[..., Any]
 
 def options_of(kind: type[TaskOptions]) -> Callable[[Callback], Callback]:
     """Decorate a callback with the options of `kind` and with --json."""
-    parameters = [parameter(each) for each in fields(kind)]
-    parameters.append(click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."))
-
-    def decorate(function: Callback) -> Callback:
-        for each in reversed(parameters):
-            function = each(function)
-        return function
-
-    return decorate
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+    return lambda function: click_options.options_of(kind)(as_json(function))
 
 
 def build(kind: type[Options], values: dict[str, Any]) -> Options:

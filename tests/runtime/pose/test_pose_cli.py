@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,29 +12,11 @@ from amr_edge.runtime.pose import task_bundle
 from amr_edge.runtime.pose.cli import pose
 
 pytest.importorskip("mediapipe", reason="MediaPipe brings the schema of the bundles")
-flatbuffers = pytest.importorskip("flatbuffers")
-
-
-def tiny(outputs: int) -> bytes:
-    """A TFLite model of our own with that many outputs; it computes nothing."""
-    from mediapipe.tasks.metadata import schema_py_generated as schema
-
-    tensors = []
-    for index in range(1 + outputs):
-        tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.buffer = f"t{index}", [1, 4], 0
-        tensors.append(tensor)
-    graph = schema.SubGraphT()
-    graph.tensors, graph.inputs, graph.outputs = tensors, [0], list(range(1, 1 + outputs))
-    model = schema.ModelT()
-    model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT()]
-    builder = flatbuffers.Builder(0)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+pytest.importorskip("flatbuffers")
 
 
 @pytest.fixture
-def brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Callable[[int], bytes]) -> Path:
     """A .task file that somebody brought, and an empty cache."""
     monkeypatch.setenv("AMR_EDGE_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "brought.task"

@@ -209,27 +209,23 @@ def test_broken_videos_are_named_and_only_left_out_if_asked(
     assert len(open_store(out)) == 3
 
 
+def run_until(done: int, root: Path, out: Path, pose: Path) -> subprocess.Popen[bytes]:
+    """`data make` in a process of its own that has finished at least that many files."""
+    command = [sys.executable, "-m", "amr_edge", "data", "make", str(root), str(out), "--pose", str(pose)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    ends_s = time.monotonic() + 60
+    while len(list(out.with_suffix(".made").glob("*.json"))) < done and time.monotonic() < ends_s:
+        time.sleep(0.002)
+    return process
+
+
 def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path: Path, pose: Path, capsys: Captured) -> None:
     root = tmp_path / "videos"
     for number in range(8):
         video(root / "wave" / f"{number:02d}.avi", pictures=24)
-    command = [
-        sys.executable,
-        "-m",
-        "amr_edge",
-        "data",
-        "make",
-        str(root),
-        str(tmp_path / "out.npz"),
-        "--pose",
-        str(pose),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    ends_s = time.monotonic() + 60
-    while len(list((tmp_path / "out.made").glob("*.json"))) < 2 and time.monotonic() < ends_s:
-        time.sleep(0.002)
+    process = run_until(2, root, tmp_path / "out.npz", pose)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     done = len(list((tmp_path / "out.made").glob("*.json")))
     assert done >= 2
     code, said, _ = answer(capsys, root, tmp_path / "out.npz", "--pose", pose, "--json")
@@ -242,21 +238,7 @@ def test_an_interrupted_run_says_how_far_it_came(tmp_path: Path, pose: Path) -> 
     root = tmp_path / "videos"
     for number in range(12):
         video(root / "wave" / f"{number:02d}.avi", pictures=24)
-    command = [
-        sys.executable,
-        "-m",
-        "amr_edge",
-        "data",
-        "make",
-        str(root),
-        str(tmp_path / "out.npz"),
-        "--pose",
-        str(pose),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    ends_s = time.monotonic() + 60
-    while not list((tmp_path / "out.made").glob("*.json")) and time.monotonic() < ends_s:
-        time.sleep(0.002)
+    process = run_until(1, root, tmp_path / "out.npz", pose)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
